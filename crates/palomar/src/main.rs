@@ -1,0 +1,2 @@
+//! Palomar.
+fn main() {}
