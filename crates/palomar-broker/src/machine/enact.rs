@@ -1,0 +1,375 @@
+//! The one place where a job moves from phase to phase, and a queue from state to state.
+//!
+//! `enact` decides nothing: it does what a change says, for a change that was just decided and for one that is read
+//! back after a crash.
+
+use std::sync::Arc;
+
+use super::budget::BudgetState;
+use super::change::{Change, NewRow, PhaseTag};
+use super::queue::{Breaker, Queue};
+use super::slab::{NONE, Phase, Slot, SlotIx};
+use super::turn::kept_list;
+use super::{Machine, Pool, Remembered};
+use crate::types::{JobId, Limits, QueueName, Verdict};
+
+impl Machine {
+    /// Does what a change says. `at` is the slot of the change's job, where it is at hand.
+    pub(super) fn enact(&mut self, change: &Change, at: Option<SlotIx>) {
+        match change {
+            // The jobs come in by `admit`.
+            Change::Enqueued { .. } => {}
+            Change::Configured { queue, name, limits } => self.configured(*queue, name, limits),
+            Change::Removed { queue } => self.removed(*queue),
+            Change::Paused { queue, reason } => self.queue_mut(*queue).paused = Some(Arc::clone(reason)),
+            Change::Resumed { queue } => {
+                let state = self.queue_mut(*queue);
+                state.paused = None;
+                state.breaker = Breaker::Fresh;
+                state.throttle.until = palomar_model::Timestamp::EPOCH;
+                self.wake_queue(*queue);
+            }
+            Change::GroupPaused { queue, group } => {
+                let group = self.group_named(*queue, Some(group));
+                self.group_mut(group).paused = true;
+            }
+            Change::GroupResumed { queue, group } => self.group_resumed(*queue, group),
+            Change::Succeeded { queue } => self.queue_mut(*queue).breaker = Breaker::Fresh,
+            Change::Faulted { queue } => {
+                let state = self.queue_mut(*queue);
+                state.breaker = Breaker::Closed { failures: state.breaker.failures().saturating_add(1) };
+            }
+            Change::Throttled { queue, until, rate_permille } => {
+                let now = self.now;
+                let throttle = &mut self.queue_mut(*queue).throttle;
+                throttle.until = throttle.until.max(*until);
+                throttle.last = Some((now, *rate_permille));
+            }
+            Change::BreakerOpened { queue, until } => {
+                self.queue_mut(*queue).breaker = Breaker::Open { until: *until };
+                self.wake_queue(*queue);
+            }
+            Change::Probing { queue, seq } => {
+                self.queue_mut(*queue).breaker = Breaker::HalfOpen { probe: *seq };
+            }
+            Change::BreakerClosed { queue } => {
+                self.queue_mut(*queue).breaker = Breaker::Fresh;
+                self.wake_queue(*queue);
+            }
+            Change::Event { .. } => {}
+            Change::Woke { seq }
+            | Change::Leased { seq, .. }
+            | Change::Started { seq, .. }
+            | Change::Returned { seq, .. }
+            | Change::Requeued { seq, .. }
+            | Change::Done { seq }
+            | Change::Died { seq, .. }
+            | Change::Doubted { seq }
+            | Change::Vouched { seq, .. }
+            | Change::Revived { seq, .. }
+            | Change::Cancelled { seq }
+            | Change::Expired { seq }
+            | Change::Forgotten { seq }
+            | Change::DuplicateSend { seq } => {
+                if let Some(ix) = at.or_else(|| self.slab.find_seq(*seq)) {
+                    self.enact_on(change, ix);
+                }
+            }
+        }
+    }
+
+    fn enact_on(&mut self, change: &Change, ix: SlotIx) {
+        let queue = self.queue_of(ix);
+        match change {
+            Change::Woke { .. } => {
+                let due = self.slab[ix].when.min(self.now);
+                self.leave(ix);
+                self.append(ix, due);
+            }
+            Change::Leased { token, .. } => {
+                self.slab[ix].token = *token;
+                self.shift(ix, Phase::Leased, self.now);
+            }
+            Change::Started { token, .. } => {
+                self.slab[ix].token = *token;
+                self.slab[ix].attempts = self.slab[ix].attempts.saturating_add(1);
+                let until = self.slab[ix].when.max(self.now);
+                self.shift(ix, Phase::Started, until);
+                let (key, now) = (self.slab[ix].key, self.now);
+                self.queue_mut(queue).record_start(key, now);
+                if let (Some(budget), true, true) =
+                    (self.queue(queue).budget, key != 0, self.slab[ix].spends_budget())
+                {
+                    self.budgets[budget as usize].record(key, now);
+                }
+            }
+            Change::Returned { strike, .. } => {
+                if *strike {
+                    let strikes = self.slab[ix].strikes() + 1;
+                    self.slab[ix].set_strikes(strikes);
+                    self.queue_mut(queue).tally.expired_unstarted += 1;
+                }
+                self.leave(ix);
+                self.enter_first(ix, Phase::Ready, self.now);
+            }
+            Change::Requeued { at, counts, strike, .. } => {
+                if !counts {
+                    self.slab[ix].attempts = self.slab[ix].attempts.saturating_sub(1);
+                }
+                let strikes = if *strike { self.slab[ix].strikes() + 1 } else { 0 };
+                self.slab[ix].set_strikes(strikes);
+                self.requeue(ix, *at);
+            }
+            Change::Done { .. } => {
+                self.queue_mut(queue).tally.done += 1;
+                self.conclude(ix, Phase::Done);
+            }
+            Change::Died { reason, .. } => {
+                self.queue_mut(queue).tally.dead += 1;
+                self.reasons.insert(ix, Arc::clone(reason));
+                self.conclude(ix, Phase::Dead);
+            }
+            Change::Cancelled { .. } => {
+                self.queue_mut(queue).tally.cancelled += 1;
+                self.conclude(ix, Phase::Cancelled);
+            }
+            Change::Expired { .. } => {
+                self.queue_mut(queue).tally.expired += 1;
+                self.conclude(ix, Phase::Expired);
+            }
+            Change::Doubted { .. } => {
+                let wait = self.queue(queue).limits.order_wait;
+                self.shift(ix, Phase::Doubted, self.now.after(wait));
+            }
+            Change::Vouched { verdict, .. } => {
+                self.vouched.insert(ix, verdict.clone());
+                self.touch(ix);
+            }
+            Change::Revived { by_person, .. } => self.revived(ix, *by_person),
+            Change::Forgotten { .. } => self.forgotten(ix),
+            Change::DuplicateSend { .. } => self.queue_mut(queue).tally.duplicate_sends += 1,
+            _ => {}
+        }
+    }
+
+    /// Known not taken: waits for its next attempt at the head of its chain.
+    fn requeue(&mut self, ix: SlotIx, at: palomar_model::Timestamp) {
+        self.vouched.remove(&ix);
+        if let Some(&expiry) = self.expires_at.get(&ix) {
+            self.expiries.insert((expiry, ix));
+        }
+        self.leave(ix);
+        if at > self.now {
+            self.enter(ix, Phase::Backoff, at);
+        } else {
+            self.enter_first(ix, Phase::Ready, self.now);
+        }
+    }
+
+    /// Makes a job final.
+    fn conclude(&mut self, ix: SlotIx, phase: Phase) {
+        // A dead letter that evidence turns into a done job was counted as dead before.
+        if self.slab[ix].phase == Phase::Dead {
+            let queue = self.queue_of(ix);
+            self.queue_mut(queue).tally.dead -= 1;
+            self.reasons.remove(&ix);
+        }
+        self.vouched.remove(&ix);
+        if let Some(expiry) = self.expires_at.get(&ix) {
+            self.expiries.remove(&(*expiry, ix));
+        }
+        self.shift(ix, phase, self.now);
+        self.unchain(ix);
+    }
+
+    fn revived(&mut self, ix: SlotIx, by_person: bool) {
+        let queue = self.queue_of(ix);
+        let phase = self.slab[ix].phase;
+        let tally = &mut self.queue_mut(queue).tally;
+        match phase {
+            Phase::Dead => tally.dead -= 1,
+            Phase::Cancelled => tally.cancelled -= 1,
+            Phase::Expired => tally.expired -= 1,
+            _ => {}
+        }
+        self.reasons.remove(&ix);
+        self.vouched.remove(&ix);
+        // A person who retries a job means it to go out, whatever its expiry was.
+        if by_person && let Some(expiry) = self.expires_at.remove(&ix) {
+            self.expiries.remove(&(expiry, ix));
+        }
+        self.unchain(ix);
+        if by_person {
+            self.slab[ix].attempts = 0;
+        }
+        self.slab[ix].set_strikes(0);
+        self.leave(ix);
+        self.append(ix, self.now);
+    }
+
+    fn forgotten(&mut self, ix: SlotIx) {
+        self.leave(ix);
+        self.unchain(ix);
+        self.reasons.remove(&ix);
+        self.vouched.remove(&ix);
+        if let Some(expiry) = self.expires_at.remove(&ix) {
+            self.expiries.remove(&(expiry, ix));
+        }
+        let group = self.slab[ix].lane / 4;
+        let slot = self.slab.remove(ix);
+        self.gone.push(slot.seq);
+        self.group_mut(group).jobs -= 1;
+        self.drop_group_if_empty(group);
+    }
+
+    /// Takes an accepted job in.
+    pub(super) fn admit(&mut self, row: &NewRow) -> SlotIx {
+        let spec = &row.spec;
+        let group = self.group_named(spec.queue, spec.group.as_ref());
+        let mut slot = Slot::new(spec.id, row.seq, spec.priority, spec.on_uncertain, spec.spends_budget);
+        slot.key = spec.key;
+        slot.next_in_key = NONE;
+        slot.lane = group * 4 + spec.priority.index() as u32;
+        let ix = self.slab.insert(slot);
+        self.group_mut(group).jobs += 1;
+        if let Some(expiry) = spec.expires_at {
+            self.expires_at.insert(ix, expiry);
+            self.expiries.insert((expiry, ix));
+        }
+        if let Some((id, fingerprint, ttl)) = spec.dedupe {
+            self.remember(id, Remembered { job: spec.id.0.as_u128(), fingerprint, until: spec.enqueued_at.after(ttl) });
+        }
+        self.next_seq = self.next_seq.max(row.seq + 1);
+        ix
+    }
+
+    /// Counts an admitted job and lets it wait for its time or its turn.
+    pub(super) fn set_out(&mut self, ix: SlotIx, run_at: Option<palomar_model::Timestamp>) {
+        let queue = self.queue_of(ix);
+        self.queue_mut(queue).tally.accepted += 1;
+        match run_at {
+            Some(at) if at > self.now => self.enter(ix, Phase::Scheduled, at),
+            Some(at) => self.append(ix, at),
+            None => self.append(ix, self.now),
+        }
+    }
+
+    pub(super) fn remember(&mut self, id: u128, request: Remembered) {
+        self.unsaved_requests.push(id);
+        self.forget_at.push(std::cmp::Reverse((request.until, id)));
+        self.remembered.insert(id, request);
+    }
+
+    fn configured(&mut self, queue: u32, name: &QueueName, limits: &Limits) {
+        let at = queue as usize;
+        if self.queues.len() <= at {
+            self.queues.resize_with(at + 1, || None);
+        }
+        if self.queues[at].is_none() {
+            let pool = self.pool_named(name.pool());
+            self.pools[pool as usize].queues += 1;
+            self.queues[at] = Some(Queue::new(name.clone(), pool, limits.clone()));
+            self.queue_by_name.insert(name.clone(), queue);
+        }
+        let budget = limits.budget.as_ref().map(|budget| match self.budget_by_name.get(&budget.name) {
+            Some(&ix) => {
+                self.budgets[ix as usize].config = budget.clone();
+                self.budgets[ix as usize].dirty = true;
+                ix
+            }
+            None => {
+                self.budgets.push(BudgetState::new(budget.clone()));
+                let ix = self.budgets.len() as u32 - 1;
+                self.budget_by_name.insert(Arc::clone(&budget.name), ix);
+                ix
+            }
+        });
+        let state = self.queue_mut(queue);
+        state.windows.configure(&limits.windows);
+        state.limits = limits.clone();
+        state.budget = budget;
+        self.unpark(queue, usize::MAX);
+        self.wake_queue(queue);
+    }
+
+    pub(super) fn pool_named(&mut self, name: &str) -> u32 {
+        if let Some(&pool) = self.pool_by_name.get(name) {
+            return pool;
+        }
+        self.pools.push(Pool::default());
+        let pool = self.pools.len() as u32 - 1;
+        self.pool_by_name.insert(name.into(), pool);
+        pool
+    }
+
+    fn removed(&mut self, queue: u32) {
+        while let Some(ix) = (0..4).find_map(|list| {
+            let head = self.queue(queue).kept[list].head;
+            (head != NONE).then_some(head)
+        }) {
+            self.forgotten(ix);
+        }
+        let Some(state) = self.queues[queue as usize].take() else { return };
+        self.queue_by_name.remove(&state.name);
+        self.pools[state.pool as usize].queues -= 1;
+        self.pools[state.pool as usize].ring.retain(|&other| other != queue);
+        if let Some(until) = state.gated_until {
+            self.gated.remove(&(until, queue));
+        }
+        for &group in state.groups.values() {
+            self.groups[group as usize] = None;
+            self.free_groups.push(group);
+        }
+        self.gone_queues.push(queue);
+    }
+
+    fn group_resumed(&mut self, queue: u32, name: &Arc<str>) {
+        let group = self.group_named(queue, Some(name));
+        self.group_mut(group).paused = false;
+        for priority in 0..4 {
+            self.join_ring(group, priority);
+        }
+        self.drop_group_if_empty(group);
+        self.wake_queue(queue);
+    }
+
+    /// Lets up to `most` parked jobs of a queue try again.
+    pub(super) fn unpark(&mut self, queue: u32, most: usize) -> usize {
+        let mut moved = 0;
+        while moved < most {
+            let ix = self.queue(queue).parked.head;
+            if ix == NONE {
+                break;
+            }
+            let when = self.slab[ix].when;
+            self.leave(ix);
+            self.enter(ix, Phase::Ready, when);
+            moved += 1;
+        }
+        moved
+    }
+
+    /// Forgets the oldest kept jobs of a queue beyond what is kept.
+    pub(super) fn trim_kept(&mut self, queue: u32, phase: Phase) {
+        let list = kept_list(phase);
+        let keep = if phase == Phase::Dead { self.config.keep_dead } else { self.config.keep_finished };
+        while self.queue(queue).kept[list].len > keep {
+            let ix = self.queue(queue).kept[list].head;
+            let seq = self.slab[ix].seq;
+            self.record_of(ix, Change::Forgotten { seq });
+        }
+    }
+
+    /// What vouches for the outcome of an attempt whose worker is silent.
+    pub(super) fn verdict_of(&self, ix: SlotIx) -> Option<&Verdict> {
+        self.vouched.get(&ix)
+    }
+
+    pub(super) fn standing_phase(&self, ix: SlotIx) -> PhaseTag {
+        self.slab[ix].phase.into()
+    }
+
+    pub(super) fn id_of(&self, ix: SlotIx) -> JobId {
+        self.slab[ix].job_id()
+    }
+}

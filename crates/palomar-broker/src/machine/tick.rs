@@ -1,0 +1,128 @@
+//! What time does: due jobs wake, leases run out, doubt ends, budgets free up, requests are forgotten.
+
+use std::cmp::Reverse;
+
+use palomar_model::Timestamp;
+
+use super::Machine;
+use super::change::Change;
+use super::slab::{Phase, SlotIx};
+use crate::types::OnUncertain;
+
+impl Machine {
+    /// Moves the present on and does all that is due by then.
+    pub(crate) fn tick(&mut self, now: Timestamp) {
+        self.set_now(now);
+        self.expire();
+        while let Some((when, ix)) = self.sleepers.first(&self.slab)
+            && when <= self.now
+        {
+            self.wake(ix);
+        }
+        self.free_budgets();
+        while let Some(&(until, queue)) = self.gated.first()
+            && until <= self.now
+        {
+            self.wake_queue(queue);
+        }
+        while let Some(Reverse((until, id))) = self.forget_at.peek().copied()
+            && until <= self.now
+        {
+            self.forget_at.pop();
+            if self.remembered.get(&id).is_some_and(|request| request.until <= self.now) {
+                self.remembered.remove(&id);
+            }
+        }
+    }
+
+    /// When something is due by itself, so that [`Machine::tick`] should be called.
+    pub(crate) fn next_tick(&self) -> Option<Timestamp> {
+        let sleeper = self.sleepers.first(&self.slab).map(|(when, _)| when);
+        let gate = self.gated.first().map(|&(until, _)| until);
+        let expiry = self.expiries.first().map(|&(at, _)| at);
+        let budget = self
+            .budgets
+            .iter()
+            .filter(|budget| !budget.waiting.is_empty())
+            .map(|budget| budget.next_place(self.now))
+            .min();
+        [sleeper, gate, expiry, budget].into_iter().flatten().min()
+    }
+
+    fn expire(&mut self) {
+        while let Some(&(at, ix)) = self.expiries.first()
+            && at <= self.now
+        {
+            self.expiries.pop_first();
+            if self.slab[ix].phase.waits() {
+                let seq = self.slab[ix].seq;
+                self.conclude_with(ix, Change::Expired { seq });
+            }
+        }
+    }
+
+    fn wake(&mut self, ix: SlotIx) {
+        let seq = self.slab[ix].seq;
+        let queue = self.queue_of(ix);
+        match self.slab[ix].phase {
+            Phase::Scheduled => self.record_of(ix, Change::Woke { seq }),
+            Phase::Backoff | Phase::Pacing => {
+                self.leave(ix);
+                self.enter_first(ix, Phase::Ready, self.now);
+            }
+            Phase::Leased => self.lease_ran_out(ix),
+            Phase::Started => {
+                self.queue_mut(queue).tally.expired_started += 1;
+                self.probe_is_over(queue, seq);
+                self.doubt(ix);
+            }
+            Phase::Doubted => self.stand_aside(ix),
+            Phase::Aside => self.apply_policy(ix),
+            // The others are not among the sleepers.
+            _ => self.sleepers.remove(&mut self.slab, ix),
+        }
+    }
+
+    /// Later jobs of the key wait no longer for an uncertain one.
+    fn stand_aside(&mut self, ix: SlotIx) {
+        let limits = &self.queue(self.queue_of(ix)).limits;
+        let since = self.slab[ix].when.before(limits.order_wait);
+        let until = since.after(limits.uncertain_wait.max(limits.order_wait));
+        self.shift(ix, Phase::Aside, until);
+        self.unchain(ix);
+    }
+
+    /// No evidence came in time.
+    fn apply_policy(&mut self, ix: SlotIx) {
+        let seq = self.slab[ix].seq;
+        match self.slab[ix].policy() {
+            OnUncertain::Hold => self.shift(ix, Phase::Held, self.now),
+            OnUncertain::Retry => self.record_of(ix, Change::Revived { seq, by_person: false }),
+            OnUncertain::Drop => self.conclude_with(ix, Change::Died { seq, reason: "uncertain".into() }),
+        }
+    }
+
+    /// Lets parked jobs try again, as many as there are places.
+    fn free_budgets(&mut self) {
+        for budget in 0..self.budgets.len() {
+            let state = &self.budgets[budget];
+            if state.waiting.is_empty() || state.next_place(self.now) > self.now {
+                continue;
+            }
+            let free = u64::from(state.config.max).saturating_sub(state.used(self.now)).max(1);
+            let mut places = usize::try_from(free).unwrap_or(usize::MAX);
+            let mut rounds = self.budgets[budget].waiting.len();
+            while places > 0 && rounds > 0 {
+                let Some(queue) = self.budgets[budget].waiting.pop_front() else { break };
+                rounds -= 1;
+                if self.queues[queue as usize].is_none() {
+                    continue;
+                }
+                places -= self.unpark(queue, places);
+                if self.queue(queue).parked.len > 0 {
+                    self.budgets[budget].waiting.push_back(queue);
+                }
+            }
+        }
+    }
+}
