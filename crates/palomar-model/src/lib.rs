@@ -3,10 +3,37 @@
 //! Everything here is a value or a function of values. No clock, no randomness, no I/O, no async: this crate does
 //! not depend on anything that could do it.
 
+mod content;
+mod event;
+mod failure;
+mod field;
 mod id;
+mod inbound;
+mod outbound;
+mod phone;
 mod priority;
+mod recipient;
+mod retry;
+mod secret;
+mod state;
 mod time;
 
+pub use content::{
+    Button, ButtonAction, Component, ComponentKind, ContactAddress, ContactCard, ContactEmail, ContactName,
+    ContactOrg, ContactPhone, ContactUrl, Contacts, Content, ContentKind, CtaUrlAction, Currency, DateTime,
+    FlowAction, FlowMode, Header, Interactive, InteractiveAction, ListAction, Location, Media, MediaSource,
+    Parameter, Poll, Reaction, Row, Section, Template, Text, Words,
+};
+pub use event::{ChannelEvent, Received};
+pub use failure::{ErrorClass, Scope, SendFailure};
+pub use field::{Checks, FieldError};
 pub use id::{ChannelName, IdGenerator, InvalidName, InvalidTag, MessageId, ProviderMessageId, Tag};
+pub use inbound::{InboundMessage, ProviderError, Sender, Status, StatusReport};
+pub use outbound::{DecodeError, OnUncertain, Outbound, Provider, UnknownWord};
+pub use phone::{Phone, PhoneError};
 pub use priority::{Priority, UnknownPriority};
+pub use recipient::{Bsuid, Recipient};
+pub use retry::{DeadReason, HoldReason, NextStep, RetryPolicy, Tries, after_attempt};
+pub use secret::Secret;
+pub use state::{Applied, Fact, MessageState, ReportedStatus, Unchanged, UnknownState};
 pub use time::{Clock, InvalidTimestamp, ManualClock, Timestamp};
