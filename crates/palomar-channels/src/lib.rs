@@ -1,1 +1,22 @@
-//! Palomar.
+//! The providers that carry Palomar's messages.
+//!
+//! One folder or file a provider, behind one small trait ([`Channel`]); in each, pure functions wherever bytes become
+//! values (content to request, webhook to events, code to error class), and the HTTP call as the thin rest. What all
+//! providers need wraps the trait once ([`Deadlined`], [`Observed`]). Nothing here retries a send: that is the queue's.
+
+mod channel;
+mod deadline;
+mod observed;
+
+pub mod cloud_api;
+pub mod http;
+pub mod sandbox;
+
+pub use channel::{
+    BoxFuture, Channel, Lookup, Parsed, Problem, RateLimit, RateProfile, Sent, Verified, WebhookError,
+    WebhookRequest,
+};
+pub use cloud_api::{CloudApi, CloudApiConfig};
+pub use deadline::{Deadlined, Progress};
+pub use observed::{Observed, Observer};
+pub use sandbox::{Sandbox, SandboxConfig, SandboxSink};
