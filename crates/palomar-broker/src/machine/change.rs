@@ -77,6 +77,25 @@ pub(crate) enum Change {
 }
 
 impl Change {
+    /// The queue that this change names, for those that name one.
+    pub(crate) fn queue(&self) -> Option<u32> {
+        match self {
+            Change::Configured { queue, .. }
+            | Change::Removed { queue }
+            | Change::Paused { queue, .. }
+            | Change::Resumed { queue }
+            | Change::GroupPaused { queue, .. }
+            | Change::GroupResumed { queue, .. }
+            | Change::Succeeded { queue }
+            | Change::Faulted { queue }
+            | Change::Throttled { queue, .. }
+            | Change::BreakerOpened { queue, .. }
+            | Change::Probing { queue, .. }
+            | Change::BreakerClosed { queue } => Some(*queue),
+            _ => None,
+        }
+    }
+
     /// How many facts of the event log this change is.
     pub(crate) fn facts(&self) -> u64 {
         match self {

@@ -168,6 +168,11 @@ impl Machine {
         std::mem::take(&mut self.changes)
     }
 
+    /// The jobs that were accepted since changes were last taken.
+    pub(crate) fn accepted(&self) -> &[NewRow] {
+        &self.changes.rows
+    }
+
     /// Whether there is something to make durable.
     pub(crate) fn has_changes(&self) -> bool {
         !self.changes.is_empty()

@@ -14,6 +14,7 @@ use super::change::{Change, NewRow, PhaseTag, QueueRow, Standing};
 use super::queue::Breaker;
 use super::slab::{NONE, Phase, SlotIx};
 use super::{Machine, MachineConfig, Remembered};
+use crate::types::{Limits, QueueName};
 
 /// What a fold writes, in one transaction: afterwards the log up to here is not needed to rebuild the machine.
 #[derive(Debug, Default)]
@@ -153,6 +154,40 @@ impl Restorer {
         state.dirty = false;
     }
 
+    /// Makes sure that a queue stands that rows speak of: where its own row is lost, an empty one that is paused.
+    pub(crate) fn ensure_queue(&mut self, ix: u32) {
+        let known = self.machine.queues.get(ix as usize).is_some_and(Option::is_some);
+        if !known && let Ok(name) = QueueName::new("damaged", &format!("queue-{ix}")) {
+            self.machine.enact(&Change::Configured { queue: ix, name, limits: Limits::default() }, None);
+            let reason = "the row of this queue was damaged: its name and limits are lost".into();
+            self.machine.enact(&Change::Paused { queue: ix, reason }, None);
+        }
+    }
+
+    /// Takes in a job whose standing is lost: whether it was sent is not known.
+    pub(crate) fn job_in_doubt(&mut self, row: NewRow) {
+        let lost = Standing {
+            phase: PhaseTag::Held,
+            when: row.spec.enqueued_at,
+            token: u32::MAX / 2,
+            attempts: 1,
+            strikes: 0,
+            reason: None,
+            vouched: None,
+        };
+        self.folded_until = self.folded_until.max(row.seq + 1);
+        self.job(row, Some(lost));
+    }
+
+    /// Pauses every queue: something that was lost may have said that jobs were sent.
+    pub(crate) fn pause_all(&mut self, reason: &str) {
+        for queue in 0..self.machine.queues.len() as u32 {
+            if self.machine.queues[queue as usize].is_some() {
+                self.machine.record(Change::Paused { queue, reason: reason.into() });
+            }
+        }
+    }
+
     pub(crate) fn request(&mut self, row: RequestRow) {
         let RequestRow { id, job, fingerprint, until } = row;
         self.machine.remember(id, Remembered { job, fingerprint, until });
@@ -169,6 +204,7 @@ impl Restorer {
             self.later.push_back(row);
             return;
         }
+        self.ensure_queue(row.spec.queue);
         let unsaved = self.machine.unsaved_requests.len();
         let ix = self.machine.admit(&row);
         self.machine.unsaved_requests.truncate(unsaved);
@@ -250,12 +286,19 @@ impl Restorer {
                     self.admit_later();
                 }
             }
-            change => self.machine.enact(change, None),
+            Change::Configured { .. } => self.machine.enact(change, None),
+            change => {
+                if let Some(queue) = change.queue() {
+                    self.ensure_queue(queue);
+                }
+                self.machine.enact(change, None);
+            }
         }
     }
 
     fn admit_later(&mut self) {
         if let Some(row) = self.later.pop_front() {
+            self.ensure_queue(row.spec.queue);
             let ix = self.machine.admit(&row);
             self.machine.set_out(ix, row.spec.run_at);
             self.clean(ix);

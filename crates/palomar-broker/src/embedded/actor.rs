@@ -1,0 +1,405 @@
+//! The thread that owns machine and store: take all that waits, apply it, one commit, one flush, then answer all.
+//!
+//! Group commit makes a flush cheap: while one is under way, requests gather, and the next one covers them all. A
+//! lease that finds nothing is parked here and answered in the very batch that brings work, so from enqueue to
+//! dispatch there is one flush and no polling.
+//!
+//! Invariants: no answer leaves before the flush that covers it; what could not be flushed is never answered, and
+//! ends the thread (the machine in memory is then ahead of the disk, and must not be asked again).
+
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use palomar_model::{Clock, Timestamp};
+use tokio::sync::{oneshot, watch};
+
+use super::meters::Meters;
+use super::payloads::Payloads;
+use super::space::Space;
+use super::store::{Store, StoreError};
+use crate::broker::BrokerError;
+use crate::machine::{Leasing, Machine, NewRow};
+use crate::types::{
+    Control, ControlError, Controlled, Cursor, Enqueued, EventBody, Evidence, EvidenceEffect, Explanation, JobFilter,
+    JobId, JobView, LeaseError, LeaseRef, LeaseRequest, LeasedJob, NewJob, Outcome, Settle, Signal, Started, Stats,
+};
+
+/// Requests that one commit covers at most, so that the first of them is not kept waiting.
+const MOST_REQUESTS: usize = 1024;
+/// How often the room on the disk is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Where an answer goes.
+pub(super) type Answer<T> = oneshot::Sender<Result<T, BrokerError>>;
+
+/// What the thread is asked.
+pub(super) enum Request {
+    Enqueue(Vec<NewJob>, Answer<Vec<Enqueued>>),
+    Lease(LeaseRequest, Answer<Vec<LeasedJob>>),
+    Start(Vec<LeaseRef>, Answer<Vec<Result<Started, LeaseError>>>),
+    Renew(Vec<LeaseRef>, Duration, Answer<Vec<Result<(), LeaseError>>>),
+    Settle(Vec<Settle>, Answer<Vec<Result<(), LeaseError>>>),
+    Evidence(Vec<Evidence>, Answer<Vec<EvidenceEffect>>),
+    Log(Vec<EventBody>, Answer<Cursor>),
+    Control(Control, Answer<Result<Controlled, ControlError>>),
+    Job(JobId, Answer<Option<(JobView, Bytes)>>),
+    Jobs(JobFilter, u64, usize, Answer<Vec<JobView>>),
+    Explain(JobId, Answer<Option<Explanation>>),
+    Stats(Answer<Stats>),
+    Acknowledge(String, Cursor, Answer<()>),
+    Close(Answer<()>),
+}
+
+struct Parked {
+    request: LeaseRequest,
+    answer: Answer<Vec<LeasedJob>>,
+    until: Timestamp,
+}
+
+/// An answer that waits for the flush.
+enum Reply {
+    Done(Box<dyn FnOnce(Result<(), BrokerError>) + Send>),
+    Leased(Vec<LeasedJob>, Answer<Vec<LeasedJob>>),
+    Logged(Answer<Cursor>),
+}
+
+/// The thread's state.
+pub(super) struct Actor {
+    pub(super) machine: Machine,
+    pub(super) store: Store,
+    pub(super) space: Space,
+    pub(super) payloads: Payloads,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) meters: Arc<Meters>,
+    pub(super) log_end: watch::Sender<u64>,
+    pub(super) failure: Arc<OnceLock<Arc<str>>>,
+    /// How far each reader of the log is; none where it has not said yet.
+    pub(super) readers: HashMap<String, Option<Cursor>>,
+    parked: Vec<Parked>,
+    replies: Vec<Reply>,
+    looked_at: Timestamp,
+}
+
+/// Sends the answer when the flush is through.
+fn later<T: Send + 'static>(value: T, answer: Answer<T>) -> Reply {
+    Reply::Done(Box::new(move |flushed| {
+        // Whoever asked may be gone: what they asked for is done all the same.
+        let _ = answer.send(flushed.map(|()| value));
+    }))
+}
+
+impl Actor {
+    #[expect(clippy::too_many_arguments, reason = "the parts of one thread, put together in one place")]
+    pub(super) fn new(
+        machine: Machine,
+        store: Store,
+        space: Space,
+        payloads: Payloads,
+        clock: Arc<dyn Clock>,
+        meters: Arc<Meters>,
+        log_end: watch::Sender<u64>,
+        failure: Arc<OnceLock<Arc<str>>>,
+        readers: HashMap<String, Option<Cursor>>,
+    ) -> Actor {
+        let looked_at = clock.now();
+        Actor {
+            machine,
+            store,
+            space,
+            payloads,
+            clock,
+            meters,
+            log_end,
+            failure,
+            readers,
+            parked: Vec::new(),
+            replies: Vec::new(),
+            looked_at,
+        }
+    }
+
+    /// Serves until the broker is closed or fails.
+    pub(super) fn run(mut self, requests: &Receiver<Request>) {
+        let ended = self.serve(requests);
+        let (error, closed) = match ended {
+            Ok(closed) => (BrokerError::Stopped, closed),
+            Err(error) => {
+                tracing::error!(%error, "the store failed: this process accepts nothing more");
+                let why: Arc<str> = error.to_string().into();
+                let _ = self.failure.set(Arc::clone(&why));
+                (BrokerError::Failed(why), None)
+            }
+        };
+        for reply in self.replies.drain(..) {
+            refuse(reply, &error);
+        }
+        for parked in self.parked.drain(..) {
+            let _ = parked.answer.send(Err(error.clone()));
+        }
+        // The files are closed before whoever closed the broker hears of it.
+        drop(self);
+        if let Some(answer) = closed {
+            let _ = answer.send(Ok(()));
+        }
+    }
+
+    fn serve(&mut self, requests: &Receiver<Request>) -> Result<Option<Answer<()>>, StoreError> {
+        // What recovery changed is made durable before anything is asked.
+        self.flush()?;
+        loop {
+            let first = match requests.recv_timeout(self.patience()) {
+                Ok(request) => Some(request),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return self.close().map(|()| None),
+            };
+            let now = self.clock.now();
+            self.machine.tick(now);
+            if now.since(self.looked_at) >= LOOK_EVERY || now < self.looked_at {
+                self.looked_at = now;
+                self.space.look();
+            }
+            let waiting = std::iter::from_fn(|| requests.try_recv().ok());
+            for request in first.into_iter().chain(waiting).take(MOST_REQUESTS) {
+                if let Request::Close(answer) = request {
+                    self.flush()?;
+                    self.close()?;
+                    return Ok(Some(answer));
+                }
+                self.apply(request, now);
+            }
+            self.serve_parked(now);
+            self.flush()?;
+            if self.store.should_fold() {
+                self.fold()?;
+            }
+        }
+    }
+
+    /// How long to wait for a request: until something is due by itself.
+    fn patience(&self) -> Duration {
+        let now = self.clock.now();
+        let due = self.machine.next_tick().into_iter().chain(self.parked.iter().map(|parked| parked.until)).min();
+        let until_due = due.map_or(LOOK_EVERY, |due| due.since(now));
+        until_due.min(LOOK_EVERY)
+    }
+
+    fn apply(&mut self, request: Request, now: Timestamp) {
+        self.meters.operation();
+        let machine = &mut self.machine;
+        let reply = match request {
+            Request::Enqueue(jobs, answer) if self.space.is_full() => {
+                let _ = answer.send(Err(BrokerError::Full));
+                drop(jobs);
+                return;
+            }
+            Request::Enqueue(jobs, answer) => later(machine.enqueue(jobs, now), answer),
+            Request::Lease(request, answer) => {
+                let until = now.after(request.wait);
+                self.parked.push(Parked { request, answer, until });
+                return;
+            }
+            Request::Start(leases, answer) => {
+                later(leases.into_iter().map(|lease| machine.start(lease, now)).collect(), answer)
+            }
+            Request::Renew(leases, by, answer) => {
+                later(leases.into_iter().map(|lease| machine.renew(lease, by, now)).collect(), answer)
+            }
+            Request::Settle(settles, answer) => {
+                later(settles.into_iter().map(|settle| machine.settle(settle, now)).collect(), answer)
+            }
+            Request::Evidence(evidence, answer) => {
+                later(evidence.into_iter().map(|evidence| machine.evidence(evidence, now)).collect(), answer)
+            }
+            Request::Log(events, answer) => {
+                machine.log(events, now);
+                Reply::Logged(answer)
+            }
+            Request::Control(control, answer) => later(machine.control(control, now), answer),
+            Request::Job(id, answer) => later(self.job(id), answer),
+            Request::Jobs(filter, after, limit, answer) => {
+                let mut jobs = machine.jobs(&filter, after, limit.min(10_000));
+                for job in &mut jobs {
+                    self.date(job);
+                }
+                later(jobs, answer)
+            }
+            Request::Explain(id, answer) => later(machine.explain(id), answer),
+            Request::Stats(answer) => {
+                let mut stats = machine.stats();
+                stats.log_end = Cursor(self.store.log_end());
+                later(stats, answer)
+            }
+            Request::Acknowledge(reader, through, answer) => {
+                self.readers.insert(reader, Some(through));
+                later((), answer)
+            }
+            // Taken care of by the loop.
+            Request::Close(answer) => later((), answer),
+        };
+        self.replies.push(reply);
+    }
+
+    fn job(&self, id: JobId) -> Option<(JobView, Bytes)> {
+        let mut view = self.machine.view(id)?;
+        self.date(&mut view);
+        let payload = self.pending(view.seq).or_else(|| {
+            let read = self.payloads.peek(self.store.connection(), view.seq);
+            read.ok().map(|payload| payload.bytes)
+        });
+        Some((view, payload.unwrap_or_default()))
+    }
+
+    /// The payload of a job that was accepted in this very batch.
+    fn pending(&self, seq: u64) -> Option<Bytes> {
+        self.accepted(seq).map(|row| row.payload.clone())
+    }
+
+    /// The row of a job that was accepted in this very batch. Rows are in the order of their numbers.
+    fn accepted(&self, seq: u64) -> Option<&NewRow> {
+        let rows = self.machine.accepted();
+        rows.binary_search_by_key(&seq, |row| row.seq).ok().map(|at| &rows[at])
+    }
+
+    fn date(&self, view: &mut JobView) {
+        let pending = self.accepted(view.seq).map(|row| row.spec.enqueued_at);
+        let stored = || self.payloads.peek(self.store.connection(), view.seq).ok().map(|payload| payload.enqueued_at);
+        if let Some(at) = pending.or_else(stored) {
+            view.enqueued_at = at;
+        }
+    }
+
+    /// Gives parked leases what there is now.
+    fn serve_parked(&mut self, now: Timestamp) {
+        let mut parked = std::mem::take(&mut self.parked);
+        parked.retain_mut(|waiting| {
+            if waiting.answer.is_closed() {
+                return false;
+            }
+            let LeaseRequest { pool, max, lease, start, .. } = &waiting.request;
+            let given = self.machine.lease(pool, *max, *lease, *start, now);
+            let jobs: Vec<LeasedJob> = given.into_iter().filter_map(|leasing| self.leased(leasing, now)).collect();
+            if jobs.is_empty() && waiting.until > now {
+                return true;
+            }
+            // The sender is moved out; a closed one takes its place and is dropped with the entry.
+            let answer = std::mem::replace(&mut waiting.answer, oneshot::channel().0);
+            self.replies.push(Reply::Leased(jobs, answer));
+            false
+        });
+        self.parked.append(&mut parked);
+    }
+
+    /// A lease with its payload; a job whose row is damaged becomes a dead letter that says so.
+    fn leased(&mut self, leasing: Leasing, now: Timestamp) -> Option<LeasedJob> {
+        let payload = match self.accepted(leasing.seq) {
+            Some(row) => Ok(super::payloads::Payload { bytes: row.payload.clone(), enqueued_at: row.spec.enqueued_at }),
+            None => self.payloads.take(self.store.connection(), leasing.seq),
+        };
+        match payload {
+            Ok(payload) => Some(LeasedJob {
+                lease: leasing.lease,
+                queue: leasing.queue,
+                group: leasing.group,
+                priority: leasing.priority,
+                attempt: leasing.lease.token,
+                tries: leasing.tries,
+                started: leasing.started,
+                enqueued_at: payload.enqueued_at,
+                until: leasing.until,
+                payload: payload.bytes,
+            }),
+            Err(why) => {
+                tracing::error!(job = %leasing.lease.id, %why, "a damaged job was set aside");
+                let outcome = Outcome::Dead { reason: why.into() };
+                let settle = Settle { lease: leasing.lease, outcome, signal: Signal::None, events: Vec::new() };
+                // It was leased a moment ago, under this token.
+                let _ = self.machine.settle(settle, now);
+                None
+            }
+        }
+    }
+
+    /// Makes the batch durable, then answers it.
+    fn flush(&mut self) -> Result<(), StoreError> {
+        if self.machine.has_changes() {
+            let changes = self.machine.take_changes();
+            let begun = self.clock.now();
+            self.reserved(|store| store.commit(&changes, begun))?;
+            self.meters.commit(self.clock.now().since(begun), changes.log.len() + changes.rows.len());
+            for row in changes.rows {
+                self.payloads.offer(row.seq, row.payload, row.spec.enqueued_at);
+            }
+            self.log_end.send_replace(self.store.log_end());
+        }
+        let mut unclaimed = Vec::new();
+        for reply in self.replies.drain(..) {
+            match reply {
+                Reply::Done(send) => send(Ok(())),
+                Reply::Logged(answer) => {
+                    let _ = answer.send(Ok(Cursor(self.store.log_end())));
+                }
+                Reply::Leased(jobs, answer) => {
+                    if let Err(Ok(jobs)) = answer.send(Ok(jobs)) {
+                        unclaimed.extend(jobs);
+                    }
+                }
+            }
+        }
+        self.take_back(unclaimed);
+        Ok(())
+    }
+
+    /// Jobs that were leased by somebody who was gone before the answer: nothing was done with them.
+    fn take_back(&mut self, jobs: Vec<LeasedJob>) {
+        let now = self.clock.now();
+        for job in jobs {
+            let settle = Settle { lease: job.lease, outcome: Outcome::Release, signal: Signal::None, events: Vec::new() };
+            // Stale only where it was cancelled meanwhile.
+            let _ = self.machine.settle(settle, now);
+        }
+    }
+
+    /// Writes; when the disk is full, once more in the room of the reserve.
+    fn reserved(&mut self, mut write: impl FnMut(&mut Store) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        match write(&mut self.store) {
+            Err(error) if error.is_full() && self.space.give_up_reserve() => write(&mut self.store),
+            other => other,
+        }
+    }
+
+    /// Folds the log into rows.
+    fn fold(&mut self) -> Result<(), StoreError> {
+        let read = self.read_by_all();
+        let folded = self.machine.fold();
+        for &seq in &folded.gone {
+            self.payloads.forget(seq);
+        }
+        self.reserved(|store| store.write_fold(&folded, read))
+    }
+
+    /// The last fact that every reader has read.
+    fn read_by_all(&self) -> u64 {
+        let end = self.store.log_end();
+        self.readers.values().map(|at| at.map_or(0, |at| at.0)).min().unwrap_or(end).min(end)
+    }
+
+    fn close(&mut self) -> Result<(), StoreError> {
+        self.fold()?;
+        self.store.checkpoint()
+    }
+}
+
+fn refuse(reply: Reply, error: &BrokerError) {
+    match reply {
+        Reply::Done(send) => send(Err(error.clone())),
+        Reply::Leased(_, answer) => {
+            let _ = answer.send(Err(error.clone()));
+        }
+        Reply::Logged(answer) => {
+            let _ = answer.send(Err(error.clone()));
+        }
+    }
+}

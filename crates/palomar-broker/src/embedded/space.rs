@@ -1,0 +1,102 @@
+//! Room on the disk: a reserve that is given up when the disk is full, so that what was accepted can be settled.
+//!
+//! `queue.reserve` holds [`RESERVE`] bytes that are really written. When the disk is full the file goes, nothing more
+//! is accepted, and settling goes on in its room. When there is room again, it is written anew first.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Size of the reserve.
+pub(super) const RESERVE: u64 = 16 << 20;
+/// Free bytes below which nothing more is accepted.
+const LOW_WATER: u64 = 4 << 20;
+
+/// The reserve of a data directory.
+pub(super) struct Space {
+    file: PathBuf,
+    dir: PathBuf,
+    full: bool,
+}
+
+impl Space {
+    /// Makes sure that the reserve stands.
+    pub(super) fn open(dir: &Path) -> Space {
+        let mut space = Space { file: dir.join("queue.reserve"), dir: dir.to_owned(), full: true };
+        space.look();
+        space
+    }
+
+    /// Whether nothing more may be accepted.
+    pub(super) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// The disk is full: gives the reserve up.
+    pub(super) fn give_up_reserve(&mut self) -> bool {
+        if !self.full {
+            tracing::error!("the disk is full: nothing more is accepted, the reserve is given up for settling");
+        }
+        self.full = true;
+        std::fs::remove_file(&self.file).is_ok()
+    }
+
+    /// Looks whether there is room (again). Called now and then, between batches.
+    pub(super) fn look(&mut self) {
+        let free = free_bytes(&self.dir);
+        let stands = std::fs::metadata(&self.file).is_ok_and(|file| file.len() == RESERVE);
+        if stands {
+            let full = free < LOW_WATER;
+            if full != self.full && full {
+                tracing::error!(free, "the disk is nearly full: nothing more is accepted");
+            }
+            self.full = full;
+        } else if free > RESERVE + 2 * LOW_WATER {
+            match self.write() {
+                Ok(()) => {
+                    if self.full {
+                        tracing::info!(free, "there is room on the disk");
+                    }
+                    self.full = false;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the reserve can't be written");
+                    let _ = std::fs::remove_file(&self.file);
+                }
+            }
+        } else {
+            self.full = true;
+        }
+    }
+
+    fn write(&self) -> std::io::Result<()> {
+        let mut file = std::fs::File::create(&self.file)?;
+        // Not zeros: a file system may keep those as a hole, which reserves nothing.
+        let block: Vec<u8> = (0..1_u32 << 16).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        for _ in 0..RESERVE / block.len() as u64 {
+            file.write_all(&block)?;
+        }
+        file.sync_all()
+    }
+}
+
+/// Bytes that this process may still write to the directory's file system.
+pub(super) fn free_bytes(dir: &Path) -> u64 {
+    rustix::fs::statvfs(dir).map_or(u64::MAX, |fs| fs.f_bavail.saturating_mul(fs.f_frsize))
+}
+
+/// Locks a data directory for this process; the lock ends with the file.
+pub(super) fn lock(dir: &Path) -> Result<std::fs::File, super::StoreError> {
+    let unusable = |source| super::StoreError::Directory { dir: dir.to_owned(), source };
+    std::fs::create_dir_all(dir).map_err(unusable)?;
+    let file = std::fs::File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(dir.join("queue.lock"))
+        .map_err(unusable)?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(super::StoreError::Locked(dir.to_owned())),
+        Err(error) => Err(unusable(error.into())),
+    }
+}

@@ -1,0 +1,314 @@
+//! `queue.db`: the machine's rows and log in SQLite.
+//!
+//! | table | key | what |
+//! |---|---|---|
+//! | `job` | sequence number | what was accepted, payload included (written once); `standing`: where it stood at the last fold |
+//! | `log` | number of the first fact | the changes of one commit |
+//! | `queue`, `budget` | number | as of the last fold |
+//! | `request` | counting up | requests that are remembered |
+//! | `meta` | name | schema, the fold, rows that wait for readers |
+//!
+//! Invariants: one commit writes all of a batch or nothing; rows and log are read by primary key only; the log from
+//! the fold on, applied to the rows of the fold, is the machine. Nothing is answered before `commit` has returned.
+
+use std::path::{Path, PathBuf};
+
+use palomar_model::Timestamp;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+
+use super::codec::{self, Table};
+use crate::machine::{Changes, Folded};
+
+/// The schema that this version reads and writes.
+const SCHEMA: i64 = 1;
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// When what was committed reaches the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flush {
+    /// Each commit is flushed before its answers: survives power loss.
+    #[default]
+    EachCommit,
+    /// Once a second: survives the end of the process, not of the machine. For comparisons.
+    EachSecond,
+}
+
+/// Why the store can't be opened or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The directory can't be used.
+    #[error("the data directory {dir} can't be used: {source}; check that it exists, belongs to you and is writable")]
+    Directory {
+        /// Which.
+        dir: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Another process has it.
+    #[error("the data directory {0} is in use by another process; stop it, or give this one another directory")]
+    Locked(PathBuf),
+    /// It was written by a newer version.
+    #[error("the data in {file} has schema {found}, this version knows {known}; start the newer version that wrote it")]
+    Newer {
+        /// Which file.
+        file: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// Rows that must be whole are not.
+    #[error("{0}; run `palomar store check`, and restore a backup if it can't be mended")]
+    Damaged(String),
+    /// SQLite failed.
+    #[error("queue.db: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+impl StoreError {
+    /// Whether the disk is full.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, StoreError::Sqlite(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
+    }
+}
+
+/// How far rows go: from here on the log says what happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Fold {
+    /// Jobs from this number on are not part of it.
+    pub(super) next_seq: u64,
+    /// Log rows from this fact on are not part of it.
+    pub(super) log_from: u64,
+    /// Jobs that are no more and whose rows wait for the log's readers: (facts up to here must be read, jobs).
+    pub(super) waiting: Vec<(u64, Vec<u64>)>,
+}
+
+/// The writing connection.
+pub(super) struct Store {
+    db: Connection,
+    fold: Fold,
+    /// The number of the next fact.
+    next_fact: u64,
+    buffer: Vec<u8>,
+    log_bytes: usize,
+    changes: usize,
+    next_request: i64,
+}
+
+fn meta_key(name: &str) -> u64 {
+    name.bytes().fold(0, |key, byte| key.wrapping_mul(31).wrapping_add(u64::from(byte)))
+}
+
+/// Opens a connection to an existing `queue.db` for reading.
+pub(super) fn open_reader(dir: &Path) -> Result<Connection, rusqlite::Error> {
+    let db = Connection::open_with_flags(
+        dir.join("queue.db"),
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    db.busy_timeout(std::time::Duration::from_secs(5))?;
+    Ok(db)
+}
+
+impl Store {
+    /// Opens or creates the store of a directory that this process has locked.
+    pub(super) fn open(dir: &Path, flush: Flush) -> Result<Store, StoreError> {
+        if rusqlite::version_number() < OLDEST_SQLITE {
+            let found = rusqlite::version();
+            return Err(StoreError::Damaged(format!("SQLite {found} is too old: it can corrupt a write-ahead log")));
+        }
+        let file = dir.join("queue.db");
+        let db = Connection::open(&file)?;
+        db.pragma_update(None, "journal_mode", "wal")?;
+        db.pragma_update(None, "synchronous", if flush == Flush::EachCommit { "full" } else { "normal" })?;
+        db.pragma_update(None, "wal_autocheckpoint", 4000)?;
+        db.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        db.pragma_update(None, "cache_size", -32_768)?;
+        db.set_prepared_statement_cache_capacity(64);
+        let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if found > SCHEMA {
+            return Err(StoreError::Newer { file, found, known: SCHEMA });
+        }
+        if found == 0 {
+            db.execute_batch(
+                "BEGIN IMMEDIATE;
+                 CREATE TABLE IF NOT EXISTS job (seq INTEGER PRIMARY KEY, spec BLOB NOT NULL, standing BLOB);
+                 CREATE TABLE IF NOT EXISTS log (first INTEGER PRIMARY KEY, body BLOB NOT NULL);
+                 CREATE TABLE IF NOT EXISTS queue (ix INTEGER PRIMARY KEY, body BLOB NOT NULL);
+                 CREATE TABLE IF NOT EXISTS budget (ix INTEGER PRIMARY KEY, body BLOB NOT NULL);
+                 CREATE TABLE IF NOT EXISTS request (n INTEGER PRIMARY KEY, body BLOB NOT NULL);
+                 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+                 PRAGMA user_version = 1;
+                 COMMIT;",
+            )?;
+        }
+        let mut store = Store {
+            db,
+            fold: Fold { next_seq: 1, log_from: 1, waiting: Vec::new() },
+            next_fact: 1,
+            buffer: Vec::with_capacity(64 << 10),
+            log_bytes: 0,
+            changes: 0,
+            next_request: 1,
+        };
+        if let Some(fold) = store.meta::<Fold>("fold")? {
+            store.fold = fold;
+        }
+        store.next_fact = store.meta::<u64>("next_fact")?.unwrap_or(1);
+        let last: Option<i64> = store.db.query_row("SELECT max(n) FROM request", [], |row| row.get(0))?;
+        store.next_request = last.unwrap_or(0) + 1;
+        Ok(store)
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.db
+    }
+
+    pub(super) fn fold(&self) -> &Fold {
+        &self.fold
+    }
+
+    /// The number of the last fact.
+    pub(super) fn log_end(&self) -> u64 {
+        self.next_fact - 1
+    }
+
+    /// Facts beyond this number were found in the log.
+    pub(super) fn facts_go_on_at(&mut self, next: u64) {
+        self.next_fact = self.next_fact.max(next);
+    }
+
+    fn meta<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
+        let row: Option<Vec<u8>> =
+            self.db.query_row("SELECT body FROM meta WHERE name = ?1", [name], |row| row.get(0)).optional()?;
+        row.map(|row| codec::value_of(&row, Table::Meta, meta_key(name)))
+            .transpose()
+            .map_err(|damaged| StoreError::Damaged(format!("meta {name}: {damaged}")))
+    }
+
+    fn set_meta<T: Serialize>(&self, name: &str, value: &T) -> Result<(), StoreError> {
+        let row = codec::row_of(value, Table::Meta, meta_key(name));
+        self.db.prepare_cached("INSERT OR REPLACE INTO meta (name, body) VALUES (?1, ?2)")?.execute(params![name, row])?;
+        Ok(())
+    }
+
+    /// Runs `work` in a transaction; all of it is on disk when this returns `Ok`.
+    fn transaction(&mut self, work: impl FnOnce(&mut Store) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let done = work(self).and_then(|()| Ok(self.db.prepare_cached("COMMIT")?.execute([]).map(|_| ())?));
+        if done.is_err() && !self.db.is_autocommit() {
+            self.db.execute_batch("ROLLBACK")?;
+        }
+        done
+    }
+
+    /// Writes the changes of a batch.
+    pub(super) fn commit(&mut self, changes: &Changes, now: Timestamp) -> Result<(), StoreError> {
+        let first = self.next_fact;
+        let facts: u64 = changes.log.iter().map(crate::machine::Change::facts).sum();
+        self.transaction(|store| {
+            let mut insert = store.db.prepare_cached("INSERT INTO job (seq, spec) VALUES (?1, ?2)")?;
+            for row in &changes.rows {
+                codec::write_job(&mut store.buffer, row.seq, &row.spec, &row.payload);
+                insert.execute(params![row.seq as i64, store.buffer])?;
+            }
+            codec::write_log(&mut store.buffer, first, now, &changes.log);
+            let mut insert = store.db.prepare_cached("INSERT INTO log (first, body) VALUES (?1, ?2)")?;
+            insert.execute(params![first as i64, store.buffer])?;
+            Ok(())
+        })?;
+        self.log_bytes += self.buffer.len();
+        self.changes += changes.log.len() + changes.rows.len();
+        // Every row takes at least one number, so that numbers name rows.
+        self.next_fact = first + facts.max(1);
+        Ok(())
+    }
+
+    /// Whether the log has grown enough to be folded into rows.
+    pub(super) fn should_fold(&self) -> bool {
+        self.log_bytes > 8 << 20 || self.changes > 50_000
+    }
+
+    /// Folds the log into rows, and drops what nobody needs: facts up to `read` are read by all.
+    pub(super) fn write_fold(&mut self, folded: &Folded, read: u64) -> Result<(), StoreError> {
+        let mut fold = Fold { next_seq: folded.next_seq, log_from: self.next_fact, waiting: self.fold.waiting.clone() };
+        if !folded.gone.is_empty() {
+            fold.waiting.push((self.log_end(), folded.gone.clone()));
+        }
+        let ready = fold.waiting.iter().take_while(|(until, _)| *until <= read).count();
+        let dropped: Vec<(u64, Vec<u64>)> = fold.waiting.drain(..ready).collect();
+        let next_request = self.next_request;
+        self.transaction(|store| {
+            for (_, jobs) in &dropped {
+                store.delete_jobs(jobs)?;
+            }
+            store.write_folded(folded)?;
+            store.set_meta("fold", &fold)?;
+            store.set_meta("next_fact", &store.next_fact)?;
+            let unread = fold.log_from.min(read + 1);
+            // The row that holds the first unread fact begins at or before it.
+            let keep: Option<i64> =
+                store.db.query_row("SELECT max(first) FROM log WHERE first <= ?1", [unread as i64], |row| row.get(0))?;
+            let below = if unread >= fold.log_from { fold.log_from as i64 } else { keep.unwrap_or(0) };
+            store.db.prepare_cached("DELETE FROM log WHERE first < ?1")?.execute([below])?;
+            Ok(())
+        })
+        .inspect_err(|_| self.next_request = next_request)?;
+        self.fold = fold;
+        self.log_bytes = 0;
+        self.changes = 0;
+        Ok(())
+    }
+
+    fn write_folded(&mut self, folded: &Folded) -> Result<(), StoreError> {
+        let mut update = self.db.prepare_cached("UPDATE job SET standing = ?2 WHERE seq = ?1")?;
+        for (seq, standing) in &folded.standings {
+            update.execute(params![*seq as i64, codec::row_of(standing, Table::Standing, *seq)])?;
+        }
+        let mut write = self.db.prepare_cached("INSERT OR REPLACE INTO queue (ix, body) VALUES (?1, ?2)")?;
+        for (ix, row) in &folded.queues {
+            write.execute(params![ix, codec::row_of(row, Table::Queue, u64::from(*ix))])?;
+        }
+        for ix in &folded.gone_queues {
+            self.db.prepare_cached("DELETE FROM queue WHERE ix = ?1")?.execute([ix])?;
+        }
+        let mut write = self.db.prepare_cached("INSERT OR REPLACE INTO budget (ix, body) VALUES (?1, ?2)")?;
+        for (ix, row) in &folded.budgets {
+            write.execute(params![ix, codec::row_of(row, Table::Budget, u64::from(*ix))])?;
+        }
+        let mut insert = self.db.prepare_cached("INSERT INTO request (n, body) VALUES (?1, ?2)")?;
+        for request in &folded.requests {
+            insert.execute(params![self.next_request, codec::row_of(request, Table::Request, self.next_request as u64)])?;
+            self.next_request += 1;
+        }
+        Ok(())
+    }
+
+    /// Deletes rows by runs of numbers: whole pages become free without being written.
+    fn delete_jobs(&self, jobs: &[u64]) -> Result<(), StoreError> {
+        let mut delete = self.db.prepare_cached("DELETE FROM job WHERE seq BETWEEN ?1 AND ?2")?;
+        for run in jobs.chunk_by(|a, b| *b == a + 1) {
+            if let (Some(first), Some(last)) = (run.first(), run.last()) {
+                delete.execute([*first as i64, *last as i64])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops remembered requests whose time is over.
+    pub(super) fn drop_requests(&mut self, numbers: &[i64]) -> Result<(), StoreError> {
+        self.transaction(|store| {
+            let mut delete = store.db.prepare_cached("DELETE FROM request WHERE n = ?1")?;
+            for n in numbers {
+                delete.execute([n])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Brings the write-ahead log into the database file.
+    pub(super) fn checkpoint(&self) -> Result<(), StoreError> {
+        self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        Ok(())
+    }
+}
