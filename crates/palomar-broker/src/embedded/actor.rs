@@ -29,6 +29,8 @@ use crate::types::{
 
 /// Requests that one commit covers at most, so that the first of them is not kept waiting.
 const MOST_REQUESTS: usize = 1024;
+/// Turns that a batch waits for those who were answered together before.
+const TURNS_FOR_OTHERS: usize = 40;
 /// How often the room on the disk is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -80,6 +82,8 @@ pub(super) struct Actor {
     pub(super) readers: HashMap<String, Option<Cursor>>,
     parked: Vec<Parked>,
     replies: Vec<Reply>,
+    /// Answers that the last commit released.
+    answered: usize,
     looked_at: Timestamp,
 }
 
@@ -117,6 +121,7 @@ impl Actor {
             readers,
             parked: Vec::new(),
             replies: Vec::new(),
+            answered: 0,
             looked_at,
         }
     }
@@ -155,14 +160,14 @@ impl Actor {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return self.close().map(|()| None),
             };
+            let batch = self.gather(first, requests);
             let now = self.clock.now();
             self.machine.tick(now);
             if now.since(self.looked_at) >= LOOK_EVERY || now < self.looked_at {
                 self.looked_at = now;
                 self.space.look();
             }
-            let waiting = std::iter::from_fn(|| requests.try_recv().ok());
-            for request in first.into_iter().chain(waiting).take(MOST_REQUESTS) {
+            for request in batch {
                 if let Request::Close(answer) = request {
                     self.flush()?;
                     self.close()?;
@@ -176,6 +181,33 @@ impl Actor {
                 self.fold()?;
             }
         }
+    }
+
+    /// The requests of the next commit: the first and all that come with it.
+    ///
+    /// Callers who were just answered are likely to ask again at once, one after the other as they wake up. Were the
+    /// first of them to get a commit of its own, the others would wait for a second one: a few turns of the
+    /// processor are given up for them, and never more, so that a caller who is alone does not wait.
+    fn gather(&self, first: Option<Request>, requests: &Receiver<Request>) -> Vec<Request> {
+        let mut batch: Vec<Request> = first.into_iter().collect();
+        let mut turns = 0;
+        loop {
+            match requests.try_recv() {
+                Ok(request) => {
+                    batch.push(request);
+                    turns = 0;
+                }
+                Err(_) if batch.is_empty() || batch.len() >= self.answered || turns >= TURNS_FOR_OTHERS => break,
+                Err(_) => {
+                    turns += 1;
+                    std::thread::yield_now();
+                }
+            }
+            if batch.len() >= MOST_REQUESTS {
+                break;
+            }
+        }
+        batch
     }
 
     /// How long to wait for a request: until something is due by itself.
@@ -334,6 +366,7 @@ impl Actor {
             }
             self.log_end.send_replace(self.store.log_end());
         }
+        self.answered = self.replies.len();
         let mut unclaimed = Vec::new();
         for reply in self.replies.drain(..) {
             match reply {

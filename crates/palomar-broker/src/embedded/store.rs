@@ -119,6 +119,7 @@ impl Store {
         }
         let file = dir.join("queue.db");
         let db = Connection::open(&file)?;
+        db.pragma_update(None, "page_size", 4096)?;
         db.pragma_update(None, "journal_mode", "wal")?;
         db.pragma_update(None, "synchronous", if flush == Flush::EachCommit { "full" } else { "normal" })?;
         db.pragma_update(None, "wal_autocheckpoint", 4000)?;
