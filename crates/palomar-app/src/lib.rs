@@ -1,1 +1,54 @@
-//! Palomar.
+//! What Palomar does: takes messages in and sends them, takes webhooks in and reads them, keeps records of both, and
+//! lets people give orders.
+//!
+//! ```text
+//! submit ──> broker: outbound/<channel> ──> outbound: one attempt ──┐
+//!                                                                    ├──> broker: event log ──> projector ──> records
+//! receive ─> broker: inbound/<channel> ───> inbound: what it says ──┘
+//! ```
+//!
+//! Always: what must not be lost is a job before anybody is told "accepted"; what became of a job and what was learned
+//! from it are one atomic step of the broker; records are written by the projector alone.
+
+mod app;
+mod attempt;
+mod channels;
+mod dead_letters;
+mod error;
+mod event;
+mod inbound;
+mod intake;
+mod keys;
+mod messages;
+mod metrics;
+mod outbound;
+mod projector;
+mod queues;
+mod readiness;
+mod request;
+mod submit;
+
+pub use app::{App, AppConfig, StartError};
+pub use channels::{
+    ChannelPatch, ChannelTest, ChannelView, LimitsInput, NewChannel, PROFILES, PairInput, ProviderFactory,
+    Providers, WindowInput,
+};
+pub use dead_letters::{DeadLetterFilter, DeadLetterView};
+pub use error::AppError;
+pub use event::AppEvent;
+pub use intake::{IntakeAnswer, MAX_WEBHOOK, WebhookRequest};
+pub use keys::{Caller, CreatedKey, KeyView, NewKey, Role};
+pub use messages::{ExplainView, HoldView, MAX_PAGE, MessageDetail, StateView};
+pub use metrics::Metrics;
+pub use queues::{
+    ByPriority, ControlView, Deduplication, EffectiveLimits, JobCounts, PairView, QueueMonitor, QueueView,
+    WindowView,
+};
+pub use readiness::{Check, Health, Readiness};
+pub use request::NewMessage;
+pub use submit::{IdempotencyKey, MAX_BATCH, RowInput, RowResult, Submitted, fingerprint};
+
+pub use palomar_broker::{JobState, Resolution};
+pub use palomar_records::{
+    Direction, FailedWebhookView, MessageFilter, MessageStatus, MessageView, Page, TimelineEntry,
+};

@@ -1,1 +1,377 @@
-//! Palomar.
+//! The records of Palomar in SQL: messages with their journal, people, channels and keys.
+//!
+//! Records are a projection: everything about messages is written by [`Records::apply`] from facts of the broker's
+//! event log, in one transaction with the place that was reached, so that rows can lag but never drift, and a replay
+//! changes nothing. Channels and keys are the exception: people write them, here.
+//!
+//! SQL is in one file a table (`tables/`), the ways to run it are in `store/`.
+
+mod apply;
+mod check;
+mod error;
+mod fact;
+mod list;
+mod secret_key;
+mod store;
+mod tables;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use palomar_model::{ChannelName, MessageId, Timestamp};
+
+pub use apply::Applied;
+pub use check::{RecordsCheck, RecordsInfo};
+pub use error::RecordsError;
+pub use fact::{FailedWebhook, RecordFact, What};
+pub use list::MessageFilter;
+pub use tables::api_keys::KeyRecord;
+pub use tables::channels::ChannelRecord;
+pub use tables::counters::Counter;
+pub use tables::failed_webhooks::FailedWebhookView;
+pub use tables::journal::TimelineEntry;
+pub use tables::messages::{Direction, MessageStatus, MessageView, accepted_view};
+pub use tables::page::Page;
+
+use secret_key::SecretKey;
+use store::Store;
+use tables::{api_keys, channels, conversations, counters, cursors, early_statuses, failed_webhooks};
+use tables::{inbound_seen, journal, messages, provider_ids};
+
+/// The name of the projection that writes these records.
+pub const PROJECTION: &str = "records";
+
+/// The journal, early statuses and inbound identities are kept for so long at least: providers repeat for 7 days.
+pub const LEAST_RETENTION: Duration = Duration::from_secs(8 * 24 * 3600);
+
+/// The file of the database.
+pub const FILE: &str = "records.db";
+/// The file of the key that credentials are encrypted with.
+pub const KEY_FILE: &str = "secret.key";
+
+/// So many old rows go in one transaction, so that trimming never holds the writer for long.
+const TRIM_BATCH: usize = 5_000;
+
+type Result<T, E = RecordsError> = std::result::Result<T, E>;
+
+/// The records. Cheap to clone; all clones are the same.
+#[derive(Clone, Debug)]
+pub struct Records {
+    store: Arc<Store>,
+    key: Arc<SecretKey>,
+}
+
+impl Records {
+    /// Opens the records in a directory, makes them where there are none, and brings their schema up to date.
+    ///
+    /// Blocks on the disk: call it before the server runs.
+    ///
+    /// # Errors
+    /// Newer data, an old SQLite, files that can't be read or written.
+    pub fn open(dir: &Path, now: Timestamp) -> Result<Records> {
+        let key = SecretKey::open_or_create(&dir.join(KEY_FILE))?;
+        let store = Store::open(&dir.join(FILE), now)?;
+        Ok(Records {
+            store: Arc::new(store),
+            key: Arc::new(key),
+        })
+    }
+
+    /// The file of the database.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.store.path()
+    }
+
+    // --- the projection ---
+
+    /// Applies facts to the rows: those after `after`, where the caller believes the rows to stand, up to `through`.
+    /// Facts that the rows hold already are passed over.
+    ///
+    /// # Errors
+    /// [`RecordsError::CursorMoved`] where the rows stand before `after`: facts would be lost.
+    pub async fn apply(
+        &self,
+        after: u64,
+        facts: Vec<RecordFact>,
+        through: u64,
+        now: Timestamp,
+    ) -> Result<Applied> {
+        self.store
+            .write(move |db| apply::apply(db, PROJECTION, after, &facts, through, now))
+            .await
+    }
+
+    /// Where the rows stand.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn cursor(&self) -> Result<u64> {
+        self.store.read(|db| cursors::get(db, PROJECTION)).await
+    }
+
+    /// Forgets what is past its retention ([`LEAST_RETENTION`] at least); how many rows it were. Messages stay.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn trim(&self, retention: Duration, now: Timestamp) -> Result<usize> {
+        let before = now.before(retention.max(LEAST_RETENTION));
+        let mut forgotten = self
+            .store
+            .write(move |db| {
+                Ok(early_statuses::forget_before(db, before)? + inbound_seen::forget_before(db, before)?)
+            })
+            .await?;
+        loop {
+            let some = self
+                .store
+                .write(move |db| journal::forget_before(db, before, TRIM_BATCH))
+                .await?;
+            forgotten += some;
+            if some < TRIM_BATCH {
+                return Ok(forgotten);
+            }
+        }
+    }
+
+    // --- messages ---
+
+    /// One message.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn message(&self, id: MessageId) -> Result<Option<MessageView>> {
+        self.store.read(move |db| messages::get(db, id)).await
+    }
+
+    /// Its facts, in order.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn timeline(&self, id: MessageId) -> Result<Vec<TimelineEntry>> {
+        self.store.read(move |db| journal::timeline(db, id)).await
+    }
+
+    /// All facts after a cursor of the event log, in order.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn journal(&self, after: u64, limit: usize) -> Result<Vec<TimelineEntry>> {
+        self.store.read(move |db| journal::after(db, after, limit)).await
+    }
+
+    /// A page of messages, the newest first.
+    ///
+    /// # Errors
+    /// [`RecordsError::BadCursor`] for a cursor of another list.
+    pub async fn messages(
+        &self,
+        filter: MessageFilter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<MessageView>> {
+        let cursor = cursor.map(str::to_owned);
+        self.store
+            .read(move |db| list::messages(db, &filter, cursor.as_deref(), limit))
+            .await
+    }
+
+    /// Which of these ids belong to messages.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn known(&self, ids: Vec<MessageId>) -> Result<Vec<MessageId>> {
+        self.store.read(move |db| messages::known(db, &ids)).await
+    }
+
+    /// The message that a provider calls so.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn by_provider_id(
+        &self,
+        channel: ChannelName,
+        provider_id: palomar_model::ProviderMessageId,
+    ) -> Result<Option<MessageId>> {
+        self.store
+            .read(move |db| provider_ids::message(db, &channel, &provider_id))
+            .await
+    }
+
+    /// Until when free text may be sent to a recipient, by [`palomar_model::Recipient::key`].
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn window_until(&self, channel: ChannelName, match_key: String) -> Result<Option<Timestamp>> {
+        self.store
+            .read(move |db| conversations::window_until(db, &channel, &match_key))
+            .await
+    }
+
+    /// The counters of a day (UTC, counted from 1970-01-01) and all later ones.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn counters(&self, from_day: i64) -> Result<Vec<Counter>> {
+        self.store.read(move |db| counters::since(db, from_day)).await
+    }
+
+    // --- failed webhooks ---
+
+    /// A page of failed webhooks, the newest first.
+    ///
+    /// # Errors
+    /// [`RecordsError::BadCursor`] for a cursor of another list.
+    pub async fn failed_webhooks(
+        &self,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<FailedWebhookView>> {
+        let cursor = cursor.map(str::to_owned);
+        self.store
+            .read(move |db| failed_webhooks::list(db, cursor.as_deref(), limit))
+            .await
+    }
+
+    /// One failed webhook.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn failed_webhook(&self, id: &str) -> Result<Option<FailedWebhookView>> {
+        let id = id.to_owned();
+        self.store.read(move |db| failed_webhooks::get(db, &id)).await
+    }
+
+    /// Notes that a failed webhook was queued again.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn webhook_replayed(&self, id: &str, now: Timestamp) -> Result<()> {
+        let id = id.to_owned();
+        self.store
+            .write(move |db| failed_webhooks::replayed(db, &id, now))
+            .await
+    }
+
+    // --- channels ---
+
+    /// All channels, by name, with their credentials.
+    ///
+    /// # Errors
+    /// [`RecordsError::WrongKey`] where the key file is another than the one they were encrypted with.
+    pub async fn channels(&self) -> Result<Vec<ChannelRecord>> {
+        let key = Arc::clone(&self.key);
+        self.store.read(move |db| channels::list(db, &key)).await
+    }
+
+    /// One channel, with its credentials.
+    ///
+    /// # Errors
+    /// As [`Records::channels`].
+    pub async fn channel(&self, name: ChannelName) -> Result<Option<ChannelRecord>> {
+        let key = Arc::clone(&self.key);
+        self.store.read(move |db| channels::get(db, &key, &name)).await
+    }
+
+    /// Keeps a new channel.
+    ///
+    /// # Errors
+    /// [`RecordsError::Exists`] where there is one of that name.
+    pub async fn create_channel(&self, channel: ChannelRecord) -> Result<()> {
+        let key = Arc::clone(&self.key);
+        self.store
+            .write(move |db| channels::insert(db, &key, &channel))
+            .await
+    }
+
+    /// Changes a channel, all but its name and provider.
+    ///
+    /// # Errors
+    /// [`RecordsError::NotFound`] where there is none of that name.
+    pub async fn update_channel(&self, channel: ChannelRecord) -> Result<()> {
+        let key = Arc::clone(&self.key);
+        self.store
+            .write(move |db| channels::update(db, &key, &channel))
+            .await
+    }
+
+    /// Forgets a channel. Its messages stay.
+    ///
+    /// # Errors
+    /// [`RecordsError::NotFound`] where there is none of that name.
+    pub async fn delete_channel(&self, name: ChannelName) -> Result<()> {
+        self.store.write(move |db| channels::delete(db, &name)).await
+    }
+
+    // --- keys ---
+
+    /// All keys, in the order in which they were made.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn keys(&self) -> Result<Vec<KeyRecord>> {
+        self.store.read(api_keys::list).await
+    }
+
+    /// Keeps a new key.
+    ///
+    /// # Errors
+    /// [`RecordsError::Exists`] where its id or secret is known.
+    pub async fn create_key(&self, key: KeyRecord) -> Result<()> {
+        self.store.write(move |db| api_keys::insert(db, &key)).await
+    }
+
+    /// Revokes a key, for good.
+    ///
+    /// # Errors
+    /// [`RecordsError::NotFound`] where there is none of that id.
+    pub async fn revoke_key(&self, id: &str, now: Timestamp) -> Result<KeyRecord> {
+        let id = id.to_owned();
+        self.store.write(move |db| api_keys::revoke(db, &id, now)).await
+    }
+
+    /// Notes when keys were used, by their ids.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn keys_used(&self, uses: Vec<(String, Timestamp)>) -> Result<()> {
+        self.store.write(move |db| api_keys::used(db, &uses)).await
+    }
+
+    // --- the whole ---
+
+    /// Whether the database can be written: a transaction that changes nothing, committed.
+    ///
+    /// # Errors
+    /// Why it can't.
+    pub async fn ping(&self) -> Result<()> {
+        self.store.write(|_| Ok(())).await
+    }
+
+    /// Checks the database and what must hold in it.
+    ///
+    /// # Errors
+    /// Where the database can't be read at all.
+    pub async fn check(&self) -> Result<RecordsCheck> {
+        self.store.read(check::check).await
+    }
+
+    /// The records in numbers.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn info(&self) -> Result<RecordsInfo> {
+        self.store.read(|db| check::info(db, PROJECTION)).await
+    }
+}
+
+/// Random bytes from the system, for secrets.
+///
+/// # Errors
+/// Where the system has none to give.
+pub fn random_bytes<const N: usize>() -> std::io::Result<[u8; N]> {
+    let mut bytes = [0_u8; N];
+    secret_key::random(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,366 @@
+//! The whole: what it is made of, how it starts and how it stops.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use palomar_broker::worker::{OnPanic, Worker, WorkerConfig};
+use palomar_broker::{Broker, BrokerError, Control, Cursor, Limits};
+use palomar_model::{Clock, IdGenerator, OnUncertain, RetryPolicy, Timestamp};
+use palomar_records::{ChannelRecord, LEAST_RETENTION, Records, RecordsError};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::AppError;
+use crate::channels::{Defaults, LEASE, Line, ProviderFactory, Registry};
+use crate::inbound::Receiver;
+use crate::intake::Entrance;
+use crate::keys::KeyRing;
+use crate::metrics::Metrics;
+use crate::outbound::Sender;
+use crate::projector::Projector;
+use crate::queues::{INBOUND, OUTBOUND, inbound_queue, outbound_queue};
+
+/// How often records forget what is past its retention.
+const TRIM_EVERY: Duration = Duration::from_secs(3600);
+
+/// What the application is told about its surroundings.
+#[derive(Clone, Debug)]
+pub struct AppConfig {
+    /// National numbers are read as of this country (ISO 3166); refused where there is none.
+    pub default_region: Option<String>,
+    /// Attempts in flight at once, over all channels.
+    pub send_concurrency: usize,
+    /// How often and how fast a message is tried again. Whether an unknown outcome may be repeated is its provider's.
+    pub retry: RetryPolicy,
+    /// Attempts at a message of a campaign: nobody waits for it at a screen.
+    pub campaign_attempts: u32,
+    /// What a channel allows as far as neither its provider nor its owner says.
+    pub limits: Limits,
+    /// What becomes of messages whose outcome stays unknown, where their channel does not say.
+    pub on_uncertain: OnUncertain,
+    /// Webhooks that are processed at once.
+    pub inbound_concurrency: usize,
+    /// Attempts at a webhook that can't be processed.
+    pub inbound_attempts: u32,
+    /// The wait after the first of them; doubled with each.
+    pub inbound_backoff: Duration,
+    /// How long the journal is kept; 8 days at least.
+    pub journal_retention: Duration,
+    /// What an answer survives, in words: the broker's level of durability.
+    pub durability: String,
+}
+
+impl Default for AppConfig {
+    fn default() -> AppConfig {
+        AppConfig {
+            default_region: None,
+            send_concurrency: 256,
+            retry: RetryPolicy::default(),
+            campaign_attempts: 5,
+            limits: Limits::default(),
+            on_uncertain: OnUncertain::Hold,
+            inbound_concurrency: 10,
+            inbound_attempts: 3,
+            inbound_backoff: Duration::from_secs(2),
+            journal_retention: LEAST_RETENTION,
+            durability: "embedded: SQLite in WAL mode, flushed before every answer".to_owned(),
+        }
+    }
+}
+
+/// Why the application can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The broker does not answer.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// Records can't be read.
+    #[error(transparent)]
+    Records(#[from] RecordsError),
+    /// Records know facts that the broker's log does not have.
+    #[error(
+        "the records stand at {records}, the event log ends at {log}: the queue's data is older than the records \
+             or another's; restore both from one backup"
+    )]
+    RecordsAhead {
+        /// Where the rows stand.
+        records: u64,
+        /// Where the log ends.
+        log: u64,
+    },
+    /// Something else that a caller could be told.
+    #[error(transparent)]
+    App(#[from] AppError),
+}
+
+/// Palomar without its front: everything that the API and the command line let people do.
+pub struct App {
+    pub(crate) config: AppConfig,
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) records: Records,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<IdGenerator>,
+    pub(crate) metrics: Metrics,
+    pub(crate) keys: KeyRing,
+    pub(crate) entrance: Entrance,
+    pub(crate) projected: watch::Receiver<u64>,
+    pub(crate) draining: AtomicBool,
+    running: Mutex<Option<Running>>,
+}
+
+/// What runs beside the callers.
+struct Running {
+    senders: Worker,
+    receivers: Worker,
+    projector: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl App {
+    /// Starts everything: channels, their queues, workers, the projection of records.
+    ///
+    /// # Errors
+    /// Where a store does not answer, or the stores do not belong together. A channel that can't work is no error: it
+    /// is shown as broken.
+    pub async fn start(
+        config: AppConfig,
+        broker: Arc<dyn Broker>,
+        records: Records,
+        providers: Arc<dyn ProviderFactory>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<IdGenerator>,
+        metrics: Metrics,
+    ) -> Result<Arc<App>, StartError> {
+        let cursor = records.cursor().await?;
+        let log = broker.stats().await?.log_end.0;
+        if cursor > log {
+            return Err(StartError::RecordsAhead { records: cursor, log });
+        }
+        let observer = Arc::new(metrics.clone());
+        let defaults = Defaults {
+            limits: config.limits.clone(),
+            on_uncertain: config.on_uncertain,
+        };
+        let registry = Arc::new(Registry::new(providers, observer, Arc::clone(&clock), defaults));
+        let entrance = Entrance {
+            broker: Arc::clone(&broker),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+        };
+        let (position, projected) = watch::channel(cursor);
+        let app = App {
+            keys: KeyRing::load(&records).await?,
+            draining: AtomicBool::new(false),
+            running: Mutex::new(None),
+            config,
+            broker,
+            records,
+            registry,
+            clock,
+            ids,
+            metrics,
+            entrance,
+            projected,
+        };
+        app.run_channels().await?;
+        let running = app.run(position);
+        *app.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
+        Ok(Arc::new(app))
+    }
+
+    /// Stops: leases no more, lets attempts finish within `grace`, and brings records up to the end of the log.
+    pub async fn shutdown(&self, grace: Duration) {
+        self.set_draining();
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(running) = running else { return };
+        let (sending, receiving) = tokio::join!(running.senders.stop(grace), running.receivers.stop(grace));
+        if sending > 0 {
+            tracing::warn!(
+                attempts = sending,
+                "attempts were given up: their messages become uncertain"
+            );
+        }
+        if receiving > 0 {
+            tracing::info!(
+                jobs = receiving,
+                "webhooks were given back: they are processed at the next start"
+            );
+        }
+        running.stop.cancel();
+        if running.projector.await.is_err() {
+            tracing::error!("the projection of records ended in a panic; it goes on at the next start");
+        }
+    }
+
+    /// The present.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// National numbers are read as of this country.
+    #[must_use]
+    pub fn default_region(&self) -> Option<&str> {
+        self.config.default_region.as_deref()
+    }
+
+    /// The metrics, to register more.
+    #[must_use]
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The records, to be looked at.
+    #[must_use]
+    pub const fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// Waits until records have all that was logged by now.
+    ///
+    /// # Errors
+    /// Where the broker does not answer, or records have not caught up in time.
+    pub async fn caught_up(&self, within: Duration) -> Result<(), AppError> {
+        caught_up(&*self.broker, self.projected.clone(), within).await
+    }
+
+    fn run(&self, position: watch::Sender<u64>) -> Running {
+        let sender = Sender {
+            broker: Arc::clone(&self.broker),
+            records: self.records.clone(),
+            registry: Arc::clone(&self.registry),
+            clock: Arc::clone(&self.clock),
+            metrics: self.metrics.clone(),
+            projected: self.projected.clone(),
+            repeats: Mutex::new(HashMap::new()),
+            retry: self.config.retry,
+            campaign_attempts: self.config.campaign_attempts,
+        };
+        let receiver = Receiver {
+            broker: Arc::clone(&self.broker),
+            registry: Arc::clone(&self.registry),
+            clock: Arc::clone(&self.clock),
+            metrics: self.metrics.clone(),
+            attempts: self.config.inbound_attempts,
+            backoff: self.config.inbound_backoff,
+        };
+        let projector = Projector {
+            broker: Arc::clone(&self.broker),
+            records: self.records.clone(),
+            clock: Arc::clone(&self.clock),
+            position,
+        };
+        let stop = CancellationToken::new();
+        let trimmer = trim(
+            self.records.clone(),
+            Arc::clone(&self.clock),
+            self.config.journal_retention,
+        );
+        tokio::spawn(stop.clone().run_until_cancelled_owned(trimmer));
+        let sends = WorkerConfig {
+            lease: LEASE,
+            ..WorkerConfig::new(OUTBOUND, self.config.send_concurrency)
+        };
+        // Reading a webhook again changes nothing more.
+        let reads = WorkerConfig {
+            on_panic: OnPanic::Retry,
+            ..WorkerConfig::new(INBOUND, self.config.inbound_concurrency)
+        };
+        Running {
+            senders: Worker::spawn(Arc::clone(&self.broker), sends, sender),
+            receivers: Worker::spawn(Arc::clone(&self.broker), reads, receiver),
+            projector: tokio::spawn(projector.run(stop.clone())),
+            stop,
+        }
+    }
+
+    async fn run_channels(&self) -> Result<(), StartError> {
+        for record in self.records.channels().await? {
+            match self.registry.build(&record, self.entrance.sink(&record.name)) {
+                Ok(line) => self.run_channel(&record, line).await?,
+                Err(errors) => {
+                    self.registry.put_problem(&record.name, &errors);
+                    tracing::error!(channel = %record.name, ?errors, "a channel does not work");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a channel of its record, without running it.
+    pub(crate) fn build_channel(&self, record: &ChannelRecord) -> Result<Line, AppError> {
+        let sink = self.entrance.sink(&record.name);
+        self.registry.build(record, sink).map_err(AppError::Invalid)
+    }
+
+    /// Sets up a channel's queues, and runs it.
+    pub(crate) async fn run_channel(&self, record: &ChannelRecord, line: Line) -> Result<(), AppError> {
+        let outbound = Control::Configure {
+            queue: outbound_queue(&record.name)?,
+            limits: line.limits.clone(),
+        };
+        let concurrency = u32::try_from(self.config.inbound_concurrency).unwrap_or(u32::MAX);
+        let inbound = Control::Configure {
+            queue: inbound_queue(&record.name)?,
+            limits: inbound_limits(concurrency),
+        };
+        for control in [outbound, inbound] {
+            self.broker.control(control).await??;
+        }
+        self.registry.put(record, line);
+        Ok(())
+    }
+}
+
+/// Waits until a projection has all that was logged by now. Numbers of the log may be skipped at its end, so what counts
+/// is that nothing is left to read.
+pub(crate) async fn caught_up(
+    broker: &dyn Broker,
+    mut projected: watch::Receiver<u64>,
+    within: Duration,
+) -> Result<(), AppError> {
+    let log = broker.stats().await?.log_end.0;
+    let catch_up = async {
+        loop {
+            let stands = *projected.borrow_and_update();
+            if stands >= log || broker.events(Cursor(stands), 1, Duration::ZERO).await?.is_empty() {
+                return Ok(());
+            }
+            if projected.changed().await.is_err() {
+                return Err(AppError::Unavailable(
+                    "the projection of records has ended".to_owned(),
+                ));
+            }
+        }
+    };
+    let late = || AppError::Unavailable("records are behind the log".to_owned());
+    tokio::time::timeout(within, catch_up).await.map_err(|_| late())?
+}
+
+/// What providers report is never held back.
+fn inbound_limits(concurrency: u32) -> Limits {
+    let defaults = Limits::default();
+    let breaker = palomar_broker::BreakerConfig {
+        failures: 0,
+        ..defaults.breaker
+    };
+    Limits {
+        concurrency,
+        breaker,
+        ..defaults
+    }
+}
+
+async fn trim(records: Records, clock: Arc<dyn Clock>, retention: Duration) {
+    loop {
+        match records.trim(retention, clock.now()).await {
+            Ok(rows) => tracing::debug!(rows, "records: forgot what is past its retention"),
+            Err(error) => tracing::warn!(%error, "records: what is past its retention was not forgotten"),
+        }
+        tokio::time::sleep(TRIM_EVERY).await;
+    }
+}

@@ -1,0 +1,12 @@
+//! Channels as this process has them: built from their records, replaced when these change.
+
+mod admin;
+mod limits;
+mod registry;
+
+pub use admin::{ChannelPatch, ChannelTest, ChannelView, NewChannel};
+pub use limits::{LimitsInput, PROFILES, PairInput, WindowInput};
+pub use registry::{ProviderFactory, Providers};
+
+pub(crate) use limits::LEASE;
+pub(crate) use registry::{Defaults, Line, Registry};

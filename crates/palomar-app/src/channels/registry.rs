@@ -1,0 +1,287 @@
+//! The channels that are running, by name. A change replaces a channel whole; attempts under way end on the old one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use palomar_broker::Limits;
+use palomar_channels::{Channel, CloudApi, Deadlined, Observed, Observer, Sandbox, SandboxSink};
+use palomar_model::{ChannelName, Clock, FieldError, OnUncertain, Provider};
+use palomar_records::ChannelRecord;
+use serde_json::{Map, Value};
+
+use super::limits::{LimitsInput, limits};
+
+/// Makes channels of their records: the one place that knows all providers.
+pub trait ProviderFactory: Send + Sync {
+    /// The channel; `sink` is where one hands its events in that gets no webhooks.
+    ///
+    /// # Errors
+    /// What is wrong with its settings or credentials.
+    fn build(
+        &self,
+        channel: &ChannelRecord,
+        sink: Arc<dyn SandboxSink>,
+    ) -> Result<Arc<dyn Channel>, Vec<FieldError>>;
+}
+
+/// The providers that are built in.
+pub struct Providers {
+    client: reqwest::Client,
+    clock: Arc<dyn Clock>,
+}
+
+impl Providers {
+    /// The providers, which call through one client.
+    ///
+    /// # Errors
+    /// Where the system offers no TLS roots.
+    pub fn new(clock: Arc<dyn Clock>) -> Result<Providers, reqwest::Error> {
+        Ok(Providers {
+            client: palomar_channels::http::client()?,
+            clock,
+        })
+    }
+}
+
+impl ProviderFactory for Providers {
+    fn build(
+        &self,
+        channel: &ChannelRecord,
+        sink: Arc<dyn SandboxSink>,
+    ) -> Result<Arc<dyn Channel>, Vec<FieldError>> {
+        match channel.provider {
+            Provider::CloudApi => Ok(Arc::new(CloudApi::new(config(channel)?, self.client.clone()))),
+            Provider::Sandbox => Ok(Arc::new(Sandbox::new(
+                config(channel)?,
+                Arc::clone(&self.clock),
+                sink,
+            ))),
+            Provider::Twilio | Provider::Evolution | Provider::Web => Err(vec![FieldError::new(
+                "/provider",
+                "is not available in this version",
+            )]),
+        }
+    }
+}
+
+/// A provider's configuration: settings and credentials together, its keys in either spelling.
+fn config<C: serde::de::DeserializeOwned>(channel: &ChannelRecord) -> Result<C, Vec<FieldError>> {
+    let mut whole = Map::new();
+    if let Value::Object(settings) = &channel.settings {
+        whole.extend(
+            settings
+                .iter()
+                .map(|(name, value)| (snake_case(name), value.clone())),
+        );
+    }
+    let secrets = channel.credentials.iter();
+    whole.extend(secrets.map(|(name, secret)| (snake_case(name), Value::from(secret.expose()))));
+    // serde's words name fields and types; those that quote a value are cut, since the value may be a secret.
+    serde_json::from_value(Value::Object(whole)).map_err(|error| {
+        let words = error.to_string();
+        let safe = words.starts_with("missing field") || words.starts_with("unknown field");
+        let detail = if safe {
+            words
+        } else {
+            "do not have the provider's shape".to_owned()
+        };
+        vec![FieldError::new("/settings", detail)]
+    })
+}
+
+fn snake_case(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
+}
+
+/// A running channel.
+#[derive(Clone)]
+pub(crate) struct Line {
+    pub(crate) name: ChannelName,
+    pub(crate) provider: Provider,
+    pub(crate) channel: Arc<dyn Channel>,
+    pub(crate) limits: Limits,
+    pub(crate) on_uncertain: OnUncertain,
+}
+
+/// What holds for every channel whose record does not say otherwise.
+pub(crate) struct Defaults {
+    pub(crate) limits: Limits,
+    pub(crate) on_uncertain: OnUncertain,
+}
+
+/// All channels: those that run, and why others don't.
+pub(crate) struct Registry {
+    factory: Arc<dyn ProviderFactory>,
+    observer: Arc<dyn Observer>,
+    clock: Arc<dyn Clock>,
+    defaults: Defaults,
+    state: RwLock<State>,
+}
+
+#[derive(Default)]
+struct State {
+    lines: BTreeMap<ChannelName, Arc<Line>>,
+    /// The provider's id of a number → the channel that it belongs to.
+    by_number: HashMap<(Provider, String), ChannelName>,
+    problems: BTreeMap<ChannelName, String>,
+}
+
+impl Registry {
+    pub(crate) fn new(
+        factory: Arc<dyn ProviderFactory>,
+        observer: Arc<dyn Observer>,
+        clock: Arc<dyn Clock>,
+        defaults: Defaults,
+    ) -> Registry {
+        Registry {
+            factory,
+            observer,
+            clock,
+            defaults,
+            state: RwLock::default(),
+        }
+    }
+
+    /// Makes a channel of its record, without running it.
+    pub(crate) fn build(
+        &self,
+        record: &ChannelRecord,
+        sink: Arc<dyn SandboxSink>,
+    ) -> Result<Line, Vec<FieldError>> {
+        let input: LimitsInput = serde_json::from_value(record.limits.clone())
+            .map_err(|error| vec![FieldError::new("/limits", error.to_string())])?;
+        let channel = self.factory.build(record, sink)?;
+        let limits = limits(&input, &channel.profile(), &self.defaults.limits)?;
+        let observed = Observed::new(channel, Arc::clone(&self.observer), Arc::clone(&self.clock));
+        let channel = Arc::new(Deadlined::new(observed, limits.deadline));
+        let on_uncertain = record.on_uncertain.unwrap_or(self.defaults.on_uncertain);
+        Ok(Line {
+            name: record.name.clone(),
+            provider: record.provider,
+            channel,
+            limits,
+            on_uncertain,
+        })
+    }
+
+    /// Runs a channel, in place of the one of that name.
+    pub(crate) fn put(&self, record: &ChannelRecord, line: Line) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.forget(&record.name);
+        if let Some(number) = number(record) {
+            state
+                .by_number
+                .insert((record.provider, number), record.name.clone());
+        }
+        state.lines.insert(record.name.clone(), Arc::new(line));
+    }
+
+    /// Notes that a channel does not run, and why.
+    pub(crate) fn put_problem(&self, name: &ChannelName, errors: &[FieldError]) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.forget(name);
+        let words: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        state.problems.insert(name.clone(), words.join("; "));
+    }
+
+    pub(crate) fn remove(&self, name: &ChannelName) {
+        self.state
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .forget(name);
+    }
+
+    pub(crate) fn get(&self, name: &ChannelName) -> Option<Arc<Line>> {
+        self.state
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .lines
+            .get(name)
+            .cloned()
+    }
+
+    /// The channel that a queue of ours is named after.
+    pub(crate) fn of_queue(&self, queue: &palomar_broker::QueueName) -> Option<Arc<Line>> {
+        self.get(&queue.name().parse().ok()?)
+    }
+
+    /// The only channel, where there is exactly one.
+    pub(crate) fn only(&self) -> Option<Arc<Line>> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = state.lines.values();
+        lines.next().filter(|_| lines.len() == 0).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Line>> {
+        self.state
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .lines
+            .values()
+            .cloned()
+            .collect()
+    }
+
+    /// The channel that an event is for: one webhook address may bring events for several numbers.
+    pub(crate) fn receiver(
+        &self,
+        came_to: &ChannelName,
+        provider: Provider,
+        number: Option<&str>,
+    ) -> ChannelName {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        number
+            .and_then(|number| state.by_number.get(&(provider, number.to_owned())))
+            .unwrap_or(came_to)
+            .clone()
+    }
+
+    pub(crate) fn problem(&self, name: &ChannelName) -> Option<String> {
+        self.state
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .problems
+            .get(name)
+            .cloned()
+    }
+}
+
+impl State {
+    fn forget(&mut self, name: &ChannelName) {
+        self.lines.remove(name);
+        self.problems.remove(name);
+        self.by_number.retain(|_, owner| owner != name);
+    }
+}
+
+/// What the provider calls the number of a channel, by its settings.
+fn number(record: &ChannelRecord) -> Option<String> {
+    let settings = record.settings.as_object()?;
+    let number = ["phoneNumberId", "phone_number_id"]
+        .iter()
+        .find_map(|name| settings.get(*name))?;
+    number.as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn either_spelling() {
+        for (name, snake) in [
+            ("phoneNumberId", "phone_number_id"),
+            ("app_secret", "app_secret"),
+            ("token", "token"),
+        ] {
+            assert_eq!(snake_case(name), snake);
+        }
+    }
+}

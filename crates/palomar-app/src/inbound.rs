@@ -1,0 +1,231 @@
+//! What came in, read: a worker turns a webhook's body into events. At least once; taking effect once is the
+//! projection's work, by the events' identities.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use data_encoding::BASE64;
+use palomar_broker::worker::{Handled, Handler};
+use palomar_broker::{Broker, BrokerError, Evidence, LeasedJob, Outcome, Verdict};
+use palomar_channels::{Parsed, Problem};
+use palomar_model::{
+    ChannelEvent, ChannelName, Clock, MessageId, Received, ReportedStatus, Status, StatusReport,
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::channels::{Line, Registry};
+use crate::event::{AppEvent, encode_all};
+use crate::intake::{Brought, Envelope, is_passing};
+use crate::metrics::Metrics;
+
+/// Handles jobs of the pool `inbound`.
+pub(crate) struct Receiver {
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Metrics,
+    /// Attempts at one webhook.
+    pub(crate) attempts: u32,
+    /// The wait after the first; doubled with each.
+    pub(crate) backoff: Duration,
+}
+
+/// Why a webhook could not be processed this time.
+enum Trouble {
+    /// It will never be readable.
+    Unreadable(String),
+    /// It may go better later.
+    Passing(String),
+}
+
+impl Handler for Receiver {
+    async fn handle(&self, job: LeasedJob) -> Handled {
+        match self.process(&job).await {
+            Ok(events) => Handled {
+                events: encode_all(&events),
+                ..Handled::new(Outcome::Done)
+            },
+            Err(Trouble::Passing(_)) if job.tries < self.attempts => {
+                let delay = self
+                    .backoff
+                    .saturating_mul(2_u32.saturating_pow(job.tries.saturating_sub(1)));
+                Handled::new(Outcome::Retry {
+                    at: self.clock.now().after(delay),
+                    counts: true,
+                })
+            }
+            Err(Trouble::Passing(why) | Trouble::Unreadable(why)) => given_up(&job, &why),
+        }
+    }
+}
+
+impl Receiver {
+    async fn process(&self, job: &LeasedJob) -> Result<Vec<AppEvent>, Trouble> {
+        let envelope = Envelope::decode(&job.payload).map_err(Trouble::Unreadable)?;
+        let line = self
+            .registry
+            .of_queue(&job.queue)
+            .ok_or_else(|| Trouble::Passing("the channel does not work".to_owned()))?;
+        let parsed = parse(&line, &envelope)?;
+        if parsed.events.is_empty() && parsed.problems.iter().any(|problem| !problem.kept) {
+            return Err(Trouble::Unreadable(words(&parsed.problems)));
+        }
+        let mut events = Vec::with_capacity(parsed.events.len());
+        for received in parsed.events {
+            events.push(self.received(&line, received).await?);
+        }
+        if parsed.problems.iter().any(|problem| !problem.kept) {
+            // What could be read takes effect; the whole is kept, so that the rest is not lost.
+            events.push(failed(
+                job,
+                &line.name,
+                &envelope.request_id,
+                words(&parsed.problems),
+            ));
+        }
+        self.metrics
+            .webhook_processed(self.clock.now().since(envelope.received_at));
+        Ok(events)
+    }
+
+    /// An event as it is logged. A report that carries our tag resolves what was uncertain first: evidence may come
+    /// twice, and changes nothing the second time.
+    async fn received(&self, line: &Line, received: Received) -> Result<AppEvent, Trouble> {
+        let channel = self
+            .registry
+            .receiver(&line.name, line.provider, received.line.as_deref());
+        if let ChannelEvent::Status(report) = &received.event
+            && let Some(evidence) = self
+                .evidence(line, report)
+                .await
+                .map_err(|error| trouble(&error))?
+        {
+            self.broker
+                .evidence(vec![evidence])
+                .await
+                .map_err(|error| trouble(&error))?;
+        }
+        self.metrics.received(line.provider, &channel, &received.event);
+        let id = match &received.event {
+            ChannelEvent::Message(message) => Some(inbound_id(&channel, &message.provider_id.0)),
+            _ => None,
+        };
+        Ok(AppEvent::Received {
+            channel,
+            id,
+            event: received.event,
+        })
+    }
+
+    /// What a report proves of the attempt that it names.
+    async fn evidence(&self, line: &Line, report: &StatusReport) -> Result<Option<Evidence>, BrokerError> {
+        let (Some(tag), Status::Known(status)) = (report.tag, &report.status) else {
+            return Ok(None);
+        };
+        let verdict = match status {
+            ReportedStatus::Failed => Verdict::Failed {
+                reason: reason_of(report).into(),
+            },
+            ReportedStatus::Sent
+            | ReportedStatus::Delivered
+            | ReportedStatus::Read
+            | ReportedStatus::Played => Verdict::Taken,
+        };
+        let mut attempt = tag.attempt;
+        if line.channel.unknown_is_repeatable() {
+            // One tag goes with several attempts there, and is taken once: it speaks for the newest.
+            let Some((job, _)) = self.broker.job(tag.message).await? else {
+                return Ok(None);
+            };
+            attempt = job.token;
+        }
+        Ok(Some(Evidence {
+            id: tag.message,
+            attempt,
+            verdict,
+            events: Vec::new(),
+        }))
+    }
+}
+
+fn trouble(error: &BrokerError) -> Trouble {
+    if is_passing(error) {
+        Trouble::Passing(error.to_string())
+    } else {
+        Trouble::Unreadable(error.to_string())
+    }
+}
+
+fn parse(line: &Line, envelope: &Envelope) -> Result<Parsed, Trouble> {
+    Ok(match &envelope.what {
+        Brought::Body(text) => line.channel.parse(text.as_bytes(), envelope.received_at),
+        Brought::Bytes(base64) => {
+            let bytes = BASE64.decode(base64.as_bytes());
+            let bytes = bytes.map_err(|error| Trouble::Unreadable(error.to_string()))?;
+            line.channel.parse(&bytes, envelope.received_at)
+        }
+        Brought::Events(events) => Parsed {
+            events: events.clone(),
+            problems: Vec::new(),
+        },
+    })
+}
+
+/// A webhook that is not tried again: a dead letter, and kept as it came.
+fn given_up(job: &LeasedJob, why: &str) -> Handled {
+    let request_id = Envelope::decode(&job.payload)
+        .map(|envelope| envelope.request_id)
+        .unwrap_or_default();
+    let events = match job.queue.name().parse() {
+        Ok(channel) => encode_all(&[failed(job, &channel, &request_id, why.to_owned())]),
+        Err(_) => Vec::new(),
+    };
+    Handled {
+        events,
+        ..Handled::new(Outcome::Dead { reason: why.into() })
+    }
+}
+
+fn failed(job: &LeasedJob, channel: &ChannelName, request_id: &str, error: String) -> AppEvent {
+    AppEvent::WebhookFailed {
+        channel: channel.clone(),
+        id: job.lease.id,
+        request_id: request_id.to_owned(),
+        payload: String::from_utf8_lossy(&job.payload).into_owned(),
+        error,
+        detail: None,
+    }
+}
+
+fn words(problems: &[Problem]) -> String {
+    let words: Vec<String> = problems
+        .iter()
+        .map(|problem| format!("{}: {}", problem.pointer, problem.detail))
+        .collect();
+    words.join("; ")
+}
+
+fn reason_of(report: &StatusReport) -> String {
+    report.errors.first().map_or_else(
+        || "the provider reports that it failed".to_owned(),
+        |error| match &error.code {
+            Some(code) => format!("{} (code {code})", error.title),
+            None => error.title.clone(),
+        },
+    )
+}
+
+/// Our id for an inbound message: the same for every delivery of it.
+fn inbound_id(channel: &ChannelName, provider_id: &str) -> MessageId {
+    let hash = Sha256::new()
+        .chain_update(channel.as_str())
+        .chain_update([0])
+        .chain_update(provider_id)
+        .finalize();
+    let mut bytes = [0_u8; 16];
+    bytes
+        .iter_mut()
+        .zip(hash.iter())
+        .for_each(|(byte, from)| *byte = *from);
+    MessageId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}

@@ -1,0 +1,292 @@
+//! What providers bring in: proven, made durable, then answered (GUARANTEES §7). What it says is read later, by
+//! [`crate::inbound`].
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use data_encoding::BASE64;
+use futures_util::future::BoxFuture;
+use palomar_broker::{Broker, BrokerError, NewJob};
+use palomar_channels::{SandboxSink, Verified, WebhookError};
+use palomar_model::{ChannelName, Clock, IdGenerator, Received, Timestamp};
+use palomar_records::{FailedWebhookView, Page};
+use serde::{Deserialize, Serialize};
+
+use crate::messages::MAX_PAGE;
+use crate::metrics::WebhookResult;
+use crate::queues::inbound_queue;
+use crate::{App, AppError};
+
+/// No provider sends larger ones.
+pub const MAX_WEBHOOK: usize = 4 << 20;
+
+/// A request to a webhook, as it came.
+#[derive(Clone, Debug)]
+pub struct WebhookRequest {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// The address that the provider called, as far as it is known.
+    pub url: String,
+    /// What stands behind the question mark, undecoded.
+    pub query: String,
+    /// The headers, their names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The exact bytes.
+    pub body: Bytes,
+    /// The id that the request has here.
+    pub request_id: String,
+}
+
+/// What to answer to a webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IntakeAnswer {
+    /// It is durable: 200.
+    Accepted,
+    /// A handshake: 200 with this text, as `text/plain`.
+    Handshake(String),
+    /// The signature is missing or wrong: 401. Nothing was stored.
+    BadSignature,
+    /// The handshake does not know the token, or the channel takes no webhooks: 403.
+    Forbidden,
+    /// There is no such channel: 404.
+    NoChannel,
+    /// Larger than webhooks are: 413.
+    TooLarge,
+    /// Not a request that this provider makes: 400.
+    Refused(&'static str),
+    /// It could not be made durable: 503, and the provider repeats it.
+    NotDurable,
+}
+
+/// The job of an inbound queue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Envelope {
+    v: u8,
+    pub(crate) received_at: Timestamp,
+    pub(crate) request_id: String,
+    #[serde(flatten)]
+    pub(crate) what: Brought,
+}
+
+/// What came.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Brought {
+    /// A webhook's body.
+    Body(String),
+    /// A webhook's body that is no text, in Base64.
+    Bytes(String),
+    /// Events of a channel that brings them itself.
+    Events(Vec<Received>),
+}
+
+/// The version of what [`Envelope::encode`] writes.
+const VERSION: u8 = 1;
+
+impl Envelope {
+    pub(crate) fn new(what: Brought, request_id: String, received_at: Timestamp) -> Envelope {
+        Envelope {
+            v: VERSION,
+            received_at,
+            request_id,
+            what,
+        }
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
+
+    /// Reads what [`Envelope::encode`] wrote; why not, where it is none.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Envelope, String> {
+        let envelope: Envelope = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if envelope.v > VERSION {
+            return Err(format!("version {} is newer than {VERSION}", envelope.v));
+        }
+        Ok(envelope)
+    }
+}
+
+impl Brought {
+    fn body(bytes: &[u8]) -> Brought {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Brought::Body(text.to_owned()),
+            Err(_) => Brought::Bytes(BASE64.encode(bytes)),
+        }
+    }
+}
+
+/// The way into the inbound queues, for webhooks and for channels that need none.
+#[derive(Clone)]
+pub(crate) struct Entrance {
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<IdGenerator>,
+}
+
+impl Entrance {
+    /// Makes something durable that came to a channel.
+    async fn take(&self, channel: &ChannelName, what: Brought, request_id: String) -> Result<(), AppError> {
+        let now = self.clock.now();
+        let payload = Envelope::new(what, request_id, now)
+            .encode()
+            .map_err(|error| AppError::Unavailable(error.to_string()))?;
+        self.take_payload(channel, payload.into()).await
+    }
+
+    async fn take_payload(&self, channel: &ChannelName, payload: Bytes) -> Result<(), AppError> {
+        let id = self.ids.message_id(self.clock.now());
+        self.broker
+            .enqueue(vec![NewJob::new(id, inbound_queue(channel)?, payload)])
+            .await?;
+        Ok(())
+    }
+
+    /// Where a channel hands its events in.
+    pub(crate) fn sink(&self, channel: &ChannelName) -> Arc<dyn SandboxSink> {
+        Arc::new(Sink {
+            entrance: self.clone(),
+            channel: channel.clone(),
+        })
+    }
+}
+
+/// A channel's own way in.
+struct Sink {
+    entrance: Entrance,
+    channel: ChannelName,
+}
+
+impl SandboxSink for Sink {
+    fn take(&self, received: Received) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let what = Brought::Events(vec![received]);
+            if let Err(error) = self.entrance.take(&self.channel, what, String::new()).await {
+                tracing::warn!(channel = %self.channel, %error, "an event of the sandbox is lost");
+            }
+        })
+    }
+}
+
+impl App {
+    /// Takes a webhook in. [`IntakeAnswer::Accepted`] comes after the body is durable.
+    pub async fn receive(&self, channel: &ChannelName, request: WebhookRequest) -> IntakeAnswer {
+        let began = self.now();
+        let Some(line) = self.registry.get(channel) else {
+            return IntakeAnswer::NoChannel;
+        };
+        let (answer, result) = if request.body.len() > MAX_WEBHOOK {
+            (IntakeAnswer::TooLarge, WebhookResult::TooLarge)
+        } else {
+            match verify(&*line.channel, &request) {
+                Ok(Verified::Handshake(text)) => (IntakeAnswer::Handshake(text), WebhookResult::Handshake),
+                Ok(Verified::Delivery) => self.keep(channel, request).await,
+                Err(WebhookError::BadSignature) => (IntakeAnswer::BadSignature, WebhookResult::BadSignature),
+                Err(WebhookError::Forbidden) => (IntakeAnswer::Forbidden, WebhookResult::Refused),
+                Err(WebhookError::BadRequest(why)) => (IntakeAnswer::Refused(why), WebhookResult::Refused),
+            }
+        };
+        self.metrics
+            .webhook(line.provider, result, self.now().since(began));
+        answer
+    }
+
+    async fn keep(&self, channel: &ChannelName, request: WebhookRequest) -> (IntakeAnswer, WebhookResult) {
+        let what = Brought::body(&request.body);
+        match self.entrance.take(channel, what, request.request_id).await {
+            Ok(()) => (IntakeAnswer::Accepted, WebhookResult::Accepted),
+            Err(error) => {
+                tracing::warn!(%channel, %error, "a webhook was not made durable: answered 503");
+                (IntakeAnswer::NotDurable, WebhookResult::NotDurable)
+            }
+        }
+    }
+
+    /// A page of webhooks that could not be processed, the newest first.
+    ///
+    /// # Errors
+    /// [`AppError::Invalid`] for a cursor of another list.
+    pub async fn failed_webhooks(
+        &self,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<FailedWebhookView>, AppError> {
+        Ok(self
+            .records
+            .failed_webhooks(cursor, limit.clamp(1, MAX_PAGE))
+            .await?)
+    }
+
+    /// Queues a failed webhook again. What of it took effect before does not take effect again.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`].
+    pub async fn replay_webhook(&self, id: &str) -> Result<(), AppError> {
+        let webhook = self
+            .records
+            .failed_webhook(id)
+            .await?
+            .ok_or(AppError::NotFound("failed webhook"))?;
+        let channel: ChannelName = webhook
+            .channel
+            .parse()
+            .map_err(|_| AppError::NotFound("channel"))?;
+        self.entrance
+            .take_payload(&channel, webhook.payload.into())
+            .await?;
+        Ok(self.records.webhook_replayed(id, self.now()).await?)
+    }
+}
+
+fn verify(
+    channel: &dyn palomar_channels::Channel,
+    request: &WebhookRequest,
+) -> Result<Verified, WebhookError> {
+    let header = |name: &str| {
+        let found = request.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.clone())
+    };
+    channel.verify(&palomar_channels::WebhookRequest {
+        method: &request.method,
+        query: &request.query,
+        header: &header,
+        body: &request.body,
+    })
+}
+
+impl From<IntakeAnswer> for u16 {
+    /// The HTTP status.
+    fn from(answer: IntakeAnswer) -> u16 {
+        match answer {
+            IntakeAnswer::Accepted | IntakeAnswer::Handshake(_) => 200,
+            IntakeAnswer::Refused(_) => 400,
+            IntakeAnswer::BadSignature => 401,
+            IntakeAnswer::Forbidden => 403,
+            IntakeAnswer::NoChannel => 404,
+            IntakeAnswer::TooLarge => 413,
+            IntakeAnswer::NotDurable => 503,
+        }
+    }
+}
+
+/// Whether repeating an operation of the broker can help.
+pub(crate) const fn is_passing(error: &BrokerError) -> bool {
+    !matches!(error, BrokerError::TooLarge(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn envelopes_come_back_whatever_the_body() {
+        for body in [b"{\"a\":1}".as_slice(), b"", b"\xff\x00"] {
+            let what = Brought::body(body);
+            let envelope = Envelope::new(what, "r1".to_owned(), Timestamp::from_seconds(1_767_225_600));
+            let bytes = envelope.encode().expect("json");
+            assert_eq!(Envelope::decode(&bytes), Ok(envelope));
+        }
+        assert!(Envelope::decode(b"{}").is_err());
+    }
+}

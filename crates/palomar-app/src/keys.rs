@@ -1,0 +1,334 @@
+//! Who calls, and what they may: API keys.
+//!
+//! A key's secret is shown once and kept as its SHA-256. All keys are in memory, so that proving one waits for nothing;
+//! the table is read at the start and followed with every change.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use palomar_model::{ChannelName, FieldError, Timestamp};
+use palomar_records::{KeyRecord, Records, random_bytes};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::{App, AppError};
+
+/// A key's use is written down at most so often.
+const USE_RESOLUTION: Duration = Duration::from_secs(60);
+const MAX_NAME: usize = 100;
+/// What secrets begin with, so that scanners of repositories know them.
+const PREFIX: &str = "plk_";
+
+/// What a caller may do, from the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Reads.
+    Viewer,
+    /// Reads and sends.
+    Operator,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    const ALL: [Role; 3] = [Role::Viewer, Role::Operator, Role::Admin];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Role::Viewer => "viewer",
+            Role::Operator => "operator",
+            Role::Admin => "admin",
+        }
+    }
+}
+
+/// Who calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The key's id.
+    pub key_id: Arc<str>,
+    /// The key's name.
+    pub name: Arc<str>,
+    /// What they may do.
+    pub role: Role,
+    /// On which channels; on all where `None`.
+    pub channels: Option<Arc<[ChannelName]>>,
+    /// Until when.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Caller {
+    /// The engine itself: everything, everywhere.
+    #[must_use]
+    pub fn system() -> Caller {
+        Caller {
+            key_id: "system".into(),
+            name: "system".into(),
+            role: Role::Admin,
+            channels: None,
+            expires_at: None,
+        }
+    }
+
+    /// Refuses callers below a role.
+    ///
+    /// # Errors
+    /// [`AppError::Forbidden`].
+    pub fn require(&self, least: Role) -> Result<(), AppError> {
+        if self.role >= least {
+            Ok(())
+        } else {
+            Err(AppError::Forbidden("this key's role does not allow it"))
+        }
+    }
+
+    /// Whether they may use a channel.
+    #[must_use]
+    pub fn may_use(&self, channel: &ChannelName) -> bool {
+        self.channels
+            .as_ref()
+            .is_none_or(|channels| channels.contains(channel))
+    }
+}
+
+/// A key to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewKey {
+    /// What its owner calls it.
+    pub name: String,
+    /// What it allows.
+    pub role: Role,
+    /// On which channels; on all where none are named.
+    #[serde(default)]
+    pub channels: Option<Vec<ChannelName>>,
+    /// Until when; for ever where not said.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A key as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyView {
+    /// Its id.
+    pub id: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// What it allows.
+    pub role: Role,
+    /// On which channels; on all where `None`.
+    pub channels: Option<Vec<ChannelName>>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+    /// When it was used last, to about a minute.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// A key that was just made: the only time that its secret is shown.
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreatedKey {
+    /// The key.
+    #[serde(flatten)]
+    pub key: KeyView,
+    /// What its owner sends.
+    pub secret: String,
+}
+
+/// The keys in memory, by the hash of their secrets.
+#[derive(Debug, Default)]
+pub(crate) struct KeyRing {
+    by_hash: RwLock<HashMap<String, Arc<Caller>>>,
+    /// Uses since they were last written down, and when each key's was.
+    uses: Mutex<HashMap<Arc<str>, Timestamp>>,
+}
+
+impl KeyRing {
+    pub(crate) async fn load(records: &Records) -> Result<KeyRing, AppError> {
+        let ring = KeyRing::default();
+        for key in records.keys().await? {
+            ring.add(&key);
+        }
+        Ok(ring)
+    }
+
+    fn add(&self, key: &KeyRecord) {
+        if key.revoked_at.is_some() {
+            return;
+        }
+        let caller = Caller {
+            key_id: key.id.as_str().into(),
+            name: key.name.as_str().into(),
+            role: role_of(key),
+            channels: key.channels.as_deref().map(Arc::from),
+            expires_at: key.expires_at,
+        };
+        let mut keys = self.by_hash.write().unwrap_or_else(PoisonError::into_inner);
+        keys.insert(key.hash.clone(), Arc::new(caller));
+    }
+
+    fn remove(&self, hash: &str) {
+        self.by_hash
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(hash);
+    }
+
+    fn find(&self, secret: &str, now: Timestamp) -> Option<Caller> {
+        // The hash of a guess tells nothing about the hash of a secret: the look-up needs no constant time.
+        let keys = self.by_hash.read().unwrap_or_else(PoisonError::into_inner);
+        let caller = keys.get(&hash_of(secret))?;
+        caller
+            .expires_at
+            .is_none_or(|end| now < end)
+            .then(|| Caller::clone(caller))
+    }
+
+    /// Notes a use; whether it is to be written down.
+    fn note_use(&self, key: &Arc<str>, now: Timestamp) -> bool {
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = uses
+            .get(key)
+            .is_none_or(|last| now.since(*last) >= USE_RESOLUTION);
+        if due {
+            uses.insert(Arc::clone(key), now);
+        }
+        due
+    }
+}
+
+impl App {
+    /// Who has this secret. `None` where it is not known, revoked or past its end.
+    pub fn authenticate(&self, secret: &str) -> Option<Caller> {
+        let now = self.now();
+        let caller = self.keys.find(secret, now)?;
+        if self.keys.note_use(&caller.key_id, now) {
+            let (records, id) = (self.records.clone(), caller.key_id.to_string());
+            // Not worth waiting for; without a runtime (in tests) not worth having.
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(async move {
+                    if let Err(error) = records.keys_used(vec![(id, now)]).await {
+                        tracing::debug!(%error, "a key's use was not written down");
+                    }
+                });
+            }
+        }
+        Some(caller)
+    }
+
+    /// Whether there is any key that still works. There is none at the first start.
+    pub fn has_keys(&self) -> bool {
+        !self
+            .keys
+            .by_hash
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
+    }
+
+    /// Makes a key.
+    ///
+    /// # Errors
+    /// [`AppError::Invalid`] for a name that is none and for an end that has passed.
+    pub async fn create_key(&self, new: NewKey) -> Result<CreatedKey, AppError> {
+        let now = self.now();
+        check_key(&new, now)?;
+        let random: [u8; 32] = random_bytes().map_err(|error| AppError::Unavailable(error.to_string()))?;
+        let secret = format!("{PREFIX}{}", BASE64URL_NOPAD.encode(&random));
+        let key = KeyRecord {
+            id: self.ids.uuid(now).to_string(),
+            hash: hash_of(&secret),
+            name: new.name,
+            role: new.role.as_str().to_owned(),
+            channels: new.channels,
+            created_at: now,
+            expires_at: new.expires_at,
+            revoked_at: None,
+            last_used_at: None,
+        };
+        self.records.create_key(key.clone()).await?;
+        self.keys.add(&key);
+        Ok(CreatedKey {
+            key: view(key),
+            secret,
+        })
+    }
+
+    /// All keys, in the order in which they were made.
+    ///
+    /// # Errors
+    /// Where records can't be read.
+    pub async fn keys(&self) -> Result<Vec<KeyView>, AppError> {
+        Ok(self.records.keys().await?.into_iter().map(view).collect())
+    }
+
+    /// Revokes a key: from now on it proves nothing.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`].
+    pub async fn revoke_key(&self, id: &str) -> Result<KeyView, AppError> {
+        let key = self.records.revoke_key(id, self.now()).await?;
+        self.keys.remove(&key.hash);
+        Ok(view(key))
+    }
+}
+
+fn check_key(new: &NewKey, now: Timestamp) -> Result<(), AppError> {
+    let mut errors = Vec::new();
+    if new.name.trim().is_empty() || new.name.chars().count() > MAX_NAME {
+        errors.push(FieldError::new(
+            "/name",
+            format!("must have 1 to {MAX_NAME} characters"),
+        ));
+    }
+    if new.expires_at.is_some_and(|end| end <= now) {
+        errors.push(FieldError::new("/expiresAt", "must be in the future"));
+    }
+    if new.channels.as_ref().is_some_and(Vec::is_empty) {
+        errors.push(FieldError::new(
+            "/channels",
+            "must name a channel, or be left out for all",
+        ));
+    }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(AppError::Invalid(errors))
+    }
+}
+
+fn hash_of(secret: &str) -> String {
+    HEXLOWER.encode(&Sha256::digest(secret.as_bytes()))
+}
+
+/// A role that is not known (a newer version's) allows the least.
+fn role_of(key: &KeyRecord) -> Role {
+    Role::ALL
+        .into_iter()
+        .find(|role| role.as_str() == key.role)
+        .unwrap_or(Role::Viewer)
+}
+
+fn view(key: KeyRecord) -> KeyView {
+    let role = role_of(&key);
+    KeyView {
+        id: key.id,
+        name: key.name,
+        role,
+        channels: key.channels,
+        created_at: key.created_at,
+        expires_at: key.expires_at,
+        revoked_at: key.revoked_at,
+        last_used_at: key.last_used_at,
+    }
+}

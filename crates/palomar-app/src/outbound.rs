@@ -1,0 +1,252 @@
+//! Messages out: what a worker does with a job of a channel's queue. One attempt: at most one call to the provider.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use palomar_broker::worker::{Handled, Handler};
+use palomar_broker::{Broker, LeasedJob, OnUncertain, Outcome, Signal};
+use palomar_channels::Sent;
+use palomar_model::{
+    Clock, Content, ErrorClass, MessageId, Outbound, Phone, Provider, RetryPolicy, SendFailure, Tag,
+};
+use palomar_records::{Records, TimelineEntry};
+use tokio::sync::watch;
+
+use crate::app::caught_up;
+use crate::attempt::Attempt;
+use crate::channels::{Line, Registry};
+use crate::metrics::Metrics;
+
+/// A message whose history can't be read yet comes back after so long.
+const HISTORY_WAIT: Duration = Duration::from_secs(1);
+
+/// What the broker calls a policy of ours.
+pub(crate) const fn policy(policy: palomar_model::OnUncertain) -> OnUncertain {
+    match policy {
+        palomar_model::OnUncertain::Hold => OnUncertain::Hold,
+        palomar_model::OnUncertain::Retry => OnUncertain::Retry,
+        palomar_model::OnUncertain::Drop => OnUncertain::Drop,
+    }
+}
+
+/// Handles jobs of the pool `outbound`.
+pub(crate) struct Sender {
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) records: Records,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Metrics,
+    /// How far records follow the event log.
+    pub(crate) projected: watch::Receiver<u64>,
+    /// Messages whose last attempt ended unknown at a provider that takes a tag once, with that attempt's tag. A
+    /// short cut: after a restart the same is read from the journal.
+    pub(crate) repeats: Mutex<HashMap<MessageId, u32>>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) campaign_attempts: u32,
+}
+
+impl Handler for Sender {
+    async fn handle(&self, job: LeasedJob) -> Handled {
+        let Ok(message) = Outbound::decode(&job.payload).inspect_err(
+            |error| tracing::error!(job = %job.lease.id, %error, "a stored message can't be read"),
+        ) else {
+            return Handled::new(Outcome::Dead {
+                reason: "the stored message can't be read".into(),
+            });
+        };
+        let Some(line) = self.registry.of_queue(&job.queue) else {
+            return self.without_channel();
+        };
+        let Some(tag_number) = self.tag_number(&line, &job).await else {
+            let at = self.clock.now().after(HISTORY_WAIT);
+            return Handled::new(Outcome::Retry { at, counts: false });
+        };
+        let message = self.as_dispatched(&line, message).await;
+        let tag = Tag {
+            message: message.id,
+            attempt: tag_number,
+        };
+        let result = line
+            .channel
+            .send(&message, tag)
+            .await
+            .map(|sent| without_plain_alias(sent, &message));
+        self.metrics.attempt(&line, &message, &result);
+        self.remember(&line, tag, &result);
+        let policy = RetryPolicy {
+            max_attempts: match message.campaign_id {
+                Some(_) => self.campaign_attempts,
+                None => self.retry.max_attempts,
+            },
+            unknown_is_repeatable: line.channel.unknown_is_repeatable(),
+            ..self.retry
+        };
+        let attempt = Attempt {
+            channel: &line.name,
+            message: message.id,
+            number: job.attempt,
+            tag: tag_number,
+            tries: job.tries,
+            policy: &policy,
+        };
+        attempt.handled(result, self.clock.now())
+    }
+}
+
+impl Sender {
+    /// A queue whose channel does not work: it waits, visibly, for a person.
+    fn without_channel(&self) -> Handled {
+        Handled {
+            outcome: Outcome::Retry {
+                at: self.clock.now(),
+                counts: false,
+            },
+            signal: Signal::Pause {
+                reason: "the channel is not configured, or its configuration does not work".into(),
+            },
+            events: Vec::new(),
+        }
+    }
+
+    /// The number that the attempt's tag carries: its own, but that of the last one where that ended unknown and the
+    /// provider takes a tag only once. `None` while the message's history is not readable.
+    async fn tag_number(&self, line: &Line, job: &LeasedJob) -> Option<u32> {
+        if job.attempt <= 1 || !line.channel.unknown_is_repeatable() {
+            return Some(job.attempt);
+        }
+        let known = self
+            .repeats
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&job.lease.id)
+            .copied();
+        if known.is_some() {
+            return known;
+        }
+        caught_up(&*self.broker, self.projected.clone(), HISTORY_WAIT)
+            .await
+            .ok()?;
+        let timeline = self.records.timeline(job.lease.id).await.ok()?;
+        Some(open_tag(&timeline, job.attempt))
+    }
+
+    fn remember(&self, line: &Line, tag: Tag, result: &Result<Sent, SendFailure>) {
+        let unknown = matches!(result, Err(failure) if failure.class == ErrorClass::Unknown);
+        let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
+        if unknown && line.channel.unknown_is_repeatable() {
+            repeats.insert(tag.message, tag.attempt);
+        } else {
+            repeats.remove(&tag.message);
+        }
+    }
+
+    /// Text or template is decided now: outside of the window in which free text is allowed, a message goes as the
+    /// template that it brought for that.
+    async fn as_dispatched(&self, line: &Line, mut message: Outbound) -> Outbound {
+        let has_windows = matches!(line.provider, Provider::CloudApi | Provider::Twilio);
+        if !has_windows || matches!(message.content, Content::Template(_)) {
+            return message;
+        }
+        let Some(fallback) = message.fallback.take() else {
+            return message;
+        };
+        let until = self
+            .records
+            .window_until(line.name.clone(), message.to.key())
+            .await;
+        // Where the window is not known, the message goes as it was written: the provider decides.
+        if until.is_ok_and(|until| until.is_none_or(|until| until <= self.clock.now())) {
+            message.content = Content::Template(fallback);
+        }
+        message
+    }
+}
+
+/// The tag of an attempt whose outcome was never known, by a message's history; `own` where there is none open.
+fn open_tag(timeline: &[TimelineEntry], own: u32) -> u32 {
+    let mut open = None;
+    for entry in timeline {
+        let number = |name: &str| {
+            entry
+                .detail
+                .get(name)?
+                .as_u64()
+                .and_then(|number| u32::try_from(number).ok())
+        };
+        match entry.kind.as_str() {
+            "started" => open = open.or(number("attempt")),
+            "attempt_failed" => {
+                let unknown = entry.detail.get("class").and_then(|class| class.as_str()) == Some("unknown");
+                open = if unknown { number("attempt").or(open) } else { None };
+            }
+            // Taken, or refused after all: what comes next is a new send.
+            "sent" | "delivered" | "read" | "failed" => open = None,
+            _ => {}
+        }
+    }
+    open.unwrap_or(own)
+}
+
+/// An alias that only spells the number without its plus says nothing new.
+fn without_plain_alias(sent: Sent, message: &Outbound) -> Sent {
+    let plain = message.to.phone().map(Phone::digits);
+    Sent {
+        alias: sent.alias.filter(|alias| plain != Some(alias.as_str())),
+        ..sent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use palomar_model::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+
+    fn timeline(facts: &[(&str, u32, &str)]) -> Vec<TimelineEntry> {
+        let entry = |(kind, attempt, class): &(&str, u32, &str)| TimelineEntry {
+            cursor: 0,
+            at: Timestamp::EPOCH,
+            kind: (*kind).to_owned(),
+            detail: json!({"attempt": attempt, "class": class}),
+        };
+        facts.iter().map(entry).collect()
+    }
+
+    #[test]
+    fn an_unknown_attempt_keeps_its_tag_and_a_refused_one_does_not() {
+        for (facts, expected) in [
+            (vec![("started", 3, "")], 3),
+            (
+                vec![
+                    ("started", 1, ""),
+                    ("attempt_failed", 1, "unknown"),
+                    ("started", 3, ""),
+                ],
+                1,
+            ),
+            (
+                vec![
+                    ("started", 1, ""),
+                    ("attempt_failed", 1, "transient"),
+                    ("started", 3, ""),
+                ],
+                3,
+            ),
+            // A crash: the attempt started, and nothing is known of it.
+            (
+                vec![
+                    ("started", 1, ""),
+                    ("uncertain", 0, ""),
+                    ("retried", 0, ""),
+                    ("started", 3, ""),
+                ],
+                1,
+            ),
+            (vec![("started", 1, ""), ("failed", 0, ""), ("retried", 0, "")], 3),
+        ] {
+            assert_eq!(open_tag(&timeline(&facts), 3), expected, "{facts:?}");
+        }
+    }
+}

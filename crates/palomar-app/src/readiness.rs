@@ -1,0 +1,118 @@
+//! Whether this process can do its work: for load balancers, and for people.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use palomar_records::PROJECTION;
+use serde::Serialize;
+
+use crate::{App, AppError};
+
+/// Records that are further behind the log than this are worth a warning.
+const LAG_TO_WARN: u64 = 100_000;
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// As it should be.
+    Pass,
+    /// It works, and somebody should look.
+    Warn,
+    /// It does not work.
+    Fail,
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    /// How it came out.
+    pub status: Health,
+    /// In words.
+    pub detail: String,
+}
+
+/// All checks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Readiness {
+    /// The worst of them.
+    pub status: Health,
+    /// By name.
+    pub checks: BTreeMap<&'static str, Check>,
+    /// What an answer of this installation survives.
+    pub durability: String,
+}
+
+fn check(status: Health, detail: impl Into<String>) -> Check {
+    Check {
+        status,
+        detail: detail.into(),
+    }
+}
+
+impl App {
+    /// Whether this process can do its work.
+    pub async fn readiness(&self) -> Readiness {
+        let stats = self.broker.stats().await;
+        let broker = match &stats {
+            Ok(stats) => check(Health::Pass, format!("{} queues", stats.queues.len())),
+            Err(error) => check(Health::Fail, error.to_string()),
+        };
+        let records = match self.records.ping().await {
+            Ok(()) => check(Health::Pass, "can be written"),
+            Err(error) => check(Health::Fail, error.to_string()),
+        };
+        let projected = *self.projected.borrow();
+        let behind = stats.map_or(0, |stats| stats.log_end.0.saturating_sub(projected));
+        let lag = if behind > LAG_TO_WARN {
+            Health::Warn
+        } else {
+            Health::Pass
+        };
+        let projections = check(lag, format!("{PROJECTION} is {behind} facts behind"));
+        let mut checks = BTreeMap::from([
+            ("broker", broker),
+            ("records", records),
+            ("projections", projections),
+        ]);
+        if self.draining.load(Ordering::Relaxed) {
+            checks.insert("draining", check(Health::Fail, "this process is stopping"));
+        }
+        let status = checks
+            .values()
+            .map(|check| check.status)
+            .max()
+            .unwrap_or(Health::Pass);
+        Readiness {
+            status,
+            checks,
+            durability: self.config.durability.clone(),
+        }
+    }
+
+    /// Says that this process is stopping: it is not ready any more.
+    pub fn set_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// All metrics as text, in the format of OpenMetrics.
+    ///
+    /// # Errors
+    /// Where the broker does not answer.
+    pub async fn metrics_text(&self) -> Result<String, AppError> {
+        let stats = self.broker.stats().await?;
+        let providers = self
+            .registry
+            .all()
+            .iter()
+            .map(|line| (line.name.clone(), line.provider))
+            .collect();
+        self.metrics
+            .refresh(stats, *self.projected.borrow(), providers, self.now());
+        self.metrics
+            .text()
+            .map_err(|error| AppError::Unavailable(error.to_string()))
+    }
+}

@@ -1,0 +1,170 @@
+//! What records are told: facts, each with its place in the event log.
+
+use palomar_model::{
+    ChannelName, InboundMessage, MessageId, Outbound, ProviderMessageId, SendFailure, StatusReport, Timestamp,
+};
+use serde_json::Value;
+
+/// One fact. Facts come in the order of their cursors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordFact {
+    /// Its number in the event log.
+    pub cursor: u64,
+    /// When it happened, by our clock.
+    pub at: Timestamp,
+    /// The channel it is about.
+    pub channel: Option<ChannelName>,
+    /// The message it is about.
+    pub message: Option<MessageId>,
+    /// What happened.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// A message was accepted.
+    Accepted {
+        /// The message.
+        message: Box<Outbound>,
+        /// Whether for later.
+        scheduled: bool,
+    },
+    /// Its time came.
+    Due,
+    /// An attempt started.
+    Started {
+        /// Its number.
+        attempt: u32,
+    },
+    /// The attempt is known not to have been taken: queued again, not before this time.
+    Requeued {
+        /// Not before.
+        at: Timestamp,
+    },
+    /// The queue is done with it: taken by the provider.
+    Done,
+    /// The provider took it, and named it.
+    Sent {
+        /// By which name.
+        provider_id: ProviderMessageId,
+        /// The provider's own spelling of the recipient's account.
+        alias: Option<String>,
+    },
+    /// An attempt failed; what follows from it is a fact of its own.
+    AttemptFailed {
+        /// Its number.
+        attempt: u32,
+        /// How.
+        failure: SendFailure,
+    },
+    /// No further attempt.
+    Dead {
+        /// Why.
+        reason: String,
+    },
+    /// The outcome of the attempt is not known.
+    Uncertain,
+    /// A further attempt was ordered.
+    Retried,
+    /// Called off.
+    Cancelled,
+    /// No longer worth sending.
+    Expired,
+    /// It is known to have gone out twice.
+    DuplicateSend,
+    /// The provider reports on a message of ours.
+    Reported(Box<StatusReport>),
+    /// Somebody wrote.
+    Inbound {
+        /// Our id for it.
+        id: MessageId,
+        /// What came.
+        message: Box<InboundMessage>,
+    },
+    /// A webhook that could not be processed.
+    WebhookFailed(Box<FailedWebhook>),
+    /// Anything else, for the journal alone.
+    Other {
+        /// What.
+        kind: String,
+        /// More about it; nothing personal.
+        detail: Value,
+    },
+}
+
+/// A webhook that could not be processed, as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedWebhook {
+    /// Its id.
+    pub id: MessageId,
+    /// The id of the request that brought it.
+    pub request_id: String,
+    /// The job payload: what a replay queues again.
+    pub payload: String,
+    /// The message it is about, where that can be told.
+    pub message_id: Option<String>,
+    /// Why it could not be processed.
+    pub error_message: String,
+    /// More on that.
+    pub error_stack: Option<String>,
+}
+
+impl What {
+    /// The word for it, in journals and timelines. A report is called by what it says.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        match self {
+            What::Accepted { .. } => "accepted",
+            What::Due => "due",
+            What::Started { .. } => "started",
+            What::Requeued { .. } => "requeued",
+            What::Done => "done",
+            What::Sent { .. } => "sent",
+            What::AttemptFailed { .. } => "attempt_failed",
+            What::Dead { .. } => "failed",
+            What::Uncertain => "uncertain",
+            What::Retried => "retried",
+            What::Cancelled => "cancelled",
+            What::Expired => "expired",
+            What::DuplicateSend => "duplicate",
+            What::Reported(report) => report.status.as_str(),
+            What::Inbound { .. } => "received",
+            What::WebhookFailed(_) => "webhook_failed",
+            What::Other { kind, .. } => kind,
+        }
+    }
+
+    /// What the journal keeps of it: nothing that names a person or says what was written.
+    pub(crate) fn detail(&self) -> Value {
+        use serde_json::json;
+        match self {
+            What::Accepted { message, .. } => json!({
+                "priority": message.priority, "scheduledAt": message.scheduled_at, "expiresAt": message.expires_at,
+            }),
+            What::Started { attempt } => json!({ "attempt": attempt }),
+            What::Requeued { at } => json!({ "at": at }),
+            What::Sent { provider_id, .. } => json!({ "providerMessageId": provider_id }),
+            What::AttemptFailed { attempt, failure } => json!({
+                "attempt": attempt, "class": failure.class.as_str(), "code": failure.code, "title": failure.title,
+            }),
+            What::Dead { reason } => json!({ "reason": reason }),
+            What::Reported(report) => json!({
+                "providerMessageId": report.provider_id, "at": report.at, "status": report.status,
+                "attempt": report.tag.map(|tag| tag.attempt), "errors": report.errors, "pricing": report.pricing,
+            }),
+            What::Inbound { message, .. } => {
+                json!({ "providerMessageId": message.provider_id, "type": message.kind })
+            }
+            What::WebhookFailed(webhook) => json!({ "id": webhook.id, "error": webhook.error_message }),
+            What::Other { detail, .. } => detail.clone(),
+            What::Due
+            | What::Done
+            | What::Uncertain
+            | What::Retried
+            | What::Cancelled
+            | What::Expired
+            | What::DuplicateSend => json!({}),
+        }
+    }
+}

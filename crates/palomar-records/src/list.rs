@@ -1,0 +1,146 @@
+//! Lists of messages: any filters together, the newest first, paged by place.
+
+use palomar_model::{ChannelName, Recipient, Timestamp};
+use rusqlite::{Connection, ToSql};
+
+use crate::error::Result;
+use crate::tables::messages::{Direction, MessageStatus, MessageView, view};
+use crate::tables::page::{Page, Place, page};
+use crate::tables::sql;
+
+/// Which messages are meant. Empty means all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MessageFilter {
+    /// Of one of these channels; all where empty.
+    pub channels: Vec<ChannelName>,
+    /// With this person, whichever way.
+    pub to: Option<Recipient>,
+    /// In one of these; all where empty.
+    pub status: Vec<MessageStatus>,
+    /// Of this campaign.
+    pub campaign: Option<String>,
+    /// Which way.
+    pub direction: Option<Direction>,
+    /// Created then or later.
+    pub from: Option<Timestamp>,
+    /// Created before.
+    pub until: Option<Timestamp>,
+    /// With these words in what a person would read first.
+    pub text: Option<String>,
+}
+
+/// A WHERE clause in the making. Values are only ever bound, never written into the text.
+struct Conditions {
+    sql: String,
+    values: Vec<Box<dyn ToSql>>,
+}
+
+impl Conditions {
+    fn new() -> Conditions {
+        Conditions {
+            sql: String::new(),
+            values: Vec::new(),
+        }
+    }
+
+    /// Adds a condition in which `?` stands for `value`.
+    fn and(&mut self, condition: &str, value: impl ToSql + 'static) {
+        let number = self.bind(value);
+        let condition = condition.replace('?', &number);
+        self.sql
+            .push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
+        self.sql.push_str(&condition);
+    }
+
+    /// Adds: the column is one of these, where there are any.
+    fn and_one_of(&mut self, column: &str, words: Vec<String>) {
+        if words.is_empty() {
+            return;
+        }
+        let numbers: Vec<String> = words.into_iter().map(|word| self.bind(word)).collect();
+        self.sql
+            .push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
+        self.sql
+            .push_str(&format!("{column} IN ({})", numbers.join(", ")));
+    }
+
+    fn bind(&mut self, value: impl ToSql + 'static) -> String {
+        self.values.push(Box::new(value));
+        format!("?{}", self.values.len())
+    }
+}
+
+/// A page of messages, the newest first.
+pub(crate) fn messages(
+    connection: &Connection,
+    filter: &MessageFilter,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<Page<MessageView>> {
+    let place = Place::decode(cursor)?;
+    let mut wanted = Conditions::new();
+    wanted.and("created_at <= ?", place.at.micros());
+    let (at, id) = (wanted.bind(place.at.micros()), wanted.bind(place.id));
+    wanted
+        .sql
+        .push_str(&format!(" AND (created_at < {at} OR id < {id})"));
+    wanted.and_one_of(
+        "channel",
+        filter
+            .channels
+            .iter()
+            .map(|name| name.as_str().to_owned())
+            .collect(),
+    );
+    wanted.and_one_of(
+        "status",
+        filter
+            .status
+            .iter()
+            .map(|status| status.as_str().to_owned())
+            .collect(),
+    );
+    if let Some(to) = &filter.to {
+        wanted.and("match_key = ?", to.key());
+    }
+    if let Some(campaign) = &filter.campaign {
+        wanted.and("campaign = ?", campaign.clone());
+    }
+    if let Some(direction) = filter.direction {
+        wanted.and("direction = ?", direction.as_str());
+    }
+    if let Some(from) = filter.from {
+        wanted.and("created_at >= ?", from.micros());
+    }
+    if let Some(until) = filter.until {
+        wanted.and("created_at < ?", until.micros());
+    }
+    if let Some(text) = &filter.text {
+        wanted.and("LOWER(summary) LIKE ? ESCAPE '!'", containing(text));
+    }
+    let limit_number = wanted.bind(sql(limit as u64 + 1));
+    let text = format!(
+        "SELECT * FROM messages{} ORDER BY created_at DESC, id DESC LIMIT {limit_number}",
+        wanted.sql
+    );
+    let mut statement = connection.prepare_cached(&text)?;
+    let mut rows = statement.query(rusqlite::params_from_iter(wanted.values.iter()))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(view(row)?);
+    }
+    Ok(page(found, limit, |message| Place {
+        at: message.created_at,
+        id: message.id.to_string(),
+    }))
+}
+
+/// The pattern of texts that contain `words`, whatever characters are in it.
+fn containing(words: &str) -> String {
+    let escaped = words
+        .to_lowercase()
+        .replace('!', "!!")
+        .replace('%', "!%")
+        .replace('_', "!_");
+    format!("%{escaped}%")
+}
