@@ -1,0 +1,35 @@
+//! Webhooks that were taken but could not be understood: kept raw, to be read and replayed.
+
+use axum::extract::State;
+use axum::http::Uri;
+
+use super::page;
+use crate::params::Params;
+use crate::schema;
+use crate::state::{Answer, PathId, Shared, no_content};
+
+/// List failed webhooks
+#[utoipa::path(
+    get, path = "/api/failed-webhooks", tag = "webhooks", operation_id = "listFailedWebhooks",
+    params(schema::PageParams),
+    responses((status = 200, description = "A page", body = schema::Page<schema::FailedWebhook>), schema::Errors),
+)]
+pub(crate) async fn list(State(api): Shared, uri: Uri) -> Answer {
+    let mut params = Params::of(&uri)?;
+    let (limit, cursor) = params.page()?;
+    params.finish()?;
+    page(&uri, &api.app.failed_webhooks(cursor.as_deref(), limit).await?)
+}
+
+/// Replay a failed webhook
+///
+/// Replaying twice changes nothing more.
+#[utoipa::path(
+    post, path = "/api/failed-webhooks/{id}/replay", tag = "webhooks", operation_id = "replayFailedWebhook",
+    params(("id" = String, Path, description = "The failed webhook")),
+    responses((status = 204, description = "Queued to be processed again"), schema::Errors),
+)]
+pub(crate) async fn replay(State(api): Shared, PathId(id): PathId) -> Answer {
+    api.app.replay_webhook(&id).await?;
+    no_content()
+}

@@ -1,0 +1,89 @@
+//! The routes, a file for each noun. Routing and OpenAPI document are one thing: what is registered is documented.
+
+mod channels;
+mod dead_letters;
+mod failed_webhooks;
+mod health;
+mod keys;
+mod messages;
+mod pages;
+mod queue_monitor;
+mod submit;
+mod webhooks;
+
+use std::sync::Arc;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::state::Api;
+
+/// All routes.
+pub(crate) fn router() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::with_openapi(crate::openapi::info())
+        .routes(routes!(submit::submit, messages::list))
+        .routes(routes!(submit::bulk))
+        .routes(routes!(messages::show, messages::cancel))
+        .routes(routes!(messages::explain))
+        .routes(routes!(messages::retry))
+        .routes(routes!(messages::promote))
+        .routes(routes!(messages::settle))
+        .routes(routes!(queue_monitor::stats))
+        .routes(routes!(queue_monitor::pause))
+        .routes(routes!(queue_monitor::resume))
+        .routes(routes!(queue_monitor::clear))
+        .routes(routes!(queue_monitor::clean))
+        .routes(routes!(dead_letters::list, dead_letters::purge))
+        .routes(routes!(dead_letters::retry))
+        .routes(routes!(channels::list, channels::create))
+        .routes(routes!(channels::show, channels::update, channels::delete))
+        .routes(routes!(channels::pause))
+        .routes(routes!(channels::resume))
+        .routes(routes!(channels::test))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(failed_webhooks::list))
+        .routes(routes!(failed_webhooks::replay))
+        .routes(routes!(webhooks::verify, webhooks::receive))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::metrics))
+        .routes(routes!(pages::openapi))
+        .routes(routes!(pages::docs))
+        .routes(routes!(pages::home))
+        .routes(routes!(pages::login))
+}
+
+/// A page as it is answered: the entries, the next cursor, and the same as a `Link`.
+pub(crate) fn page<T: serde::Serialize>(uri: &axum::http::Uri, page: &palomar_app::Page<T>) -> crate::state::Answer {
+    let mut response = crate::state::ok(page)?;
+    if let Some(link) = page.next_cursor.as_deref().and_then(|cursor| next_link(uri, cursor)) {
+        response.headers_mut().insert(axum::http::header::LINK, link);
+    }
+    Ok(response)
+}
+
+/// `rel="next"`: the same query, with the next cursor.
+fn next_link(uri: &axum::http::Uri, cursor: &str) -> Option<axum::http::HeaderValue> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
+    let cursor: String = cursor
+        .chars()
+        .map(|c| if plain(c) { c.to_string() } else { c.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect() })
+        .collect();
+    let rest = uri.query().unwrap_or_default().split('&');
+    let rest = rest.filter(|part| !part.is_empty() && !part.starts_with("cursor="));
+    let query: Vec<&str> = rest.collect();
+    let separator = if query.is_empty() { "" } else { "&" };
+    let link = format!("<{}?{}{separator}cursor={cursor}>; rel=\"next\"", uri.path(), query.join("&"));
+    axum::http::HeaderValue::from_str(&link).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn links_keep_the_query() {
+        let link = |uri: &str| super::next_link(&uri.parse().expect("a URI"), "a/b=").expect("a header");
+        assert_eq!(link("/api/messages"), "</api/messages?cursor=a%2Fb%3D>; rel=\"next\"");
+        assert_eq!(link("/x?limit=2&cursor=old&q=a"), "</x?limit=2&q=a&cursor=a%2Fb%3D>; rel=\"next\"");
+    }
+}

@@ -1,0 +1,58 @@
+//! The few pages for people: what this is, the API's reference, the end of a sign-in link.
+
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+
+use crate::html;
+use crate::params::Params;
+use crate::schema;
+use crate::state::{Answer, Shared, bytes};
+
+/// The OpenAPI document
+#[utoipa::path(
+    get, path = "/api/openapi.json", tag = "documents", operation_id = "openapi", security(()),
+    responses((status = 200, description = "This document", content_type = "application/json", body = Object)),
+)]
+pub(crate) async fn openapi(State(api): Shared) -> Response {
+    bytes(StatusCode::OK, "application/json", api.openapi.clone())
+}
+
+/// The API's reference
+#[utoipa::path(
+    get, path = "/api/docs", tag = "documents", operation_id = "docs", security(()),
+    responses((status = 200, description = "A page", content_type = "text/html", body = String)),
+)]
+pub(crate) async fn docs(State(api): Shared) -> Response {
+    html::respond(StatusCode::OK, api.docs.clone())
+}
+
+/// What this is
+#[utoipa::path(
+    get, path = "/", tag = "documents", operation_id = "home", security(()),
+    responses((status = 200, description = "A page", content_type = "text/html", body = String)),
+)]
+pub(crate) async fn home() -> Response {
+    html::respond(StatusCode::OK, html::page("Palomar", html::HOME))
+}
+
+/// Use a sign-in link
+///
+/// The one-time link that the first start prints.
+#[utoipa::path(
+    get, path = "/login", tag = "documents", operation_id = "login", security(()),
+    params(("token" = String, Query, description = "The link's token")),
+    responses((status = 200, description = "The link was good, and is used up", content_type = "text/html", body = String), schema::Errors),
+)]
+pub(crate) async fn login(State(api): Shared, uri: Uri) -> Answer {
+    let mut params = Params::of(&uri)?;
+    let token = params.text("token")?.unwrap_or_default();
+    params.finish()?;
+    let good = !token.is_empty() && api.config.login.as_ref().is_some_and(|login| login.redeem(&token));
+    let (status, title, text) = if good {
+        (StatusCode::OK, "Signed in", html::LINK_GOOD)
+    } else {
+        (StatusCode::GONE, "Link used up", html::LINK_USED)
+    };
+    Ok(html::respond(status, html::page(title, text)))
+}
