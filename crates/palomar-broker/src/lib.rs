@@ -1,5 +1,6 @@
 //! Durable job queues with leases, fencing tokens, fair turns and exact rate limits.
 mod broker;
+pub mod conformance;
 mod embedded;
 mod machine;
 mod types;

@@ -210,7 +210,7 @@ impl Reader {
 }
 
 /// The fact that a change of one job or queue is, and which.
-fn fact_of(change: &Change) -> Option<(Option<u64>, Option<u32>, Fact)> {
+pub(crate) fn fact_of(change: &Change) -> Option<(Option<u64>, Option<u32>, Fact)> {
     let of_job = |seq: &u64, fact| Some((Some(*seq), None, fact));
     let of_queue = |queue: &u32, fact| Some((None, Some(*queue), fact));
     match change {

@@ -37,6 +37,7 @@ use crate::types::{
     JobId, JobView, LeaseError, LeaseRef, LeaseRequest, LeasedJob, LogEntry, NewJob, Settle, Started, Stats,
 };
 use actor::{Actor, Request};
+pub(crate) use facts::fact_of;
 use meters::Meters;
 pub use meters::{COMMIT_BUCKETS_MICROS, StoreMeters};
 use payloads::Payloads;

@@ -74,6 +74,8 @@ pub(crate) enum Change {
     BreakerClosed { queue: u32 },
     /// An application's event, of a job or of none.
     Event { seq: Option<u64>, #[serde(with = "serde_bytes_compat")] body: Bytes },
+    /// Evidence proved that this attempt was taken, which is not the newest one that started.
+    Proved { seq: u64, attempt: u32 },
 }
 
 impl Change {
@@ -103,6 +105,7 @@ impl Change {
             Change::Leased { .. }
             | Change::Returned { .. }
             | Change::Vouched { .. }
+            | Change::Proved { .. }
             | Change::Forgotten { .. }
             | Change::Configured { .. }
             | Change::Removed { .. }
@@ -133,6 +136,18 @@ pub(crate) struct Spec {
     pub(crate) dedupe: Option<(u128, u64, Duration)>,
 }
 
+impl Spec {
+    /// When it is due, if that is later than when it was accepted.
+    pub(crate) fn due(&self) -> Option<Timestamp> {
+        self.run_at.filter(|&at| at > self.enqueued_at)
+    }
+
+    /// Since when it waits, or until when: what a fresh job's slot says.
+    pub(crate) fn since(&self) -> Timestamp {
+        self.due().unwrap_or(self.enqueued_at)
+    }
+}
+
 /// A job that was accepted, to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NewRow {
@@ -151,6 +166,12 @@ pub(crate) struct Standing {
     pub(crate) strikes: u8,
     pub(crate) reason: Option<Arc<str>>,
     pub(crate) vouched: Option<Verdict>,
+    /// The attempt that evidence is measured by: the newest that started, or the one that is known to be taken.
+    pub(crate) started: u32,
+    /// Whether its expiry still counts: a person's retry puts it out of force.
+    pub(crate) expires: bool,
+    /// Whether it is known to have gone out twice.
+    pub(crate) duplicated: bool,
 }
 
 /// The stored form of a phase; the order never changes.
@@ -170,13 +191,16 @@ pub(crate) enum PhaseTag {
     Expired,
     /// Final and not kept: the row waits for the log's readers.
     Gone,
+    /// Queued, and the first of its key's chain.
+    First,
 }
 
 impl From<Phase> for PhaseTag {
     fn from(phase: Phase) -> PhaseTag {
         match phase {
             Phase::Scheduled => PhaseTag::Scheduled,
-            Phase::Ready | Phase::Blocked | Phase::Pacing | Phase::Parked => PhaseTag::Queued,
+            Phase::Blocked => PhaseTag::Queued,
+            Phase::Ready | Phase::Pacing | Phase::Parked => PhaseTag::First,
             Phase::Backoff => PhaseTag::Backoff,
             Phase::Leased => PhaseTag::Leased,
             Phase::Started => PhaseTag::Started,

@@ -75,8 +75,7 @@ impl Machine {
         let queue = self.existing(name)?;
         self.record(Change::GroupPaused { queue, group: Arc::clone(&group) });
         let group = self.group_named(queue, Some(&group));
-        let leased = self.queue(queue).leased() as u32;
-        Ok(Controlled { changed: 0, in_flight: u64::from(self.group(group).in_flight.saturating_sub(leased)) })
+        Ok(Controlled { changed: 0, in_flight: u64::from(self.group(group).started) })
     }
 
     fn cancel(&mut self, id: JobId) -> Result<Controlled, ControlError> {
@@ -86,27 +85,18 @@ impl Machine {
             return Err(ControlError::WrongState(state_of(slot.phase)));
         }
         let seq = slot.seq;
-        let queue = self.queue_of(ix);
-        self.probe_is_over(queue, seq);
         self.conclude_with(ix, Change::Cancelled { seq });
         Ok(Controlled { changed: 1, in_flight: 0 })
     }
 
     fn cancel_all(&mut self, filter: &JobFilter) -> Controlled {
         let slots = self.slots_that_fit(filter, |phase| phase.waits() || phase == Phase::Leased);
-        let mut done = Controlled { changed: slots.len() as u64, in_flight: self.in_flight_of(filter) };
-        for ix in slots {
-            // The kept list may have forgotten it meanwhile.
-            if self.slab.get(ix).is_some() {
-                let (seq, queue) = (self.slab[ix].seq, self.queue_of(ix));
-                self.probe_is_over(queue, seq);
-                self.conclude_with(ix, Change::Cancelled { seq });
-            }
+        // Concluding one forgets only jobs that are final already: none of those that are still to come.
+        for &ix in &slots {
+            let seq = self.slab[ix].seq;
+            self.conclude_with(ix, Change::Cancelled { seq });
         }
-        if filter.queue.is_some() {
-            done.in_flight = self.in_flight_of(filter);
-        }
-        done
+        Controlled { changed: slots.len() as u64, in_flight: self.in_flight_of(filter) }
     }
 
     fn in_flight_of(&self, filter: &JobFilter) -> u64 {
@@ -117,7 +107,7 @@ impl Machine {
             .map(|queue| match &filter.group {
                 None => queue.started(),
                 Some(_) => {
-                    queue.groups.get(&filter.group).map_or(0, |&group| u64::from(self.group(group).in_flight))
+                    queue.groups.get(&filter.group).map_or(0, |&group| u64::from(self.group(group).started))
                 }
             })
             .sum()

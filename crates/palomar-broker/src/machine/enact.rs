@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use super::budget::BudgetState;
-use super::change::{Change, NewRow, PhaseTag};
+use super::change::{Change, PhaseTag};
 use super::queue::{Breaker, Queue};
-use super::slab::{NONE, Phase, Slot, SlotIx};
+use super::slab::{NONE, Phase, SlotIx};
 use super::turn::kept_list;
-use super::{Machine, Pool, Remembered};
+use super::{Machine, Pool};
 use crate::types::{JobId, Limits, QueueName, Verdict};
 
 impl Machine {
@@ -70,7 +70,8 @@ impl Machine {
             | Change::Cancelled { seq }
             | Change::Expired { seq }
             | Change::Forgotten { seq }
-            | Change::DuplicateSend { seq } => {
+            | Change::DuplicateSend { seq }
+            | Change::Proved { seq, .. } => {
                 if let Some(ix) = at.or_else(|| self.slab.find_seq(*seq)) {
                     self.enact_on(change, ix);
                 }
@@ -87,10 +88,13 @@ impl Machine {
                 self.append(ix, due);
             }
             Change::Leased { token, .. } => {
+                let before = self.slab[ix].token;
+                self.started_under.entry(ix).or_insert(before);
                 self.slab[ix].token = *token;
                 self.shift(ix, Phase::Leased, self.now);
             }
             Change::Started { token, .. } => {
+                self.started_under.remove(&ix);
                 self.slab[ix].token = *token;
                 self.slab[ix].attempts = self.slab[ix].attempts.saturating_add(1);
                 let until = self.slab[ix].when.max(self.now);
@@ -101,14 +105,15 @@ impl Machine {
                     (self.queue(queue).budget, key != 0, self.slab[ix].spends_budget())
                 {
                     self.budgets[budget as usize].record(key, now);
+                    self.unpark_key(budget, key);
                 }
             }
             Change::Returned { strike, .. } => {
                 if *strike {
                     let strikes = self.slab[ix].strikes() + 1;
                     self.slab[ix].set_strikes(strikes);
-                    self.queue_mut(queue).tally.expired_unstarted += 1;
                 }
+                self.watch_expiry(ix);
                 self.leave(ix);
                 self.enter_first(ix, Phase::Ready, self.now);
             }
@@ -147,7 +152,15 @@ impl Machine {
             }
             Change::Revived { by_person, .. } => self.revived(ix, *by_person),
             Change::Forgotten { .. } => self.forgotten(ix),
-            Change::DuplicateSend { .. } => self.queue_mut(queue).tally.duplicate_sends += 1,
+            Change::DuplicateSend { .. } => {
+                self.queue_mut(queue).tally.duplicate_sends += 1;
+                self.duplicated.insert(ix);
+                self.touch(ix);
+            }
+            Change::Proved { attempt, .. } => {
+                self.started_under.insert(ix, *attempt);
+                self.touch(ix);
+            }
             _ => {}
         }
     }
@@ -155,14 +168,19 @@ impl Machine {
     /// Known not taken: waits for its next attempt at the head of its chain.
     fn requeue(&mut self, ix: SlotIx, at: palomar_model::Timestamp) {
         self.vouched.remove(&ix);
-        if let Some(&expiry) = self.expires_at.get(&ix) {
-            self.expiries.insert((expiry, ix));
-        }
+        self.watch_expiry(ix);
         self.leave(ix);
         if at > self.now {
             self.enter(ix, Phase::Backoff, at);
         } else {
             self.enter_first(ix, Phase::Ready, self.now);
+        }
+    }
+
+    /// A job that may expire waits again.
+    fn watch_expiry(&mut self, ix: SlotIx) {
+        if let Some(&expiry) = self.expires_at.get(&ix) {
+            self.expiries.insert((expiry, ix));
         }
     }
 
@@ -195,16 +213,24 @@ impl Machine {
         self.reasons.remove(&ix);
         self.vouched.remove(&ix);
         // A person who retries a job means it to go out, whatever its expiry was.
-        if by_person && let Some(expiry) = self.expires_at.remove(&ix) {
-            self.expiries.remove(&(expiry, ix));
+        if by_person {
+            self.waive_expiry(ix);
         }
         self.unchain(ix);
         if by_person {
             self.slab[ix].attempts = 0;
         }
         self.slab[ix].set_strikes(0);
+        self.watch_expiry(ix);
         self.leave(ix);
         self.append(ix, self.now);
+    }
+
+    /// A job expires no more.
+    pub(super) fn waive_expiry(&mut self, ix: SlotIx) {
+        if let Some(expiry) = self.expires_at.remove(&ix) {
+            self.expiries.remove(&(expiry, ix));
+        }
     }
 
     fn forgotten(&mut self, ix: SlotIx) {
@@ -212,52 +238,14 @@ impl Machine {
         self.unchain(ix);
         self.reasons.remove(&ix);
         self.vouched.remove(&ix);
-        if let Some(expiry) = self.expires_at.remove(&ix) {
-            self.expiries.remove(&(expiry, ix));
-        }
+        self.started_under.remove(&ix);
+        self.duplicated.remove(&ix);
+        self.waive_expiry(ix);
         let group = self.slab[ix].lane / 4;
         let slot = self.slab.remove(ix);
         self.gone.push(slot.seq);
         self.group_mut(group).jobs -= 1;
         self.drop_group_if_empty(group);
-    }
-
-    /// Takes an accepted job in.
-    pub(super) fn admit(&mut self, row: &NewRow) -> SlotIx {
-        let spec = &row.spec;
-        let group = self.group_named(spec.queue, spec.group.as_ref());
-        let mut slot = Slot::new(spec.id, row.seq, spec.priority, spec.on_uncertain, spec.spends_budget);
-        slot.key = spec.key;
-        slot.next_in_key = NONE;
-        slot.lane = group * 4 + spec.priority.index() as u32;
-        let ix = self.slab.insert(slot);
-        self.group_mut(group).jobs += 1;
-        if let Some(expiry) = spec.expires_at {
-            self.expires_at.insert(ix, expiry);
-            self.expiries.insert((expiry, ix));
-        }
-        if let Some((id, fingerprint, ttl)) = spec.dedupe {
-            self.remember(id, Remembered { job: spec.id.0.as_u128(), fingerprint, until: spec.enqueued_at.after(ttl) });
-        }
-        self.next_seq = self.next_seq.max(row.seq + 1);
-        ix
-    }
-
-    /// Counts an admitted job and lets it wait for its time or its turn.
-    pub(super) fn set_out(&mut self, ix: SlotIx, run_at: Option<palomar_model::Timestamp>) {
-        let queue = self.queue_of(ix);
-        self.queue_mut(queue).tally.accepted += 1;
-        match run_at {
-            Some(at) if at > self.now => self.enter(ix, Phase::Scheduled, at),
-            Some(at) => self.append(ix, at),
-            None => self.append(ix, self.now),
-        }
-    }
-
-    pub(super) fn remember(&mut self, id: u128, request: Remembered) {
-        self.unsaved_requests.push(id);
-        self.forget_at.push(std::cmp::Reverse((request.until, id)));
-        self.remembered.insert(id, request);
     }
 
     fn configured(&mut self, queue: u32, name: &QueueName, limits: &Limits) {
@@ -289,6 +277,7 @@ impl Machine {
         state.limits = limits.clone();
         state.budget = budget;
         self.unpark(queue, usize::MAX);
+        self.unpace(queue);
         self.wake_queue(queue);
     }
 
@@ -349,6 +338,35 @@ impl Machine {
         moved
     }
 
+    /// Lets the jobs of a queue that wait for the pace of their key try again.
+    fn unpace(&mut self, queue: u32) {
+        if self.queue(queue).phases[Phase::Pacing as usize] == 0 {
+            return;
+        }
+        let pacing = self.slab.iter().filter(|(ix, slot)| slot.phase == Phase::Pacing && self.queue_of(*ix) == queue);
+        let mut pacing: Vec<(u64, SlotIx)> = pacing.map(|(ix, slot)| (slot.seq, ix)).collect();
+        pacing.sort_unstable();
+        for (_, ix) in pacing {
+            self.shift(ix, Phase::Ready, self.now);
+        }
+    }
+
+    /// A key counts in a budget now: its jobs that wait for a place there, in other queues, need none.
+    fn unpark_key(&mut self, budget: u32, key: u64) {
+        for at in 0..self.budgets[budget as usize].waiting.len() {
+            let queue = self.budgets[budget as usize].waiting[at];
+            if self.queues[queue as usize].is_none() {
+                continue;
+            }
+            if let Some(first) = self.tail_of(queue, key).map(|tail| self.slab[tail].next_in_key)
+                && self.slab[first].phase == Phase::Parked
+            {
+                self.leave(first);
+                self.enter_first(first, Phase::Ready, self.now);
+            }
+        }
+    }
+
     /// Forgets the oldest kept jobs of a queue beyond what is kept.
     pub(super) fn trim_kept(&mut self, queue: u32, phase: Phase) {
         let list = kept_list(phase);
@@ -363,6 +381,11 @@ impl Machine {
     /// What vouches for the outcome of an attempt whose worker is silent.
     pub(super) fn verdict_of(&self, ix: SlotIx) -> Option<&Verdict> {
         self.vouched.get(&ix)
+    }
+
+    /// The attempt that evidence is measured by: the newest that started, or the one that is known to be taken.
+    pub(super) fn newest_start(&self, ix: SlotIx) -> u32 {
+        self.started_under.get(&ix).copied().unwrap_or(self.slab[ix].token)
     }
 
     pub(super) fn standing_phase(&self, ix: SlotIx) -> PhaseTag {

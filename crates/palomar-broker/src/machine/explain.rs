@@ -172,7 +172,7 @@ fn fill(queue: &Queue, at: Timestamp, ahead: u64) -> (Timestamp, Option<crate::t
     let mut now = at;
     let mut decided = None;
     for start in 0..=ahead {
-        let (free, window) = windows.free_at(0, queue.throttle.rate_permille(now), margin, now);
+        let (free, window) = queue.window_free_at(&windows, 0, now);
         if free == Timestamp::MAX {
             break;
         }

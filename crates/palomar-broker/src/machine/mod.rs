@@ -15,6 +15,7 @@
 //! - tokens only grow; an operation with another token than the newest changes nothing;
 //! - starts are within every window, the pace of the key, the budget, the concurrency and the breaker.
 
+mod admit;
 mod budget;
 mod change;
 mod check;
@@ -26,19 +27,21 @@ mod queue;
 mod restore;
 mod slab;
 mod sleepers;
+#[cfg(test)]
+mod tests;
 mod tick;
 mod turn;
 mod view;
 mod windows;
 
-use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::cmp::Reverse;
 use std::sync::Arc;
 
 use palomar_model::Timestamp;
 
 pub(crate) use budget::BudgetRow;
-pub(crate) use change::{Change, NewRow, PhaseTag, QueueRow, Spec, Standing};
+pub(crate) use change::{Change, NewRow, QueueRow, Spec, Standing};
 pub(crate) use operate::Leasing;
 pub(crate) use restore::{Folded, RequestRow, Restorer};
 
@@ -116,6 +119,10 @@ pub(crate) struct Machine {
     expires_at: HashMap<SlotIx, Timestamp>,
     reasons: HashMap<SlotIx, Arc<str>>,
     vouched: HashMap<SlotIx, Verdict>,
+    /// The attempt that evidence is measured by, where it is not the newest lease's: see [`Machine::newest_start`].
+    started_under: HashMap<SlotIx, u32>,
+    /// Jobs that are known to have gone out twice.
+    duplicated: HashSet<SlotIx>,
     remembered: HashMap<u128, Remembered>,
     forget_at: BinaryHeap<Reverse<(Timestamp, u128)>>,
     /// Requests that are remembered only here and in the rows of their jobs.
@@ -128,6 +135,8 @@ pub(crate) struct Machine {
     gone: Vec<u64>,
     /// Queues that are no more, whose rows still stand.
     gone_queues: Vec<u32>,
+    /// The last lease set aside as many jobs as one may, and found none: it is to be asked again.
+    gave_up: bool,
 }
 
 impl Machine {
@@ -152,6 +161,8 @@ impl Machine {
             expires_at: HashMap::new(),
             reasons: HashMap::new(),
             vouched: HashMap::new(),
+            started_under: HashMap::new(),
+            duplicated: HashSet::new(),
             remembered: HashMap::new(),
             forget_at: BinaryHeap::new(),
             unsaved_requests: Vec::new(),
@@ -160,6 +171,7 @@ impl Machine {
             dirty: Vec::new(),
             gone: Vec::new(),
             gone_queues: Vec::new(),
+            gave_up: false,
         }
     }
 

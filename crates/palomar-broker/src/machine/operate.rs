@@ -34,7 +34,8 @@ pub(crate) struct Leasing {
 impl Machine {
     /// Queues jobs.
     pub(crate) fn enqueue(&mut self, jobs: Vec<NewJob>, now: Timestamp) -> Vec<Enqueued> {
-        self.set_now(now);
+        // What became due before goes before.
+        self.tick(now);
         let from = self.next_seq;
         let answers = jobs.into_iter().map(|job| self.enqueue_one(job)).collect();
         let count = u32::try_from(self.next_seq - from).unwrap_or(u32::MAX);
@@ -76,12 +77,7 @@ impl Machine {
             payload: job.payload,
         };
         let ix = self.admit(&row);
-        self.set_out(ix, row.spec.run_at);
-        // Its row says all that there is to say.
-        self.slab[ix].set_dirty(false);
-        if self.dirty.last() == Some(&ix) {
-            self.dirty.pop();
-        }
+        self.set_out(ix, &row.spec);
         self.changes.rows.push(row);
         Enqueued::Accepted
     }
@@ -96,6 +92,7 @@ impl Machine {
             let Some(ix) = self.next_of_pool(pool, &mut aside) else { break };
             given.push(self.lease_one(ix, lease, start));
         }
+        self.gave_up = given.is_empty() && aside >= super::turn::MOST_ASIDE;
         given
     }
 
@@ -103,10 +100,11 @@ impl Machine {
         let queue = self.queue_of(ix);
         let seq = self.slab[ix].seq;
         let token = self.slab[ix].token + 1;
-        if let Breaker::Open { .. } = self.queue(queue).breaker {
-            self.record(Change::Probing { queue, seq });
-        }
-        let until = self.now.after(lease);
+        self.probe_if_open(queue, seq);
+        let limits = &self.queue(queue).limits;
+        // A start is never given less time than a call may take.
+        let least = if start { limits.deadline + limits.lease_margin } else { Duration::ZERO };
+        let until = self.now.after(lease.max(least));
         if start {
             self.record_of(ix, Change::Started { seq, token });
         } else {
@@ -124,6 +122,13 @@ impl Machine {
             tries,
             started: start,
             until,
+        }
+    }
+
+    /// An open breaker whose time has come: this job is its probe.
+    fn probe_if_open(&mut self, queue: u32, seq: u64) {
+        if let Breaker::Open { .. } = self.queue(queue).breaker {
+            self.record(Change::Probing { queue, seq });
         }
     }
 
@@ -176,10 +181,11 @@ impl Machine {
         };
         let open = self.queue(queue).gate(self.now, 1) == Gate::Open;
         if group_paused || !probing || !open || self.key_restraint(ix) != KeyRestraint::None {
-            self.probe_is_over(queue, seq);
+            self.probe_is_over(ix);
             self.record_of(ix, Change::Returned { seq, strike: false });
             return Err(LeaseError::TakenBack);
         }
+        self.probe_if_open(queue, seq);
         self.record_of(ix, Change::Started { seq, token: lease.token });
         self.hold_until(ix, until);
         Ok(Started { attempt: lease.token })
@@ -201,15 +207,19 @@ impl Machine {
         let queue = self.queue_of(ix);
         self.log_events(Some(seq), settle.events);
         self.signal(queue, seq, &settle.signal);
-        self.probe_is_over(queue, seq);
+        self.probe_is_over(ix);
         let unstarted = self.slab[ix].phase == Phase::Leased;
         match settle.outcome {
+            // Evidence that came while the attempt ran counts as much as evidence that comes a moment later.
+            _ if self.verdict_of(ix) == Some(&Verdict::Taken) => self.conclude_with(ix, Change::Done { seq }),
             Outcome::Done => self.conclude_with(ix, Change::Done { seq }),
             Outcome::Dead { reason } => self.conclude_with(ix, Change::Died { seq, reason }),
             Outcome::Uncertain if unstarted => self.record_of(ix, Change::Returned { seq, strike: false }),
             Outcome::Uncertain => self.doubt(ix),
-            Outcome::Retry { .. } | Outcome::Release if unstarted => {
-                self.record_of(ix, Change::Returned { seq, strike: false });
+            Outcome::Release if unstarted => self.record_of(ix, Change::Returned { seq, strike: false }),
+            // There was no attempt that could count.
+            Outcome::Retry { at, .. } if unstarted => {
+                self.record_of(ix, Change::Requeued { seq, at, counts: true, strike: false });
             }
             Outcome::Retry { at, counts } => {
                 self.record_of(ix, Change::Requeued { seq, at, counts, strike: false });
@@ -237,6 +247,7 @@ impl Machine {
 
     /// Makes a job final and forgets the oldest of its kind beyond what is kept.
     pub(super) fn conclude_with(&mut self, ix: SlotIx, change: Change) {
+        self.probe_is_over(ix);
         let queue = self.queue_of(ix);
         self.record_of(ix, change);
         let phase = self.slab[ix].phase;
@@ -256,8 +267,7 @@ impl Machine {
     /// An unstarted lease ran out.
     pub(super) fn lease_ran_out(&mut self, ix: SlotIx) {
         let seq = self.slab[ix].seq;
-        let queue = self.queue_of(ix);
-        self.probe_is_over(queue, seq);
+        self.probe_is_over(ix);
         if self.slab[ix].strikes() + 1 >= POISON {
             let reason = "poison: three leases in a row ran out before they started".into();
             self.conclude_with(ix, Change::Died { seq, reason });
@@ -318,10 +328,15 @@ impl Machine {
         }
     }
 
-    /// The breaker's probe ended without telling anything: the next job is the probe.
-    pub(super) fn probe_is_over(&mut self, queue: u32, seq: u64) {
-        if self.queue(queue).breaker == (Breaker::HalfOpen { probe: seq }) {
-            let until = self.now;
+    /// A lease ends. If it was the breaker's probe and told nothing, another job is the probe: at once where the
+    /// other side was not called, else when the breaker's time is over again.
+    pub(super) fn probe_is_over(&mut self, ix: SlotIx) {
+        let (queue, seq) = (self.queue_of(ix), self.slab[ix].seq);
+        let state = self.queue(queue);
+        if state.breaker == (Breaker::HalfOpen { probe: seq }) {
+            let called = self.slab[ix].phase == Phase::Started;
+            let wait = if called { state.limits.breaker.open_for } else { Duration::ZERO };
+            let until = self.now.after(wait);
             self.record(Change::BreakerOpened { queue, until });
         }
     }
@@ -339,10 +354,10 @@ impl Machine {
     }
 
     fn weigh(&mut self, ix: SlotIx, attempt: u32, verdict: Verdict) -> EvidenceEffect {
-        let slot = &self.slab[ix];
-        let (seq, phase) = (slot.seq, slot.phase);
-        let newest = slot.token == attempt;
-        if attempt == 0 || attempt > slot.token {
+        let (seq, phase) = (self.slab[ix].seq, self.slab[ix].phase);
+        let newest_start = self.newest_start(ix);
+        let newest = newest_start == attempt;
+        if attempt == 0 || attempt > newest_start {
             return EvidenceEffect::Nothing;
         }
         match (phase, verdict) {
@@ -352,12 +367,23 @@ impl Machine {
                 EvidenceEffect::Nothing
             }
             (Phase::Started | Phase::Done, Verdict::Taken) if !newest => {
+                if phase == Phase::Started {
+                    // Should the newer attempt turn out not to have been taken, the job is done all the same.
+                    self.record_of(ix, Change::Vouched { seq, verdict: Verdict::Taken });
+                }
+                // A provider tells of one send several times: sent, delivered, read.
+                if self.duplicated.contains(&ix) {
+                    return EvidenceEffect::Nothing;
+                }
                 self.record_of(ix, Change::DuplicateSend { seq });
                 EvidenceEffect::DuplicateSend
             }
             (Phase::Done | Phase::Cancelled | Phase::Expired, _) => EvidenceEffect::Nothing,
             (Phase::Dead, Verdict::Failed { .. }) => EvidenceEffect::Nothing,
             (_, Verdict::Taken) => {
+                if !newest {
+                    self.record_of(ix, Change::Proved { seq, attempt });
+                }
                 self.conclude_with(ix, Change::Done { seq });
                 EvidenceEffect::Resolved
             }

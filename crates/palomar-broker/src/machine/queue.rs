@@ -47,7 +47,8 @@ pub(super) struct Group {
     pub(super) in_ring: [bool; 4],
     /// Jobs that refer to the group.
     pub(super) jobs: u64,
-    pub(super) in_flight: u32,
+    /// Attempts that are under way.
+    pub(super) started: u32,
 }
 
 /// A breaker, as it is stored.
@@ -99,6 +100,13 @@ impl Throttle {
         rate.saturating_add(gained).min(1000)
     }
 
+    /// When the share rises next, unless it is whole.
+    pub(super) fn next_step(self, now: Timestamp) -> Option<Timestamp> {
+        let (at, _) = self.last.filter(|_| self.rate_permille(now) < 1000)?;
+        let steps = now.since(at).as_micros() / RECOVERY_STEP.as_micros();
+        Some(at.after(RECOVERY_STEP.saturating_mul(u32::try_from(steps + 1).unwrap_or(u32::MAX))))
+    }
+
     /// The share after one more throttling. Attempts that were under way together are throttled together: one
     /// halving within `grace`.
     pub(super) fn slowed(self, now: Timestamp, grace: Duration) -> u32 {
@@ -120,8 +128,6 @@ pub(crate) struct Tally {
     pub(crate) cancelled: u64,
     pub(crate) expired: u64,
     pub(crate) duplicate_sends: u64,
-    pub(crate) expired_unstarted: u64,
-    pub(crate) expired_started: u64,
 }
 
 /// A queue.
@@ -146,7 +152,10 @@ pub(super) struct Queue {
     /// Jobs by [`super::slab::Phase`].
     pub(super) phases: [u64; 15],
     pub(super) tally: Tally,
+    /// Since the process began, like the next: operations with a stale token.
     pub(super) stale: u64,
+    /// Leases that ran out: not started, started.
+    pub(super) expired_leases: [u64; 2],
     pub(super) in_ring: bool,
     pub(super) gated_until: Option<Timestamp>,
     pub(super) dirty: bool,
@@ -184,6 +193,7 @@ impl Queue {
             phases: [0; 15],
             tally: Tally::default(),
             stale: 0,
+            expired_leases: [0; 2],
             in_ring: false,
             gated_until: None,
             dirty: true,
@@ -228,10 +238,28 @@ impl Queue {
         }
         if !self.limits.windows.is_empty() {
             let reserved = if own == 0 { self.leased() } else { 0 };
-            let rate = self.throttle.rate_permille(now);
-            if let (until, Some(window)) = self.windows.free_at(reserved, rate, self.limits.margin_permille, now) {
+            if let (until, Some(window)) = self.window_free_at(&self.windows, reserved, now) {
                 let known = (until < Timestamp::MAX).then_some(until);
                 each(known, Hold::Window { window, until });
+            }
+        }
+    }
+
+    /// When `windows` have room for one more start, at the rate that throttling allows and that recovers meanwhile.
+    pub(super) fn window_free_at(
+        &self,
+        windows: &Windows,
+        reserved: u64,
+        now: Timestamp,
+    ) -> (Timestamp, Option<crate::types::Window>) {
+        let margin = self.limits.margin_permille;
+        let (mut at, mut decided) = (now, None);
+        loop {
+            let (free, window) = windows.free_at(reserved, self.throttle.rate_permille(at), margin, at);
+            decided = window.or(decided);
+            match self.throttle.next_step(at).filter(|&step| step < free) {
+                Some(step) => at = step,
+                None => return (free, if free > now { decided } else { None }),
             }
         }
     }

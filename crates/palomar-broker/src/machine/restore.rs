@@ -5,6 +5,7 @@
 //! again, and then ends every lease: their holders are gone.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use palomar_model::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use super::change::{Change, NewRow, PhaseTag, QueueRow, Standing};
 use super::queue::Breaker;
 use super::slab::{NONE, Phase, SlotIx};
 use super::{Machine, MachineConfig, Remembered};
-use crate::types::{Limits, QueueName};
+use crate::types::{Budget, Limits, QueueName};
 
 /// What a fold writes, in one transaction: afterwards the log up to here is not needed to rebuild the machine.
 #[derive(Debug, Default)]
@@ -90,6 +91,9 @@ impl Machine {
             strikes: slot.strikes(),
             reason: self.reasons.get(&ix).cloned(),
             vouched: self.vouched.get(&ix).cloned(),
+            started: self.newest_start(ix),
+            expires: self.expires_at.contains_key(&ix),
+            duplicated: self.duplicated.contains(&ix),
         }
     }
 
@@ -116,8 +120,10 @@ impl Machine {
 pub(crate) struct Restorer {
     machine: Machine,
     folded_until: u64,
-    /// Jobs that the fold saw and that wait in chains: (first of its chain for certain, since, slot).
-    waiting: Vec<(bool, Timestamp, SlotIx)>,
+    /// Jobs that the fold saw and that wait for their turn, and since when.
+    waiting: Vec<(Timestamp, SlotIx)>,
+    /// Jobs that the fold saw and that were final, and since when.
+    finals: Vec<(Timestamp, SlotIx, Phase)>,
     /// Jobs that were accepted after the fold.
     later: VecDeque<NewRow>,
 }
@@ -126,21 +132,32 @@ impl Restorer {
     pub(crate) fn new(config: MachineConfig, folded_until: u64) -> Restorer {
         let mut machine = Machine::new(config);
         machine.slab.begin_restoring();
-        Restorer { machine, folded_until, waiting: Vec::new(), later: VecDeque::new() }
+        Restorer { machine, folded_until, waiting: Vec::new(), finals: Vec::new(), later: VecDeque::new() }
     }
 
     pub(crate) fn budget(&mut self, ix: u32, row: BudgetRow) {
         let machine = &mut self.machine;
+        // Budgets are numbered without gaps: one that is missing was damaged. Its queues begin a new one.
+        while machine.budgets.len() < ix as usize {
+            let name = format!("damaged-{}", machine.budgets.len()).into();
+            machine.budgets.push(BudgetState::new(Budget { name, max: 1, window: Duration::from_secs(1) }));
+        }
         machine.budget_by_name.insert(row.config.name.clone(), ix);
         let mut state = BudgetState::from_row(row);
         state.dirty = false;
-        debug_assert_eq!(machine.budgets.len(), ix as usize, "budgets are numbered without gaps");
         machine.budgets.push(state);
     }
 
     pub(crate) fn queue(&mut self, ix: u32, row: QueueRow) {
         let machine = &mut self.machine;
+        // Another queue may have changed the budget since this one was configured: the budget's own row is right.
+        let budget = row.limits.budget.as_ref().and_then(|budget| machine.budget_by_name.get(&budget.name).copied());
+        let config = budget.map(|budget| machine.budgets[budget as usize].config.clone());
         machine.enact(&Change::Configured { queue: ix, name: row.name, limits: row.limits }, None);
+        if let (Some(budget), Some(config)) = (budget, config) {
+            machine.budgets[budget as usize].config = config;
+            machine.budgets[budget as usize].dirty = false;
+        }
         for group in row.paused_groups {
             machine.enact(&Change::GroupPaused { queue: ix, group }, None);
         }
@@ -174,6 +191,9 @@ impl Restorer {
             strikes: 0,
             reason: None,
             vouched: None,
+            started: u32::MAX / 2,
+            expires: true,
+            duplicated: false,
         };
         self.folded_until = self.folded_until.max(row.seq + 1);
         self.job(row, Some(lost));
@@ -208,15 +228,17 @@ impl Restorer {
         let unsaved = self.machine.unsaved_requests.len();
         let ix = self.machine.admit(&row);
         self.machine.unsaved_requests.truncate(unsaved);
-        let due = row.spec.run_at.filter(|&at| at > row.spec.enqueued_at);
         let standing = standing.unwrap_or_else(|| Standing {
-            phase: if due.is_some() { PhaseTag::Scheduled } else { PhaseTag::Queued },
-            when: due.or(row.spec.run_at).unwrap_or(row.spec.enqueued_at),
+            phase: if row.spec.due().is_some() { PhaseTag::Scheduled } else { PhaseTag::Queued },
+            when: row.spec.since(),
             token: 0,
             attempts: 0,
             strikes: 0,
             reason: None,
             vouched: None,
+            started: 0,
+            expires: true,
+            duplicated: false,
         });
         self.place(ix, standing);
     }
@@ -233,15 +255,32 @@ impl Restorer {
         if let Some(verdict) = standing.vouched {
             machine.vouched.insert(ix, verdict);
         }
+        if standing.started != standing.token {
+            machine.started_under.insert(ix, standing.started);
+        }
+        if standing.duplicated {
+            machine.duplicated.insert(ix);
+        }
+        if !standing.expires {
+            machine.waive_expiry(ix);
+        }
         let phase = match standing.phase {
             PhaseTag::Scheduled => Phase::Scheduled,
             PhaseTag::Aside => Phase::Aside,
             PhaseTag::Held => Phase::Held,
-            PhaseTag::Dead => Phase::Dead,
-            PhaseTag::Done => Phase::Done,
-            PhaseTag::Cancelled => Phase::Cancelled,
-            PhaseTag::Expired => Phase::Expired,
-            PhaseTag::Queued => return self.waiting.push((false, standing.when, ix)),
+            PhaseTag::Queued => return self.waiting.push((standing.when, ix)),
+            PhaseTag::First => {
+                // It takes its place in its chain now, before all others, and in its lane when all are in.
+                self.waiting.push((standing.when, ix));
+                if self.machine.slab[ix].has_key() {
+                    self.chain_first(ix, Phase::Blocked, standing.when);
+                }
+                return;
+            }
+            PhaseTag::Dead => return self.finals.push((standing.when, ix, Phase::Dead)),
+            PhaseTag::Done => return self.finals.push((standing.when, ix, Phase::Done)),
+            PhaseTag::Cancelled => return self.finals.push((standing.when, ix, Phase::Cancelled)),
+            PhaseTag::Expired => return self.finals.push((standing.when, ix, Phase::Expired)),
             PhaseTag::Backoff => return self.chain_first(ix, Phase::Backoff, standing.when),
             PhaseTag::Leased => return self.chain_first(ix, Phase::Leased, standing.when),
             PhaseTag::Started => return self.chain_first(ix, Phase::Started, standing.when),
@@ -249,30 +288,35 @@ impl Restorer {
             PhaseTag::Gone => return,
         };
         machine.enter(ix, phase, standing.when);
-        self.clean(ix);
+        machine.untouch(ix);
     }
 
     /// A job that is the first of its chain whatever else waits in it.
     fn chain_first(&mut self, ix: SlotIx, phase: Phase, when: Timestamp) {
         self.machine.append(ix, when);
         self.machine.shift(ix, phase, when);
-        self.clean(ix);
-    }
-
-    fn clean(&mut self, ix: SlotIx) {
-        self.machine.slab[ix].set_dirty(false);
-        if self.machine.dirty.last() == Some(&ix) {
-            self.machine.dirty.pop();
-        }
+        self.machine.untouch(ix);
     }
 
     /// All jobs are in: those that wait take their places, in the order in which they began to wait.
     pub(crate) fn jobs_are_in(&mut self) {
+        let machine = &mut self.machine;
         let mut waiting = std::mem::take(&mut self.waiting);
-        waiting.sort_by_key(|&(_, since, ix)| (since, self.machine.slab[ix].seq));
-        for (_, since, ix) in waiting {
-            self.machine.append(ix, since);
-            self.clean(ix);
+        waiting.sort_by_key(|&(since, ix)| (since, machine.slab[ix].seq));
+        for (since, ix) in waiting {
+            if machine.slab[ix].next_in_key == NONE {
+                machine.append(ix, since);
+            } else {
+                machine.shift(ix, Phase::Ready, since);
+            }
+            machine.untouch(ix);
+        }
+        // The oldest of those that are kept is the first that is forgotten.
+        let mut finals = std::mem::take(&mut self.finals);
+        finals.sort_by_key(|&(since, ix, _)| (since, machine.slab[ix].seq));
+        for (since, ix, phase) in finals {
+            machine.enter(ix, phase, since);
+            machine.untouch(ix);
         }
         self.machine.next_seq = self.machine.next_seq.max(self.folded_until);
     }
@@ -300,8 +344,7 @@ impl Restorer {
         if let Some(row) = self.later.pop_front() {
             self.ensure_queue(row.spec.queue);
             let ix = self.machine.admit(&row);
-            self.machine.set_out(ix, row.spec.run_at);
-            self.clean(ix);
+            self.machine.set_out(ix, &row.spec);
         }
     }
 
@@ -320,15 +363,24 @@ impl Restorer {
             .map(|(ix, _)| ix)
             .collect();
         for ix in held {
-            let seq = machine.slab[ix].seq;
-            let queue = machine.queue_of(ix);
-            machine.probe_is_over(queue, seq);
+            machine.probe_is_over(ix);
             if machine.slab[ix].phase == Phase::Leased { machine.lease_ran_out(ix) } else { machine.doubt(ix) }
         }
         for queue in 0..machine.queues.len() as u32 {
-            if let Some(Breaker::HalfOpen { probe }) = machine.queues[queue as usize].as_ref().map(|queue| queue.breaker) {
-                machine.probe_is_over(queue, probe);
+            if let Some(Breaker::HalfOpen { .. }) = machine.queues[queue as usize].as_ref().map(|queue| queue.breaker) {
+                machine.record(Change::BreakerOpened { queue, until: machine.now });
             }
+        }
+        // That an uncertain job stood aside is not written down; that a later one of its key was leased is.
+        let passed: Vec<SlotIx> = machine
+            .slab
+            .iter()
+            .filter(|(ix, slot)| slot.phase == Phase::Doubted && slot.next_in_key != *ix && slot.next_in_key != NONE)
+            .filter(|(_, slot)| machine.slab[slot.next_in_key].phase != Phase::Blocked)
+            .map(|(ix, _)| ix)
+            .collect();
+        for ix in passed {
+            machine.stand_aside(ix);
         }
         debug_assert!(machine.slab.iter().all(|(_, slot)| !slot.has_key() || slot.phase.chained() == (slot.next_in_key != NONE)));
         machine.tick(now);

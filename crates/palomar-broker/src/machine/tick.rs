@@ -19,6 +19,9 @@ impl Machine {
         {
             self.wake(ix);
         }
+        // What a lease or a doubt gave back may have expired meanwhile.
+        self.expire();
+        self.gave_up = false;
         self.free_budgets();
         while let Some(&(until, queue)) = self.gated.first()
             && until <= self.now
@@ -46,7 +49,8 @@ impl Machine {
             .filter(|budget| !budget.waiting.is_empty())
             .map(|budget| budget.next_place(self.now))
             .min();
-        [sleeper, gate, expiry, budget].into_iter().flatten().min()
+        let again = self.gave_up.then_some(self.now);
+        [sleeper, gate, expiry, budget, again].into_iter().flatten().min()
     }
 
     fn expire(&mut self) {
@@ -70,10 +74,13 @@ impl Machine {
                 self.leave(ix);
                 self.enter_first(ix, Phase::Ready, self.now);
             }
-            Phase::Leased => self.lease_ran_out(ix),
+            Phase::Leased => {
+                self.queue_mut(queue).expired_leases[0] += 1;
+                self.lease_ran_out(ix);
+            }
             Phase::Started => {
-                self.queue_mut(queue).tally.expired_started += 1;
-                self.probe_is_over(queue, seq);
+                self.queue_mut(queue).expired_leases[1] += 1;
+                self.probe_is_over(ix);
                 self.doubt(ix);
             }
             Phase::Doubted => self.stand_aside(ix),
@@ -84,7 +91,7 @@ impl Machine {
     }
 
     /// Later jobs of the key wait no longer for an uncertain one.
-    fn stand_aside(&mut self, ix: SlotIx) {
+    pub(super) fn stand_aside(&mut self, ix: SlotIx) {
         let limits = &self.queue(self.queue_of(ix)).limits;
         let since = self.slab[ix].when.before(limits.order_wait);
         let until = since.after(limits.uncertain_wait.max(limits.order_wait));
@@ -115,7 +122,8 @@ impl Machine {
             while places > 0 && rounds > 0 {
                 let Some(queue) = self.budgets[budget].waiting.pop_front() else { break };
                 rounds -= 1;
-                if self.queues[queue as usize].is_none() {
+                // It was removed, or spends another budget now.
+                if self.queues[queue as usize].as_ref().is_none_or(|queue| queue.budget != Some(budget as u32)) {
                     continue;
                 }
                 places -= self.unpark(queue, places);

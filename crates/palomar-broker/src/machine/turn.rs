@@ -7,6 +7,7 @@
 //! An urgent job behind others of its key lends them its priority, so that order does not hold it back for long.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use palomar_model::Timestamp;
 
@@ -15,7 +16,7 @@ use super::queue::{Gate, Group, List};
 use super::slab::{NONE, Phase, Slab, SlotIx};
 
 /// Jobs that one operation may set aside before it answers; it is asked again for the rest.
-const MOST_ASIDE: usize = 1024;
+pub(super) const MOST_ASIDE: usize = 1024;
 
 fn push_back(list: &mut List, slab: &mut Slab, ix: SlotIx) {
     slab[ix].prev = list.tail;
@@ -86,10 +87,14 @@ impl Machine {
             let Some(queue) = &mut self.queues[queue as usize] else { return };
             unlink(&mut queue.kept[kept_list(phase)], &mut self.slab, ix);
         }
-        if matches!(phase, Phase::Leased | Phase::Started) {
-            self.group_mut(lane / 4).in_flight -= 1;
+        if phase == Phase::Started {
+            self.group_mut(lane / 4).started -= 1;
         }
         self.queue_mut(queue).phases[phase as usize] -= 1;
+        if matches!(phase, Phase::Leased | Phase::Started) {
+            // A place is free, or what was reserved in the windows is used or given back.
+            self.wake_queue(queue);
+        }
     }
 
     /// Puts a job, which has left its list, into a phase and its list.
@@ -128,8 +133,8 @@ impl Machine {
             let Some(state) = &mut self.queues[queue as usize] else { return };
             push_back(&mut state.kept[kept_list(phase)], &mut self.slab, ix);
         }
-        if matches!(phase, Phase::Leased | Phase::Started) {
-            self.group_mut(lane / 4).in_flight += 1;
+        if phase == Phase::Started {
+            self.group_mut(lane / 4).started += 1;
         }
         self.touch(ix);
     }
@@ -184,7 +189,7 @@ impl Machine {
             lanes: [List::default(); 4],
             in_ring: [false; 4],
             jobs: 0,
-            in_flight: 0,
+            started: 0,
         };
         let ix = match self.free_groups.pop() {
             Some(ix) => {
@@ -212,31 +217,60 @@ impl Machine {
         self.free_groups.push(group);
     }
 
+    /// The last job of a key's chain.
+    pub(super) fn tail_of(&self, queue: u32, key: u64) -> Option<SlotIx> {
+        self.slab.tail(queue, key, |slot| self.group(slot.lane / 4).queue)
+    }
+
+    fn set_tail(&mut self, queue: u32, key: u64, tail: Option<SlotIx>) {
+        let groups = &self.groups;
+        let queue_of = |slot: &super::slab::Slot| groups[slot.lane as usize / 4].as_ref().map_or(u32::MAX, |g| g.queue);
+        self.slab.set_tail(queue, key, tail, queue_of);
+    }
+
     /// Appends a job to its key's chain and lets it wait: ready if it is the first.
     pub(super) fn append(&mut self, ix: SlotIx, when: Timestamp) {
+        // What others lent it is over.
+        self.slab[ix].lane = self.slab[ix].lane / 4 * 4 + self.slab[ix].priority().index() as u32;
         if !self.slab[ix].has_key() {
             return self.enter(ix, Phase::Ready, when);
         }
         let queue = self.queue_of(ix);
         let key = self.slab[ix].key;
-        let groups = &self.groups;
-        let queue_of = |slot: &super::slab::Slot| groups[slot.lane as usize / 4].as_ref().map_or(u32::MAX, |g| g.queue);
-        let tail = self.slab.tail(queue, key, queue_of);
-        match tail {
+        match self.tail_of(queue, key) {
             None => {
                 self.slab[ix].next_in_key = ix;
-                self.slab.set_tail(queue, key, Some(ix), queue_of);
+                self.set_tail(queue, key, Some(ix));
                 self.enter(ix, Phase::Ready, when);
             }
             Some(tail) => {
                 let first = self.slab[tail].next_in_key;
+                let when = self.place_behind(first, tail, ix, when);
+                let lends = self.slab[ix].lane % 4 < self.slab[tail].lane % 4;
                 self.slab[ix].next_in_key = first;
                 self.slab[tail].next_in_key = ix;
-                self.slab.set_tail(queue, key, Some(ix), queue_of);
+                self.set_tail(queue, key, Some(ix));
                 self.enter(ix, Phase::Blocked, when);
-                self.lend_priority(first, ix);
+                if lends {
+                    self.lend_priority(first, ix);
+                }
             }
         }
+    }
+
+    /// Since when a job waits that is appended to a chain: later than the one before it, because a chain is rebuilt
+    /// in the order of (since, number). Only the first need not fit into that order: its standing says what it is.
+    fn place_behind(&mut self, first: SlotIx, tail: SlotIx, ix: SlotIx, when: Timestamp) -> Timestamp {
+        let last = &self.slab[tail];
+        if (last.when, last.seq) < (when, self.slab[ix].seq) {
+            return when;
+        }
+        if tail == first {
+            self.touch(first);
+            return when;
+        }
+        let same = Duration::from_micros(u64::from(last.seq > self.slab[ix].seq));
+        last.when.after(same)
     }
 
     /// Raises the jobs before `urgent` in its chain to its priority.
@@ -266,22 +300,21 @@ impl Machine {
         }
         let queue = self.queue_of(ix);
         let key = self.slab[ix].key;
-        let groups = &self.groups;
-        let queue_of = |slot: &super::slab::Slot| groups[slot.lane as usize / 4].as_ref().map_or(u32::MAX, |g| g.queue);
-        let Some(tail) = self.slab.tail(queue, key, queue_of) else { return };
+        let Some(tail) = self.tail_of(queue, key) else { return };
         let next = self.slab[ix].next_in_key;
-        self.slab[ix].next_in_key = NONE;
         if next == ix {
-            self.slab.set_tail(queue, key, None, queue_of);
+            self.slab[ix].next_in_key = NONE;
+            self.set_tail(queue, key, None);
             return;
         }
         let mut before = tail;
         while self.slab[before].next_in_key != ix {
             before = self.slab[before].next_in_key;
         }
+        self.slab[ix].next_in_key = NONE;
         self.slab[before].next_in_key = next;
         if tail == ix {
-            self.slab.set_tail(queue, key, Some(before), queue_of);
+            self.set_tail(queue, key, Some(before));
         } else if before == tail && self.slab[next].phase == Phase::Blocked {
             let when = self.slab[next].when;
             self.shift(next, Phase::Ready, when);
@@ -294,8 +327,7 @@ impl Machine {
             return ix;
         }
         let queue = self.queue_of(ix);
-        let tail = self.slab.tail(queue, self.slab[ix].key, |slot| self.group(slot.lane / 4).queue);
-        tail.map_or(ix, |tail| self.slab[tail].next_in_key)
+        self.tail_of(queue, self.slab[ix].key).map_or(ix, |tail| self.slab[tail].next_in_key)
     }
 
     /// Which priorities of a queue have a job to start; drops groups from the rings that have none any more.

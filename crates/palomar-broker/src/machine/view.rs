@@ -99,7 +99,7 @@ impl Machine {
             finished,
             duplicate_sends: tally.duplicate_sends,
             stale: queue.stale,
-            expired_leases: [tally.expired_unstarted, tally.expired_started],
+            expired_leases: queue.expired_leases,
             oldest_waiting: oldest,
             next_start: queue.gated_until,
             budget_used: queue.budget.map(|budget| self.budgets[budget as usize].used(self.now)),

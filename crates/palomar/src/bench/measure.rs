@@ -1,0 +1,86 @@
+//! What a measurement is made of: time, processor time, memory, bytes written; one JSON line each.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+/// Figures of this process from `/proc`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// Processor time, user and system, of all threads.
+    pub cpu: Duration,
+    /// Bytes that were sent to the disk.
+    pub written: u64,
+    /// Resident memory.
+    pub resident: u64,
+}
+
+impl Usage {
+    /// The figures now; zero where the system has no `/proc`.
+    pub fn now() -> Usage {
+        let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+        let stat = read("/proc/self/stat");
+        // Fields are counted after the name, which may hold spaces: utime and stime are the 14th and 15th of all.
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        let written = read("/proc/self/io")
+            .lines()
+            .find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok())
+            .unwrap_or(0);
+        let pages: u64 = read("/proc/self/statm").split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
+        // Linux counts in hundredths of a second and, on the machines that we run on, in pages of 4 KiB.
+        Usage { cpu: Duration::from_millis(ticks * 10), written, resident: pages * 4096 }
+    }
+}
+
+/// A running measurement.
+pub struct Measurement {
+    begun: Instant,
+    usage: Usage,
+}
+
+impl Measurement {
+    /// Begins now.
+    #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+    pub fn begin() -> Measurement {
+        Measurement { begun: Instant::now(), usage: Usage::now() }
+    }
+
+    /// Ends: prints a line for `n` operations, with what is `more` to say.
+    pub fn end(self, engine: &str, what: &str, n: usize, more: Value) {
+        let took = self.begun.elapsed();
+        let usage = Usage::now();
+        let per = |total: f64| (total / n.max(1) as f64 * 10.0).round() / 10.0;
+        let mut line = Map::new();
+        line.insert("n".into(), json!(n));
+        line.insert("per_s".into(), json!((n as f64 / took.as_secs_f64()).round()));
+        line.insert("took_ms".into(), json!(took.as_millis() as u64));
+        line.insert("cpu_us_per_op".into(), json!(per((usage.cpu - self.usage.cpu).as_micros() as f64)));
+        line.insert("written_bytes_per_op".into(), json!(per((usage.written - self.usage.written) as f64)));
+        if let Value::Object(more) = more {
+            line.extend(more);
+        }
+        print(engine, what, line);
+    }
+}
+
+/// Prints one measurement.
+#[expect(clippy::print_stdout, reason = "the lines are the benchmark's result")]
+pub fn print(engine: &str, what: &str, fields: Map<String, Value>) {
+    let mut line = Map::new();
+    line.insert("bench".into(), json!("queue"));
+    line.insert("engine".into(), json!(engine));
+    line.insert("what".into(), json!(what));
+    line.extend(fields);
+    println!("{}", Value::Object(line));
+}
+
+/// Percentiles of laps, in milliseconds.
+pub fn percentiles(laps: &mut [Duration]) -> Value {
+    laps.sort_unstable();
+    let at = |share: f64| {
+        let index = ((laps.len() as f64 * share) as usize).min(laps.len().saturating_sub(1));
+        laps.get(index).map(|lap| (lap.as_secs_f64() * 1e6).round() / 1e3)
+    };
+    json!({ "p50_ms": at(0.5), "p99_ms": at(0.99), "max_ms": at(1.0) })
+}

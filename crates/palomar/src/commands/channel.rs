@@ -1,0 +1,355 @@
+//! `palomar channel`: set up the lines that messages go out on.
+//!
+//! Credentials come from files, variables or the keyboard, never from flags; the server never shows them again.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Map, Value, json};
+
+use super::{confirm, number, row, secret, segment, text};
+use crate::cli::Context;
+use crate::config::{Rate, Span};
+use crate::failure::Failure;
+use crate::output::Tone;
+
+/// What can be done with channels.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Add a channel.
+    Add(Box<Add>),
+    /// List channels.
+    List,
+    /// Show one channel.
+    Show {
+        /// The channel.
+        name: String,
+    },
+    /// Ask the provider whether it lets the channel in. Sends nothing.
+    Test {
+        /// The channel.
+        name: String,
+    },
+    /// Start no further attempt. What is in flight ends.
+    Pause {
+        /// The channel.
+        name: String,
+        /// Why, for those who wonder later.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Go on.
+    Resume {
+        /// The channel.
+        name: String,
+    },
+    /// Show or change what the channel may send. Needs no restart, loses no place.
+    Limits {
+        /// The channel.
+        name: String,
+        #[command(flatten)]
+        limits: LimitFlags,
+    },
+    /// Remove a channel whose queue is empty.
+    Remove {
+        /// The channel.
+        name: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// A provider that this version speaks to.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Provider {
+    /// Meta's Cloud API.
+    CloudApi,
+    /// Built in, simulated: nothing leaves the machine.
+    Sandbox,
+}
+
+/// A channel to be added.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  palomar channel add shop --provider cloud-api --phone-number-id 106540352242922 --token-file token.txt
+  pass show wa/token | palomar channel add shop --provider cloud-api --phone-number-id 106540352242922 --token-file -")]
+pub(crate) struct Add {
+    /// Its name: lower-case letters, digits, '-' and '_'.
+    name: String,
+    /// Who carries it.
+    #[arg(long)]
+    provider: Provider,
+    /// Cloud API: the id of the phone number (not the number).
+    #[arg(long, value_name = "ID", required_if_eq("provider", "cloud-api"))]
+    phone_number_id: Option<String>,
+    /// Where the provider is, for a simulator or a proxy [usual: the provider's own address].
+    #[arg(long, value_name = "URL")]
+    api_url: Option<String>,
+    /// File with the access token; "-" reads standard input [else $WHATSAPP_API_TOKEN, else asked for].
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// File with the app secret that signs webhooks [else $WHATSAPP_APP_SECRET].
+    #[arg(long, value_name = "FILE")]
+    app_secret_file: Option<PathBuf>,
+    /// File with the token of the webhook's handshake [else $WEBHOOK_VERIFY_TOKEN].
+    #[arg(long, value_name = "FILE")]
+    verify_token_file: Option<PathBuf>,
+    #[command(flatten)]
+    limits: LimitFlags,
+}
+
+/// What a channel may send. What is not said stays as it is.
+#[derive(Debug, Args)]
+pub(crate) struct LimitFlags {
+    /// A named profile: evolution, twilio, cloud_api or unlimited.
+    #[arg(long)]
+    profile: Option<String>,
+    /// A window such as "10/s"; may be said several times, all of them hold at once.
+    #[arg(long, value_name = "RATE")]
+    rate: Vec<Rate>,
+    /// Calls in flight at once.
+    #[arg(long, value_name = "N")]
+    concurrency: Option<u32>,
+    /// The pace to one recipient, such as "1/6s".
+    #[arg(long, value_name = "RATE")]
+    pair: Option<Rate>,
+    /// So many to one recipient at once at most; with --pair.
+    #[arg(long, value_name = "N", requires = "pair")]
+    pair_burst: Option<u32>,
+}
+
+impl LimitFlags {
+    /// As the API reads them; nothing where nothing was said.
+    fn to_json(&self) -> Option<Map<String, Value>> {
+        let mut limits = Map::new();
+        if let Some(profile) = &self.profile {
+            limits.insert("profile".to_owned(), json!(profile));
+        }
+        if !self.rate.is_empty() {
+            let windows: Vec<Value> = self
+                .rate
+                .iter()
+                .map(|rate| json!({"max": rate.max, "perSeconds": seconds(rate.window)}))
+                .collect();
+            limits.insert("windows".to_owned(), json!(windows));
+        }
+        if let Some(concurrency) = self.concurrency {
+            limits.insert("concurrency".to_owned(), json!(concurrency));
+        }
+        if let Some(pair) = self.pair {
+            let interval = seconds(pair.window / pair.max);
+            limits.insert(
+                "pair".to_owned(),
+                json!({"intervalSeconds": interval, "burst": self.pair_burst.unwrap_or(1)}),
+            );
+        }
+        (!limits.is_empty()).then_some(limits)
+    }
+}
+
+/// Whole seconds as a whole number, parts of one as a fraction.
+fn seconds(span: Duration) -> Value {
+    if span.subsec_nanos() == 0 { json!(span.as_secs()) } else { json!(span.as_secs_f64()) }
+}
+
+/// Runs it.
+pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
+    let client = context.client()?;
+    let out = context.out;
+    let path = |name: &str, rest: &str| format!("/api/channels/{}{rest}", segment(name));
+    match verb {
+        Verb::Add(add) => {
+            let body = add.body(context)?;
+            let channel = client.post("/api/channels", &[], &body).await?;
+            show(context, &channel)?;
+            out.talk(format_args!("Try it: palomar channel test {}", add.name));
+        }
+        Verb::List => {
+            let channels = client.list("/api/channels", &[], usize::MAX).await?;
+            if out.json {
+                return out.document(&channels);
+            }
+            let rows: Vec<_> = channels
+                .iter()
+                .map(|channel| {
+                    let mut cells = row(channel, &["name", "provider", "state", "breaker"]);
+                    cells.push(text(channel, "paused"));
+                    cells.push(limits_text(channel));
+                    cells
+                })
+                .collect();
+            out.table(&["name", "provider", "state", "breaker", "paused", "limits"], &rows, "no channels");
+        }
+        Verb::Show { name } => show(context, &client.get(&path(&name, ""), &[]).await?)?,
+        Verb::Test { name } => {
+            let tested = client.post(&path(&name, "/test"), &[], &json!({})).await?;
+            let ok = tested["ok"].as_bool().unwrap_or(false);
+            if out.json {
+                out.document(&tested)?;
+            } else if ok {
+                out.line(format_args!("{} {}", out.paint(Tone::Good, "ok"), text(&tested, "detail")));
+            }
+            if !ok {
+                let why = text(&tested, "detail");
+                return Err(Failure::new(format!("the provider does not let {name} in: {why}")));
+            }
+        }
+        Verb::Pause { name, reason } => {
+            let body = reason.map_or_else(|| json!({}), |reason| json!({"reason": reason}));
+            let paused = client.post(&path(&name, "/pause"), &[], &body).await?;
+            if out.json {
+                return out.document(&paused);
+            }
+            out.line(format_args!("{name} is paused; in flight: {}", number(&paused, "inFlight")));
+        }
+        Verb::Resume { name } => {
+            let resumed = client.post(&path(&name, "/resume"), &[], &json!({})).await?;
+            if out.json {
+                return out.document(&resumed);
+            }
+            out.line(format_args!("{name} goes on"));
+        }
+        Verb::Limits { name, limits } => {
+            let mut channel = client.get(&path(&name, ""), &[]).await?;
+            if let Some(said) = limits.to_json() {
+                // The server takes limits whole: what is not said now stays as it was said before.
+                let mut all = channel["limits"].as_object().cloned().unwrap_or_default();
+                all.extend(said);
+                channel = client.patch(&path(&name, ""), &json!({"limits": all})).await?;
+            }
+            if out.json {
+                return out.document(in_force(&channel));
+            }
+            out.line(limits_text(&channel));
+        }
+        Verb::Remove { name, yes } => {
+            confirm(context, yes, &format!("remove the channel {name} and its credentials"))?;
+            client.delete(&path(&name, ""), &[]).await?;
+            out.talk(format_args!("{name} is removed"));
+        }
+    }
+    Ok(())
+}
+
+impl Add {
+    fn body(&self, context: &Context) -> Result<Value, Failure> {
+        let mut settings = Map::new();
+        let mut credentials = Map::new();
+        let provider = match self.provider {
+            Provider::Sandbox => "sandbox",
+            Provider::CloudApi => {
+                let token = secret(context, self.token_file.as_deref(), "WHATSAPP_API_TOKEN", "access token")?;
+                let token = token.ok_or_else(|| {
+                    Failure::wrong_use("a Cloud API channel needs an access token")
+                        .help("Name a file with --token-file, pipe it in with --token-file -, or set WHATSAPP_API_TOKEN.")
+                })?;
+                credentials.insert("token".to_owned(), json!(token.expose()));
+                let others = [
+                    ("appSecret", &self.app_secret_file, "WHATSAPP_APP_SECRET", "app secret"),
+                    ("verifyToken", &self.verify_token_file, "WEBHOOK_VERIFY_TOKEN", "verify token"),
+                ];
+                for (name, file, variable, what) in others {
+                    if let Some(value) = secret(context, file.as_deref(), variable, what)? {
+                        credentials.insert(name.to_owned(), json!(value.expose()));
+                    }
+                }
+                "cloud_api"
+            }
+        };
+        for (name, value) in [
+            ("phoneNumberId", &self.phone_number_id),
+            ("baseUrl", &self.api_url),
+        ] {
+            if let Some(value) = value {
+                settings.insert(name.to_owned(), json!(value));
+            }
+        }
+        let mut body = json!({"name": self.name, "provider": provider, "settings": settings});
+        if !credentials.is_empty() {
+            body["credentials"] = Value::Object(credentials);
+        }
+        if let Some(limits) = self.limits.to_json() {
+            body["limits"] = Value::Object(limits);
+        }
+        Ok(body)
+    }
+}
+
+fn show(context: &Context, channel: &Value) -> Result<(), Failure> {
+    if context.out.json {
+        return context.out.document(channel);
+    }
+    let keys = ["name", "provider", "state", "problem", "paused", "breaker", "waiting", "onUncertain", "createdAt"];
+    let mut pairs: Vec<(&str, String)> =
+        keys.iter().map(|key| (*key, text(channel, key))).filter(|(_, value)| !value.is_empty()).collect();
+    pairs.push(("limits", limits_text(channel)));
+    if let Some(settings) = channel["settings"].as_object().filter(|settings| !settings.is_empty()) {
+        let settings: Vec<String> = settings.keys().map(|key| format!("{key}={}", text(&channel["settings"], key))).collect();
+        pairs.push(("settings", settings.join(" ")));
+    }
+    if let Some(credentials) = channel["credentials"].as_array().filter(|names| !names.is_empty()) {
+        let names: Vec<&str> = credentials.iter().filter_map(Value::as_str).collect();
+        pairs.push(("credentials", names.join(", ")));
+    }
+    context.out.pairs(&pairs);
+    Ok(())
+}
+
+/// The limits that a channel runs with.
+fn in_force(channel: &Value) -> &Value {
+    if channel["effectiveLimits"].is_object() { &channel["effectiveLimits"] } else { &channel["limits"] }
+}
+
+fn limits_text(channel: &Value) -> String {
+    let limits = in_force(channel);
+    let windows = limits["windows"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut said: Vec<String> = windows
+        .iter()
+        .map(|window| {
+            // Whole numbers come with or without a fraction of nothing.
+            let per = window["perSeconds"].as_f64().unwrap_or_default();
+            let per = Span(Duration::try_from_secs_f64(per).unwrap_or_default());
+            let rate = Rate { max: u32::try_from(number(window, "max")).unwrap_or(u32::MAX), window: per.0 };
+            rate.to_string()
+        })
+        .collect();
+    if let Some(profile) = limits["profile"].as_str() {
+        said.insert(0, profile.to_owned());
+    }
+    if limits["pair"].is_object() {
+        let interval = limits["pair"]["intervalSeconds"].as_f64().unwrap_or_default();
+        said.push(format!("1/{interval}s to one person, {} at once", number(&limits["pair"], "burst")));
+    }
+    if !limits["concurrency"].is_null() {
+        said.push(format!("{} in flight", text(limits, "concurrency")));
+    }
+    if said.is_empty() { "none".to_owned() } else { said.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_said_as_they_are_read() {
+        let limits = LimitFlags {
+            profile: None,
+            rate: vec!["10/s".parse().expect("a rate"), "600/m".parse().expect("a rate")],
+            concurrency: Some(5),
+            pair: Some("1/6s".parse().expect("a rate")),
+            pair_burst: None,
+        };
+        let json = Value::Object(limits.to_json().expect("something was said"));
+        assert_eq!(
+            json,
+            json!({"windows": [{"max": 10, "perSeconds": 1}, {"max": 600, "perSeconds": 60}], "concurrency": 5,
+                   "pair": {"intervalSeconds": 6, "burst": 1}})
+        );
+        assert_eq!(limits_text(&json!({"limits": json})), "10/s, 600/m, 1/6s to one person, 1 at once, 5 in flight");
+        let nothing = LimitFlags { profile: None, rate: Vec::new(), concurrency: None, pair: None, pair_burst: None };
+        assert_eq!(nothing.to_json(), None);
+    }
+}

@@ -1,0 +1,221 @@
+//! The variables of the systems that Palomar takes over from, honoured under the names they have there.
+//!
+//! WhatsApp's variables make the channel `whatsapp`. The others belong to parts that this version does not have: they
+//! are accepted, kept and shown by `config show`, so that one environment can serve both during a move.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use palomar_model::Secret;
+
+use super::ReadFile;
+use super::problem::{Origin, Problem};
+
+/// The name of the channel that WhatsApp's variables make.
+pub(crate) const CHANNEL: &str = "whatsapp";
+
+/// What a variable is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// The channel `whatsapp`.
+    Channel,
+    /// A part that this version does not have.
+    Later(&'static str),
+}
+
+/// Name, whether it is a secret, use. A secret has a twin with `_FILE` that names a file to read it from.
+const VARIABLES: [(&str, bool, Use); 26] = [
+    ("WHATSAPP_API_TOKEN", true, Use::Channel),
+    ("WHATSAPP_PHONE_NUMBER_ID", false, Use::Channel),
+    ("WHATSAPP_APP_SECRET", true, Use::Channel),
+    ("WEBHOOK_VERIFY_TOKEN", true, Use::Channel),
+    ("REDIS_URL", true, Use::Later("queues in Redis")),
+    ("REDISCLOUD_URL", true, Use::Later("queues in Redis")),
+    ("REDIS_HOST", false, Use::Later("queues in Redis")),
+    ("REDIS_PORT", false, Use::Later("queues in Redis")),
+    ("REDIS_PASSWORD", true, Use::Later("queues in Redis")),
+    ("REDIS_DB", false, Use::Later("queues in Redis")),
+    ("DATABASE_URL", true, Use::Later("records in PostgreSQL")),
+    ("EVOLUTION_API_URL", false, Use::Later("the provider evolution")),
+    ("EVOLUTION_API_KEY", true, Use::Later("the provider evolution")),
+    ("TWILIO_ACCOUNT_SID", false, Use::Later("the provider twilio")),
+    ("TWILIO_AUTH_TOKEN", true, Use::Later("the provider twilio")),
+    ("TWILIO_WHATSAPP_NUMBER", false, Use::Later("the provider twilio")),
+    ("BATCH_SIZE", false, Use::Later("campaigns")),
+    ("MAX_CONCURRENT_BATCHES", false, Use::Later("campaigns")),
+    ("BATCH_RETRY_ATTEMPTS", false, Use::Later("campaigns")),
+    ("BATCH_RETRY_DELAY", false, Use::Later("campaigns")),
+    ("PUPPETEER_HEADLESS", false, Use::Later("browser sessions")),
+    ("PUPPETEER_WHATSAPP_URL", false, Use::Later("browser sessions")),
+    ("PUPPETEER_DEFAULT_TIMEOUT", false, Use::Later("browser sessions")),
+    ("PUPPETEER_NAVIGATION_TIMEOUT", false, Use::Later("browser sessions")),
+    ("WHATSAPP_API_URL", false, Use::Channel),
+    ("WHATSAPP_API_VERSION", false, Use::Channel),
+];
+
+/// One variable that is set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// Its name, without `_FILE`.
+    pub(crate) name: &'static str,
+    /// What it says.
+    pub(crate) value: Secret,
+    /// Whether it may be shown.
+    pub(crate) secret: bool,
+    /// Where it was said.
+    pub(crate) origin: Origin,
+    /// The part of Palomar that it waits for, where that is not here yet.
+    pub(crate) waits_for: Option<&'static str>,
+}
+
+/// The variables that are set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seeds {
+    /// In the order of the table above.
+    pub(crate) kept: Vec<Kept>,
+}
+
+/// The channel that WhatsApp's variables describe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WhatsappChannel {
+    /// `WHATSAPP_PHONE_NUMBER_ID`.
+    pub(crate) phone_number_id: String,
+    /// `WHATSAPP_API_TOKEN`.
+    pub(crate) token: Secret,
+    /// `WHATSAPP_APP_SECRET`.
+    pub(crate) app_secret: Option<Secret>,
+    /// `WEBHOOK_VERIFY_TOKEN`.
+    pub(crate) verify_token: Option<Secret>,
+    /// `WHATSAPP_API_URL`: where the provider is, for a simulator or a proxy.
+    pub(crate) api_url: Option<String>,
+    /// `WHATSAPP_API_VERSION`, for example "v23.0".
+    pub(crate) api_version: Option<String>,
+}
+
+impl Seeds {
+    /// Reads the variables that are set and not empty.
+    pub(super) fn read(
+        variables: &BTreeMap<String, String>,
+        read_file: ReadFile<'_>,
+        problems: &mut Vec<Problem>,
+    ) -> Seeds {
+        let set = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.trim().is_empty());
+        let mut kept = Vec::new();
+        for (name, secret, purpose) in VARIABLES {
+            let waits_for = match purpose {
+                Use::Channel => None,
+                Use::Later(part) => Some(part),
+            };
+            let twin = format!("{name}_FILE");
+            let named_file = set(&twin).filter(|_| secret);
+            let (value, origin) = match (set(name), named_file) {
+                (None, None) => continue,
+                (Some(_), Some(_)) => {
+                    let what = format!("both ${name} and ${twin} are set: unset one of them");
+                    problems.push(Problem::new(Origin::Variable(twin), "", what));
+                    continue;
+                }
+                (Some(value), None) => (value.to_owned(), Origin::Variable(name.to_owned())),
+                (None, Some(path)) => match read_file(Path::new(path)) {
+                    Ok(text) => {
+                        let named_by = Box::new(Origin::Variable(twin));
+                        (text.trim_end_matches(['\n', '\r']).to_owned(), Origin::SecretFile { named_by, path: path.into() })
+                    }
+                    Err(error) => {
+                        let what = format!("can't read {path}: {error}");
+                        problems.push(Problem::new(Origin::Variable(twin), "", what));
+                        continue;
+                    }
+                },
+            };
+            kept.push(Kept { name, value: Secret::new(value), secret, origin, waits_for });
+        }
+        Seeds { kept }
+    }
+
+    fn get(&self, name: &str) -> Option<&Secret> {
+        self.kept.iter().find(|kept| kept.name == name).map(|kept| &kept.value)
+    }
+
+    /// The channel that the variables make, where they say enough.
+    pub(crate) fn whatsapp(&self) -> Option<WhatsappChannel> {
+        Some(WhatsappChannel {
+            phone_number_id: self.get("WHATSAPP_PHONE_NUMBER_ID")?.expose().to_owned(),
+            token: self.get("WHATSAPP_API_TOKEN")?.clone(),
+            app_secret: self.get("WHATSAPP_APP_SECRET").cloned(),
+            verify_token: self.get("WEBHOOK_VERIFY_TOKEN").cloned(),
+            api_url: self.get("WHATSAPP_API_URL").map(|url| url.expose().to_owned()),
+            api_version: self.get("WHATSAPP_API_VERSION").map(|version| version.expose().to_owned()),
+        })
+    }
+
+    /// What a person should know about them: which say too little, which wait for a part that is not here.
+    pub(crate) fn notices(&self) -> Vec<String> {
+        let mut notices = Vec::new();
+        let begun = ["WHATSAPP_API_TOKEN", "WHATSAPP_PHONE_NUMBER_ID"];
+        if let (Some(set), Some(missing)) = (
+            begun.iter().find(|name| self.get(name).is_some()),
+            begun.iter().find(|name| self.get(name).is_none()),
+        ) {
+            notices.push(format!("${set} is set but ${missing} is not: the channel {CHANNEL} is not made from them"));
+        }
+        let mut waiting: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for kept in &self.kept {
+            if let Some(part) = kept.waits_for {
+                waiting.entry(part).or_default().push(kept.name);
+            }
+        }
+        for (part, names) in waiting {
+            notices.push(format!("{} set, kept and not used: this version does not have {part}", names.join(", ")));
+        }
+        notices
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> (Seeds, Vec<Problem>) {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut problems = Vec::new();
+        let file = |path: &Path| match path.to_str() {
+            Some("/run/token") => Ok("from-file\n".to_owned()),
+            _ => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
+        };
+        let seeds = Seeds::read(&variables, &file, &mut problems);
+        (seeds, problems)
+    }
+
+    #[test]
+    fn whatsapps_variables_make_a_channel() {
+        let (seeds, problems) = read(&[
+            ("WHATSAPP_API_TOKEN_FILE", "/run/token"),
+            ("WHATSAPP_PHONE_NUMBER_ID", "106540352242922"),
+            ("WEBHOOK_VERIFY_TOKEN", "hello"),
+            ("WHATSAPP_APP_SECRET", ""),
+        ]);
+        assert_eq!(problems, []);
+        let channel = seeds.whatsapp().expect("a channel");
+        assert_eq!((channel.token.expose(), channel.phone_number_id.as_str()), ("from-file", "106540352242922"));
+        assert_eq!((channel.verify_token.expect("set").expose(), channel.app_secret), ("hello", None));
+    }
+
+    #[test]
+    fn what_says_too_little_makes_none_and_is_told() {
+        let (seeds, _) = read(&[("WHATSAPP_API_TOKEN", "secret"), ("REDIS_URL", "redis://x"), ("BATCH_SIZE", "500")]);
+        assert_eq!(seeds.whatsapp(), None);
+        let notices = seeds.notices().join("\n");
+        assert!(notices.contains("$WHATSAPP_PHONE_NUMBER_ID is not"), "{notices}");
+        assert!(notices.contains("REDIS_URL set, kept and not used"), "{notices}");
+        assert!(!notices.contains("redis://x"), "{notices}");
+    }
+
+    #[test]
+    fn a_secret_is_said_once_and_readable() {
+        let (_, problems) = read(&[("WHATSAPP_API_TOKEN", "a"), ("WHATSAPP_API_TOKEN_FILE", "/run/token")]);
+        assert!(problems[0].to_string().contains("unset one of them"), "{problems:?}");
+        let (_, problems) = read(&[("TWILIO_AUTH_TOKEN_FILE", "/nowhere")]);
+        assert!(problems[0].to_string().starts_with("$TWILIO_AUTH_TOKEN_FILE: can't read /nowhere"), "{problems:?}");
+    }
+}

@@ -1,0 +1,94 @@
+//! The settings, one struct per section of `palomar.default.toml`.
+//!
+//! That file is the defaults and the documentation of each setting; these structs are its shape. No field has a
+//! default here, so the two cannot disagree: a field that the file lacks, or a key that no field has, fails the tests.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::units::{Rate, Size, Span};
+
+/// All settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) environment: String,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) server: Server,
+    pub(crate) broker: Broker,
+    pub(crate) records: Records,
+    pub(crate) sending: Sending,
+    pub(crate) intake: Intake,
+    pub(crate) demo: Demo,
+    pub(crate) log: Log,
+}
+
+/// `[server]`: the HTTP side.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Server {
+    pub(crate) listen: SocketAddr,
+    pub(crate) public_url: String,
+    pub(crate) rate_limit: Rate,
+    pub(crate) shutdown_grace: Span,
+}
+
+/// `[broker]`: the queues.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Broker {
+    pub(crate) payload_memory: Size,
+    pub(crate) keep_completed: u32,
+    pub(crate) keep_dead: u32,
+}
+
+/// `[records]`: the SQL side.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Records {
+    pub(crate) journal_for: Span,
+}
+
+/// `[sending]`: outbound, over all channels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sending {
+    pub(crate) concurrency: u32,
+    pub(crate) default_region: String,
+}
+
+/// `[intake]`: webhooks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Intake {
+    pub(crate) concurrency: u32,
+}
+
+/// `[demo]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Demo {
+    pub(crate) enabled: bool,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Log {
+    pub(crate) level: String,
+    pub(crate) format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// Pretty on a terminal, JSON else.
+    Auto,
+    /// For people.
+    Pretty,
+    /// For machines.
+    Json,
+}
