@@ -48,8 +48,9 @@ pub(crate) const LINK_USED: &str = "\
 
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let style = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
-    let policy =
-        format!("default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
     HeaderValue::from_str(&policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
 });
 
@@ -65,7 +66,9 @@ pub(crate) fn page(title: &str, body: &str) -> String {
 /// Answers with a page.
 pub(crate) fn respond(status: StatusCode, page: impl Into<Body>) -> Response {
     let mut response = bytes(status, "text/html; charset=utf-8", page);
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, POLICY.clone());
+    response
+        .headers_mut()
+        .insert(header::CONTENT_SECURITY_POLICY, POLICY.clone());
     response
 }
 
@@ -79,7 +82,10 @@ pub(crate) fn reference(document: &Value) -> String {
 
 fn write_reference(out: &mut String, document: &Value) -> std::fmt::Result {
     write!(out, "{}", paragraphs(text(&document["info"]["description"])))?;
-    write!(out, "<p><a href=\"/api/openapi.json\">The same as OpenAPI 3.1</a></p>")?;
+    write!(
+        out,
+        "<p><a href=\"/api/openapi.json\">The same as OpenAPI 3.1</a></p>"
+    )?;
     let mut tag = "";
     for (path, method, operation) in operations(document) {
         if text(&operation["tags"][0]) != tag {
@@ -99,10 +105,17 @@ fn write_reference(out: &mut String, document: &Value) -> std::fmt::Result {
         write_bodies(out, document, operation)?;
         write!(out, "</details>")?;
     }
-    write!(out, "<h2>Errors</h2><div class=\"wide\"><table><tr><th>Status<th>Code<th>Meaning</tr>")?;
+    write!(
+        out,
+        "<h2>Errors</h2><div class=\"wide\"><table><tr><th>Status<th>Code<th>Meaning</tr>"
+    )?;
     for code in Code::ALL {
         let (status, code, title) = code.parts();
-        write!(out, "<tr id=\"{code}\"><td>{}<td><code>{code}</code><td>{title}</tr>", status.as_u16())?;
+        write!(
+            out,
+            "<tr id=\"{code}\"><td>{}<td><code>{code}</code><td>{title}</tr>",
+            status.as_u16()
+        )?;
     }
     write!(out, "</table></div>")
 }
@@ -116,11 +129,20 @@ fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
 }
 
 fn write_parameters(out: &mut String, parameters: &Value) -> std::fmt::Result {
-    let Some(parameters) = parameters.as_array().filter(|parameters| !parameters.is_empty()) else { return Ok(()) };
-    write!(out, "<div class=\"wide\"><table><tr><th>Parameter<th>In<th>Meaning</tr>")?;
+    let Some(parameters) = parameters.as_array().filter(|parameters| !parameters.is_empty()) else {
+        return Ok(());
+    };
+    write!(
+        out,
+        "<div class=\"wide\"><table><tr><th>Parameter<th>In<th>Meaning</tr>"
+    )?;
     for parameter in parameters {
         let (name, place) = (escape(text(&parameter["name"])), escape(text(&parameter["in"])));
-        write!(out, "<tr><td><code>{name}</code><td>{place}<td>{}</tr>", escape(text(&parameter["description"])))?;
+        write!(
+            out,
+            "<tr><td><code>{name}</code><td>{place}<td>{}</tr>",
+            escape(text(&parameter["description"]))
+        )?;
     }
     write!(out, "</table></div>")
 }
@@ -133,7 +155,12 @@ fn write_bodies(out: &mut String, document: &Value, operation: &Value) -> std::f
     }
     for (status, response) in operation["responses"].as_object().into_iter().flatten() {
         let of_errors = response["content"].get("application/problem+json").is_some();
-        for (kind, body) in response["content"].as_object().into_iter().flatten().filter(|_| !of_errors) {
+        for (kind, body) in response["content"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|_| !of_errors)
+        {
             let title = format!("{status}, {kind}: {}", text(&response["description"]));
             write_body(out, document, &title, &body["schema"])?;
         }
@@ -145,18 +172,43 @@ fn write_bodies(out: &mut String, document: &Value, operation: &Value) -> std::f
 }
 
 fn write_body(out: &mut String, document: &Value, title: &str, schema: &Value) -> std::fmt::Result {
-    let (schema, list) = match schema["type"].as_str() {
-        Some("array") => (resolve(document, &schema["items"]), " (a list)"),
-        _ => (resolve(document, schema), ""),
+    let schema = resolve(document, schema);
+    let (schema, list) = if schema["type"] == "array" {
+        (resolve(document, &schema["items"]), " (a list)")
+    } else if schema["properties"]["nextCursor"].is_object() {
+        (
+            resolve(document, &schema["properties"]["items"]["items"]),
+            " (a page)",
+        )
+    } else {
+        (schema, "")
     };
     write!(out, "<p>{}{list}</p>", escape(title))?;
-    let Some(members) = schema["properties"].as_object() else { return Ok(()) };
-    write!(out, "<div class=\"wide\"><table><tr><th>Member<th>Type<th>Meaning</tr>")?;
-    for (name, member) in members {
-        let required = schema["required"].as_array().is_some_and(|names| names.iter().any(|required| required == name));
+    let parts = schema["allOf"].as_array().into_iter().flatten().chain([schema]);
+    let mut members = parts
+        .filter_map(|part| Some((part, part["properties"].as_object()?)))
+        .peekable();
+    if members.peek().is_none() {
+        return Ok(());
+    }
+    write!(
+        out,
+        "<div class=\"wide\"><table><tr><th>Member<th>Type<th>Meaning</tr>"
+    )?;
+    for (part, (name, member)) in
+        members.flat_map(|(part, members)| members.iter().map(move |member| (part, member)))
+    {
+        let required = part["required"]
+            .as_array()
+            .is_some_and(|names| names.iter().any(|required| required == name));
         let (mark, kind) = (if required { "" } else { "?" }, kind(member));
-        let meaning = escape(text(&member["description"]));
-        write!(out, "<tr><td><code>{}{mark}</code><td>{}<td>{meaning}</tr>", escape(name), escape(&kind))?;
+        let meaning = code_spans(&escape(text(&member["description"])));
+        write!(
+            out,
+            "<tr><td><code>{}{mark}</code><td>{}<td>{meaning}</tr>",
+            escape(name),
+            escape(&kind)
+        )?;
     }
     write!(out, "</table></div>")
 }
@@ -167,7 +219,9 @@ fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
         let real = options.iter().find(|option| option["type"] != "null");
         return real.map_or(schema, |option| resolve(document, option));
     }
-    let name = schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
+    let name = schema["$ref"]
+        .as_str()
+        .and_then(|reference| reference.rsplit('/').next());
     name.map_or(schema, |name| &document["components"]["schemas"][name])
 }
 
@@ -176,12 +230,23 @@ fn kind(schema: &Value) -> String {
         return reference.rsplit('/').next().unwrap_or_default().to_owned();
     }
     let name = match &schema["type"] {
-        Value::Array(names) => names.iter().map(text).filter(|name| *name != "null").collect::<Vec<_>>().join(" or "),
+        Value::Array(names) => names
+            .iter()
+            .map(text)
+            .filter(|name| *name != "null")
+            .collect::<Vec<_>>()
+            .join(" or "),
         name => text(name).to_owned(),
     };
     match (name.as_str(), schema["items"].is_object()) {
         ("array", true) => format!("{}[]", kind(&schema["items"])),
-        ("", _) => schema["oneOf"].as_array().into_iter().flatten().find(|one| one["type"] != "null").map(kind).unwrap_or_default(),
+        ("", _) => schema["oneOf"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|one| one["type"] != "null")
+            .map(kind)
+            .unwrap_or_default(),
         _ => name,
     }
 }
@@ -191,14 +256,26 @@ fn text(value: &Value) -> &str {
 }
 
 fn paragraphs(text: &str) -> String {
-    let paragraphs = text.split("\n\n").filter(|paragraph| !paragraph.trim().is_empty());
-    paragraphs.map(|paragraph| format!("<p>{}</p>", code_spans(&escape(paragraph)))).collect()
+    let paragraphs = text
+        .split("\n\n")
+        .filter(|paragraph| !paragraph.trim().is_empty());
+    paragraphs
+        .map(|paragraph| format!("<p>{}</p>", code_spans(&escape(paragraph))))
+        .collect()
 }
 
 /// Backticks become code; the text is escaped already.
 fn code_spans(escaped: &str) -> String {
     let parts = escaped.split('`').enumerate();
-    parts.map(|(n, part)| if n % 2 == 1 { format!("<code>{part}</code>") } else { part.to_owned() }).collect()
+    parts
+        .map(|(n, part)| {
+            if n % 2 == 1 {
+                format!("<code>{part}</code>")
+            } else {
+                part.to_owned()
+            }
+        })
+        .collect()
 }
 
 fn escape(text: &str) -> String {
@@ -228,6 +305,9 @@ mod tests {
             let id = operation["operationId"].as_str().expect("an id");
             assert!(page.contains(&format!("id=\"{id}\"")), "{id}");
         }
-        assert!(!page.contains("<script") && !page.contains("src=") && !page.contains("https://"), "self-contained");
+        assert!(
+            !page.contains("<script") && !page.contains("src=") && !page.contains("https://"),
+            "self-contained"
+        );
     }
 }

@@ -20,6 +20,7 @@ mod json;
 mod layers;
 mod limiter;
 mod login;
+mod message;
 mod metrics;
 mod openapi;
 mod params;

@@ -8,8 +8,8 @@ Palomar sends, receives and follows up WhatsApp messages. All routes below `/api
 `Authorization: Bearer <key>`; keys have a role (viewer, operator, admin) and may be bound to channels.
 
 Errors are `application/problem+json` (RFC 9457) with a stable `code` and, for input, `errors: [{pointer, detail}]`. \
-Unknown members and parameters are refused. JSON may be nested 64 deep and have 1 MiB; inside free objects \
-(`metadata`) the last of equal names counts, elsewhere a name that occurs twice is refused.
+Unknown members and parameters are refused. JSON may be nested 64 deep and have 1 MiB; of equal names in \
+one object the last counts in messages, in all other bodies they are refused.
 
 A POST that creates may carry an `Idempotency-Key` (1 to 255 visible ASCII characters, quoted or bare): for 48 hours \
 the same body gets the first answer again, with `Idempotency-Replayed: true`, another body 422.
@@ -40,11 +40,15 @@ mod tests {
     #[test]
     fn the_document_is_as_published() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
-        let document = serde_json::to_string_pretty(&crate::routes::router().into_openapi()).expect("json") + "\n";
+        let document =
+            serde_json::to_string_pretty(&crate::routes::router().into_openapi()).expect("json") + "\n";
         if std::env::var_os("PALOMAR_BLESS").is_some() {
             std::fs::write(path, &document).expect("written");
         }
         let published = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(published == document, "openapi.json is not what the routes say; see the test's comment");
+        assert!(
+            published == document,
+            "openapi.json is not what the routes say; see the test's comment"
+        );
     }
 }

@@ -182,7 +182,12 @@ impl Problem {
             Code::InProgress => Some(1),
             _ => None,
         };
-        Problem { code, detail: detail.into(), errors: Vec::new(), retry_after }
+        Problem {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after,
+        }
     }
 
     /// Input that is well-formed but not valid.
@@ -192,7 +197,12 @@ impl Problem {
             [one] => Cow::Owned(one.to_string()),
             _ => Cow::Owned(format!("{} things are wrong, see errors", errors.len())),
         };
-        Problem { code: Code::Invalid, detail, errors, retry_after: None }
+        Problem {
+            code: Code::Invalid,
+            detail,
+            errors,
+            retry_after: None,
+        }
     }
 
     /// One thing that is wrong at one place.
@@ -220,7 +230,11 @@ impl Problem {
     }
 
     /// The document; path and request id where the problem answers a whole request.
-    pub(crate) fn document<'a>(&'a self, instance: Option<&'a str>, request_id: Option<&'a str>) -> ProblemDocument<'a> {
+    pub(crate) fn document<'a>(
+        &'a self,
+        instance: Option<&'a str>,
+        request_id: Option<&'a str>,
+    ) -> ProblemDocument<'a> {
         let (status, code, title) = self.code.parts();
         ProblemDocument {
             kind: format!("/api/docs#{code}"),
@@ -243,7 +257,10 @@ impl Problem {
         *response.headers_mut() = headers.clone();
         let headers = response.headers_mut();
         headers.remove(header::CONTENT_LENGTH);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if self.code.status() == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -294,7 +311,8 @@ mod tests {
     #[test]
     fn a_problem_says_where() {
         let problem = Problem::invalid_at("/to", "is empty");
-        let document = serde_json::to_value(problem.document(Some("/api/messages"), Some("r1"))).expect("json");
+        let document =
+            serde_json::to_value(problem.document(Some("/api/messages"), Some("r1"))).expect("json");
         assert_eq!(
             document,
             serde_json::json!({

@@ -1,7 +1,7 @@
 //! Answers to repeated requests that create something other than messages (channels, keys).
 //!
 //! Messages carry their identity into the broker, durably. These few requests a day are remembered here, by this
-//! process only; after a restart a repeated one meets what it made (`channel_exists`) or makes one more key, which its
+//! process only; after a restart a repeated one meets what it made (`exists`) or makes one more key, which its
 //! list shows. Refused requests are not remembered: they may be put right and sent again under the same key.
 
 use std::collections::HashMap;
@@ -62,7 +62,10 @@ impl Replays {
         body: &[u8],
         create: impl Future<Output = Result<T, Problem>>,
     ) -> Answer {
-        let mut running = Running { replays: self, identity: None };
+        let mut running = Running {
+            replays: self,
+            identity: None,
+        };
         if let Some(IdempotencyKey { key, path }) = key {
             let identity = (caller.key_id.clone(), path, key);
             if let Some(answer) = self.begin(&identity, fingerprint(body), Instant::now())? {
@@ -76,7 +79,9 @@ impl Replays {
         let answer = serde_json::to_vec(&made).map(Bytes::from);
         let answer = answer.map_err(|_| Problem::new(Code::Internal, "The answer could not be written."))?;
         if let Some(identity) = running.identity.take() {
-            self.lock().entry(identity).and_modify(|seen| seen.answer = Some(answer.clone()));
+            self.lock()
+                .entry(identity)
+                .and_modify(|seen| seen.answer = Some(answer.clone()));
         }
         Ok(bytes(StatusCode::CREATED, "application/json", answer))
     }
@@ -88,15 +93,26 @@ impl Replays {
             seen.retain(|_, seen| now - seen.at < REMEMBERED);
         }
         match seen.get(identity).filter(|seen| now - seen.at < REMEMBERED) {
-            Some(earlier) if earlier.body != body => {
-                Err(Problem::new(Code::IdempotencyMismatch, "This Idempotency-Key came before with another body."))
-            }
-            Some(Seen { answer: None, .. }) => {
-                Err(Problem::new(Code::InProgress, "The first request with this Idempotency-Key is still running."))
-            }
-            Some(Seen { answer: Some(answer), .. }) => Ok(Some(answer.clone())),
+            Some(earlier) if earlier.body != body => Err(Problem::new(
+                Code::IdempotencyMismatch,
+                "This Idempotency-Key came before with another body.",
+            )),
+            Some(Seen { answer: None, .. }) => Err(Problem::new(
+                Code::InProgress,
+                "The first request with this Idempotency-Key is still running.",
+            )),
+            Some(Seen {
+                answer: Some(answer), ..
+            }) => Ok(Some(answer.clone())),
             None => {
-                seen.insert(identity.clone(), Seen { body, at: now, answer: None });
+                seen.insert(
+                    identity.clone(),
+                    Seen {
+                        body,
+                        at: now,
+                        answer: None,
+                    },
+                );
                 Ok(None)
             }
         }
@@ -108,7 +124,10 @@ mod tests {
     use super::*;
 
     fn key() -> Option<IdempotencyKey> {
-        Some(IdempotencyKey { key: "k".into(), path: "/api/keys".into() })
+        Some(IdempotencyKey {
+            key: "k".into(),
+            path: "/api/keys".into(),
+        })
     }
 
     #[tokio::test]
@@ -118,12 +137,22 @@ mod tests {
             let answer = replays.create(&caller, key(), body, async { made }).await;
             let response = answer.map_err(|problem| problem.code())?;
             let again = response.headers().contains_key("idempotency-replayed");
-            let body = axum::body::to_bytes(response.into_body(), 100).await.expect("a body");
+            let body = axum::body::to_bytes(response.into_body(), 100)
+                .await
+                .expect("a body");
             Ok((String::from_utf8_lossy(&body).into_owned(), again))
         };
-        assert_eq!(run(b"a", Err(Problem::new(Code::Invalid, "no"))).await, Err(Code::Invalid), "not remembered");
+        assert_eq!(
+            run(b"a", Err(Problem::new(Code::Invalid, "no"))).await,
+            Err(Code::Invalid),
+            "not remembered"
+        );
         assert_eq!(run(b"b", Ok(1)).await, Ok(("1".into(), false)));
-        assert_eq!(run(b"b", Ok(2)).await, Ok(("1".into(), true)), "the first answer again");
+        assert_eq!(
+            run(b"b", Ok(2)).await,
+            Ok(("1".into(), true)),
+            "the first answer again"
+        );
         assert_eq!(run(b"c", Ok(2)).await, Err(Code::IdempotencyMismatch));
     }
 
@@ -137,6 +166,11 @@ mod tests {
             let second = replays.create(&caller, key(), b"a", async { Ok(1) }).await;
             assert_eq!(second.expect_err("running").code(), Code::InProgress);
         }
-        assert!(replays.create(&caller, key(), b"a", async { Ok(1) }).await.is_ok());
+        assert!(
+            replays
+                .create(&caller, key(), b"a", async { Ok(1) })
+                .await
+                .is_ok()
+        );
     }
 }

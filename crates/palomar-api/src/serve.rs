@@ -27,9 +27,16 @@ const GRACE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// None at present: failures of single connections are theirs, those of accepting are retried.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: CancellationToken,
+) -> std::io::Result<()> {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_headers(MAX_HEADERS).max_buf_size(MAX_BUFFER);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_BUFFER);
     let open = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
@@ -66,7 +73,11 @@ async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
 ) -> std::io::Result<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+    let place = places
+        .clone()
+        .acquire_owned()
+        .await
+        .map_err(std::io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     stream.set_nodelay(true)?;
     Ok((stream, place))
@@ -80,7 +91,11 @@ mod tests {
 
     use super::*;
 
-    async fn started() -> (std::net::SocketAddr, CancellationToken, tokio::task::JoinHandle<std::io::Result<()>>) {
+    async fn started() -> (
+        std::net::SocketAddr,
+        CancellationToken,
+        tokio::task::JoinHandle<std::io::Result<()>>,
+    ) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
         let slow = async || {
@@ -88,7 +103,11 @@ mod tests {
             "done"
         };
         let shutdown = CancellationToken::new();
-        let served = tokio::spawn(serve(listener, Router::new().route("/slow", get(slow)), shutdown.clone()));
+        let served = tokio::spawn(serve(
+            listener,
+            Router::new().route("/slow", get(slow)),
+            shutdown.clone(),
+        ));
         (address, shutdown, served)
     }
 
@@ -102,7 +121,10 @@ mod tests {
     async fn a_running_request_ends_before_the_server_does() {
         let (address, shutdown, served) = started().await;
         let mut stream = TcpStream::connect(address).await.expect("connected");
-        stream.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("sent");
+        stream
+            .write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .expect("sent");
         tokio::time::sleep(Duration::from_millis(50)).await;
         shutdown.cancel();
         assert!(read_all(&mut stream).await.ends_with("done"));
@@ -115,7 +137,10 @@ mod tests {
         let (address, _shutdown, _served) = started().await;
         let mut stream = TcpStream::connect(address).await.expect("connected");
         let many: String = (0..200).map(|n| format!("x-{n}: 1\r\n")).collect();
-        stream.write_all(format!("GET /slow HTTP/1.1\r\n{many}\r\n").as_bytes()).await.expect("sent");
+        stream
+            .write_all(format!("GET /slow HTTP/1.1\r\n{many}\r\n").as_bytes())
+            .await
+            .expect("sent");
         assert!(read_all(&mut stream).await.starts_with("HTTP/1.1 431"));
     }
 }

@@ -10,7 +10,9 @@ impl Rng {
 
     /// `PALOMAR_FUZZ_SEED`, else a fixed one: runs repeat, and another seed is one variable away.
     pub(crate) fn seed_from_env() -> u64 {
-        let seed = std::env::var("PALOMAR_FUZZ_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = std::env::var("PALOMAR_FUZZ_SEED")
+            .ok()
+            .and_then(|seed| seed.parse().ok());
         seed.unwrap_or(0x5eed)
     }
 
@@ -28,8 +30,28 @@ impl Rng {
     /// `sample` with one to four bytes or stretches put in, left out, repeated or changed.
     pub(crate) fn mutate(&mut self, sample: &[u8]) -> Vec<u8> {
         const SPICE: &[&[u8]] = &[
-            b"\"", b"{", b"}", b"[", b"]", b",", b";", b":", b"\n", b"\r\n", b"\\", b"\0", b"\xff", b"\xef\xbb\xbf",
-            b"null", b"1e999", b"-0", b"\\ud800", b"\t", b"", b"true", b"18446744073709551616",
+            b"\"",
+            b"{",
+            b"}",
+            b"[",
+            b"]",
+            b",",
+            b";",
+            b":",
+            b"\n",
+            b"\r\n",
+            b"\\",
+            b"\0",
+            b"\xff",
+            b"\xef\xbb\xbf",
+            b"null",
+            b"1e999",
+            b"-0",
+            b"\\ud800",
+            b"\t",
+            b"",
+            b"true",
+            b"18446744073709551616",
         ];
         let mut bytes = sample.to_vec();
         for _ in 0..=self.below(4) {

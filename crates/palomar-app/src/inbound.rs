@@ -76,12 +76,7 @@ impl Receiver {
         }
         if parsed.problems.iter().any(|problem| !problem.kept) {
             // What could be read takes effect; the whole is kept, so that the rest is not lost.
-            events.push(failed(
-                job,
-                &line.name,
-                &envelope.request_id,
-                words(&parsed.problems),
-            ));
+            events.push(failed(job, &line.name, Some(&envelope), words(&parsed.problems)));
         }
         self.metrics
             .webhook_processed(self.clock.now().since(envelope.received_at));
@@ -100,10 +95,12 @@ impl Receiver {
                 .await
                 .map_err(|error| trouble(&error))?
         {
-            self.broker
+            let effects = self
+                .broker
                 .evidence(vec![evidence])
                 .await
                 .map_err(|error| trouble(&error))?;
+            self.metrics.evidence(&effects);
         }
         self.metrics.received(line.provider, &channel, &received.event);
         let id = match &received.event {
@@ -173,11 +170,9 @@ fn parse(line: &Line, envelope: &Envelope) -> Result<Parsed, Trouble> {
 
 /// A webhook that is not tried again: a dead letter, and kept as it came.
 fn given_up(job: &LeasedJob, why: &str) -> Handled {
-    let request_id = Envelope::decode(&job.payload)
-        .map(|envelope| envelope.request_id)
-        .unwrap_or_default();
+    let envelope = Envelope::decode(&job.payload).ok();
     let events = match job.queue.name().parse() {
-        Ok(channel) => encode_all(&[failed(job, &channel, &request_id, why.to_owned())]),
+        Ok(channel) => encode_all(&[failed(job, &channel, envelope.as_ref(), why.to_owned())]),
         Err(_) => Vec::new(),
     };
     Handled {
@@ -186,11 +181,16 @@ fn given_up(job: &LeasedJob, why: &str) -> Handled {
     }
 }
 
-fn failed(job: &LeasedJob, channel: &ChannelName, request_id: &str, error: String) -> AppEvent {
+/// A webhook to be kept as it came. One that was tried again stays the same one.
+fn failed(job: &LeasedJob, channel: &ChannelName, envelope: Option<&Envelope>, error: String) -> AppEvent {
     AppEvent::WebhookFailed {
         channel: channel.clone(),
-        id: job.lease.id,
-        request_id: request_id.to_owned(),
+        id: envelope
+            .and_then(|envelope| envelope.replay_of)
+            .unwrap_or(job.lease.id),
+        request_id: envelope
+            .map(|envelope| envelope.request_id.clone())
+            .unwrap_or_default(),
         payload: String::from_utf8_lossy(&job.payload).into_owned(),
         error,
         detail: None,

@@ -8,7 +8,7 @@ use data_encoding::BASE64;
 use futures_util::future::BoxFuture;
 use palomar_broker::{Broker, BrokerError, NewJob};
 use palomar_channels::{SandboxSink, Verified, WebhookError};
-use palomar_model::{ChannelName, Clock, IdGenerator, Received, Timestamp};
+use palomar_model::{ChannelName, Clock, IdGenerator, MessageId, Received, Timestamp};
 use palomar_records::{FailedWebhookView, Page};
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +65,9 @@ pub(crate) struct Envelope {
     v: u8,
     pub(crate) received_at: Timestamp,
     pub(crate) request_id: String,
+    /// The failed webhook that this is another try at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) replay_of: Option<MessageId>,
     #[serde(flatten)]
     pub(crate) what: Brought,
 }
@@ -90,6 +93,7 @@ impl Envelope {
             v: VERSION,
             received_at,
             request_id,
+            replay_of: None,
             what,
         }
     }
@@ -174,7 +178,13 @@ impl App {
     pub async fn receive(&self, channel: &ChannelName, request: WebhookRequest) -> IntakeAnswer {
         let began = self.now();
         let Some(line) = self.registry.get(channel) else {
-            return IntakeAnswer::NoChannel;
+            // One that is broken will work again: its provider is to repeat.
+            let broken = self.registry.problem(channel).is_some();
+            return if broken {
+                IntakeAnswer::NotDurable
+            } else {
+                IntakeAnswer::NoChannel
+            };
         };
         let (answer, result) = if request.body.len() > MAX_WEBHOOK {
             (IntakeAnswer::TooLarge, WebhookResult::TooLarge)
@@ -232,9 +242,17 @@ impl App {
             .channel
             .parse()
             .map_err(|_| AppError::NotFound("channel"))?;
-        self.entrance
-            .take_payload(&channel, webhook.payload.into())
-            .await?;
+        // What is no envelope fails again, visibly, as it is.
+        let payload = match Envelope::decode(webhook.payload.as_bytes()) {
+            Ok(envelope) => Envelope {
+                replay_of: id.parse().ok(),
+                ..envelope
+            }
+            .encode(),
+            Err(_) => Ok(webhook.payload.into_bytes()),
+        };
+        let payload = payload.map_err(|error| AppError::Unavailable(error.to_string()))?;
+        self.entrance.take_payload(&channel, payload.into()).await?;
         Ok(self.records.webhook_replayed(id, self.now()).await?)
     }
 }

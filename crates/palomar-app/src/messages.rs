@@ -1,5 +1,7 @@
 //! Messages for people: one, many, what holds one, and the orders that a person can give.
 
+use std::time::Duration;
+
 use palomar_broker::{Control, Hold, JobState, JobView, Resolution};
 use palomar_model::{ChannelName, MessageId, MessageState, Outbound, Timestamp};
 use palomar_records::{
@@ -11,6 +13,9 @@ use crate::{App, AppError, Caller};
 
 /// A page has at most so many items.
 pub const MAX_PAGE: usize = 200;
+
+/// Records get so long to show what an order did before it is answered.
+const ORDER_WAIT: Duration = Duration::from_secs(1);
 
 /// A message with its history.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -166,7 +171,7 @@ impl App {
     /// A conflict (`wrong_state`) where an attempt has started or it is over.
     pub async fn cancel(&self, id: MessageId, caller: &Caller) -> Result<StateView, AppError> {
         self.own_job(id, caller).await?;
-        self.broker.control(Control::Cancel { id }).await??;
+        self.order(Control::Cancel { id }).await?;
         Ok(StateView {
             id,
             status: MessageState::Cancelled,
@@ -182,7 +187,7 @@ impl App {
         if !matches!(job.state, JobState::Dead | JobState::Uncertain) {
             return Err(wrong_state(job.state));
         }
-        self.broker.control(Control::RetryDead { id }).await??;
+        self.order(Control::RetryDead { id }).await?;
         Ok(StateView {
             id,
             status: MessageState::Queued,
@@ -195,7 +200,7 @@ impl App {
     /// A conflict (`wrong_state`) for any other.
     pub async fn promote(&self, id: MessageId, caller: &Caller) -> Result<StateView, AppError> {
         self.own_job(id, caller).await?;
-        self.broker.control(Control::Promote { id }).await??;
+        self.order(Control::Promote { id }).await?;
         Ok(StateView {
             id,
             status: MessageState::Queued,
@@ -213,13 +218,22 @@ impl App {
         caller: &Caller,
     ) -> Result<StateView, AppError> {
         self.own_job(id, caller).await?;
-        self.broker.control(Control::Resolve { id, resolution }).await??;
+        self.order(Control::Resolve { id, resolution }).await?;
         let status = match resolution {
             Resolution::Sent => MessageState::Sent,
             Resolution::Failed => MessageState::Failed,
             Resolution::Retry => MessageState::Queued,
         };
         Ok(StateView { id, status })
+    }
+
+    /// Gives an order, and lets records catch up: whoever gave it and looks again sees what it did.
+    async fn order(&self, control: Control) -> Result<(), AppError> {
+        self.broker.control(control).await??;
+        if let Err(error) = self.caught_up(ORDER_WAIT).await {
+            tracing::debug!(%error, "records do not show an order yet");
+        }
+        Ok(())
     }
 
     /// The job of a message that the caller may give orders about. A message that the queue has forgotten is over.

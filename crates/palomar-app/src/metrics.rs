@@ -7,7 +7,7 @@ mod stores;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use palomar_broker::Stats;
+use palomar_broker::{EvidenceEffect, Stats};
 use palomar_channels::{Observer, Sent};
 use palomar_model::{ChannelEvent, ChannelName, Outbound, Provider, SendFailure, Timestamp};
 use prometheus_client::encoding::text::encode;
@@ -66,6 +66,7 @@ struct Families {
     webhook_ack: Histograms,
     webhook_lag: Histogram,
     inbound: Counters,
+    resolved: Counters,
 }
 
 /// From 1 ms to half a minute.
@@ -85,6 +86,7 @@ impl Default for Metrics {
             webhook_ack: Family::new_with_constructor(seconds),
             webhook_lag: seconds(),
             inbound: Family::default(),
+            resolved: Family::default(),
         };
         let mut registry = Registry::with_prefix("palomar");
         families.register(&mut registry);
@@ -133,6 +135,11 @@ impl Families {
             "webhook_lag_seconds",
             "From a webhook to its processing",
             own.webhook_lag,
+        );
+        registry.register(
+            "uncertain_resolved",
+            "Uncertain messages that were resolved, by how",
+            own.resolved,
         );
         registry.register("inbound_messages", "Messages that people wrote", own.inbound);
     }
@@ -220,6 +227,18 @@ impl Metrics {
             .webhook_ack
             .get_or_create(&vec![provider()])
             .observe(took.as_secs_f64());
+    }
+
+    /// Counts what was resolved by a provider's report that carried our tag.
+    pub(crate) fn evidence(&self, effects: &[EvidenceEffect]) {
+        let resolved = effects
+            .iter()
+            .filter(|effect| **effect == EvidenceEffect::Resolved)
+            .count();
+        self.families
+            .resolved
+            .get_or_create(&vec![label("how", "status")])
+            .inc_by(resolved as u64);
     }
 
     pub(crate) fn webhook_processed(&self, lag: Duration) {

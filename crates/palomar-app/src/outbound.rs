@@ -21,6 +21,9 @@ use crate::metrics::Metrics;
 /// A message whose history can't be read yet comes back after so long.
 const HISTORY_WAIT: Duration = Duration::from_secs(1);
 
+/// More are not kept in memory; the journal has them all.
+const MOST_REPEATS: usize = 10_000;
+
 /// What the broker calls a policy of ours.
 pub(crate) const fn policy(policy: palomar_model::OnUncertain) -> OnUncertain {
     match policy {
@@ -135,6 +138,9 @@ impl Sender {
         let unknown = matches!(result, Err(failure) if failure.class == ErrorClass::Unknown);
         let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
         if unknown && line.channel.unknown_is_repeatable() {
+            if repeats.len() >= MOST_REPEATS {
+                repeats.clear();
+            }
             repeats.insert(tag.message, tag.attempt);
         } else {
             repeats.remove(&tag.message);

@@ -298,6 +298,10 @@ async fn what_is_scheduled_survives_a_restart_and_can_be_promoted() {
     let settled = house.app.settle(id, Resolution::Sent, &Caller::system()).await;
     assert!(matches!(settled, Err(AppError::Conflict { .. })), "{settled:?}");
     house.app.promote(id, &Caller::system()).await.expect("promoted");
+    assert_ne!(
+        house.find(id).await.message.status,
+        MessageStatus::Outbound(MessageState::Scheduled)
+    );
     house.wait_for(id, MessageState::Read).await;
     assert_eq!(house.app.readiness().await.status, palomar_app::Health::Pass);
     house.sound().await;

@@ -7,6 +7,9 @@ mod types;
 pub mod worker;
 
 pub use broker::{Broker, BrokerError};
-pub use embedded::{COMMIT_BUCKETS_MICROS, EmbeddedBroker, EmbeddedConfig, Flush, Opened, StoreError, StoreMeters};
+pub use embedded::{
+    COMMIT_BUCKETS_MICROS, CheckReport, EmbeddedBroker, EmbeddedConfig, Flush, Opened, QueueCheck, StoreError, StoreInfo,
+    StoreMeters, check, store_info,
+};
 pub use machine::MachineConfig;
 pub use types::*;

@@ -88,7 +88,7 @@ pub enum What {
     Other {
         /// What.
         kind: String,
-        /// More about it; nothing personal.
+        /// More about it; of what a provider sends and we do not know, all of it.
         detail: Value,
     },
 }
@@ -135,7 +135,7 @@ impl What {
         }
     }
 
-    /// What the journal keeps of it: nothing that names a person or says what was written.
+    /// What the journal keeps of it. Who it was and what was written is in the message, not here.
     pub(crate) fn detail(&self) -> Value {
         use serde_json::json;
         match self {

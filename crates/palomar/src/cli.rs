@@ -149,11 +149,15 @@ impl Context {
     }
 
     /// The configuration, with `flags` over it.
-    pub(crate) fn load(&self, mut flags: Vec<(&'static str, &'static str, String)>) -> Result<Loaded, Failure> {
+    pub(crate) fn load(
+        &self,
+        mut flags: Vec<(&'static str, &'static str, String)>,
+    ) -> Result<Loaded, Failure> {
         if let Some(data) = &self.globals.data {
             flags.push(("--data", "data_dir", data.to_string_lossy().into_owned()));
         }
-        let sources = Sources::gather(self.globals.config.as_deref(), flags).map_err(|problem| problems(&[problem]))?;
+        let sources =
+            Sources::gather(self.globals.config.as_deref(), flags).map_err(|problem| problems(&[problem]))?;
         load(&sources).map_err(|found| problems(&found))
     }
 
@@ -167,9 +171,15 @@ impl Context {
             (None, Ok(loaded)) => reachable(loaded.settings.server.listen),
             (None, Err(failure)) => return Err(failure.clone()),
         };
-        let data = loaded.map_or_else(|_| PathBuf::from("palomar-data"), |loaded| loaded.settings.data_dir);
+        let data = loaded.map_or_else(
+            |_| PathBuf::from("palomar-data"),
+            |loaded| loaded.settings.data_dir,
+        );
         let usual = data.join(serve::ADMIN_KEY);
-        let key = match (&self.globals.key_file, std::env::var("PALOMAR_KEY").ok().filter(|key| !key.is_empty())) {
+        let key = match (
+            &self.globals.key_file,
+            std::env::var("PALOMAR_KEY").ok().filter(|key| !key.is_empty()),
+        ) {
             (Some(file), _) => Some(read_key(file)?),
             (None, Some(key)) => Some(Secret::new(key.trim())),
             (None, None) if usual.exists() => Some(read_key(&usual)?),
@@ -194,7 +204,10 @@ fn read_key(file: &Path) -> Result<Secret, Failure> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| Failure::wrong_use(format!("can't read the key in {}: {error}", file.display())))?;
     match text.trim() {
-        "" => Err(Failure::wrong_use(format!("there is no key in {}", file.display()))),
+        "" => Err(Failure::wrong_use(format!(
+            "there is no key in {}",
+            file.display()
+        ))),
         key => Ok(Secret::new(key)),
     }
 }
@@ -202,9 +215,14 @@ fn read_key(file: &Path) -> Result<Secret, Failure> {
 /// A configuration's problems as one failure.
 pub(crate) fn problems(found: &[crate::config::Problem]) -> Failure {
     let lines: Vec<String> = found.iter().map(|problem| format!("  {problem}")).collect();
-    let count = if found.len() == 1 { "a problem".to_owned() } else { format!("{} problems", found.len()) };
-    Failure::wrong_use(format!("the configuration has {count}:\n{}", lines.join("\n")))
-        .help("`palomar config show` prints what is in force; `palomar config init` writes a file with every key.")
+    let count = if found.len() == 1 {
+        "a problem".to_owned()
+    } else {
+        format!("{} problems", found.len())
+    };
+    Failure::wrong_use(format!("the configuration has {count}:\n{}", lines.join("\n"))).help(
+        "`palomar config show` prints what is in force; `palomar config init` writes a file with every key.",
+    )
 }
 
 #[cfg(test)]
@@ -226,10 +244,17 @@ mod tests {
                 // A default in front of the configuration would always win over it.
                 let simulator = command.get_name() == "cloud-api";
                 let is_switch = !argument.get_action().takes_values();
-                assert!(is_switch || simulator || argument.get_default_values().is_empty(), "{name}");
+                assert!(
+                    is_switch || simulator || argument.get_default_values().is_empty(),
+                    "{name}"
+                );
                 for secret in ["token", "secret", "password", "key"] {
                     let named = name.ends_with(secret) && !matches!(name, "idempotency_key");
-                    assert!(!named || simulator, "--{name} of {} takes a secret", command.get_name());
+                    assert!(
+                        !named || simulator,
+                        "--{name} of {} takes a secret",
+                        command.get_name()
+                    );
                 }
             }
             command.get_subcommands().for_each(visit);
@@ -240,7 +265,8 @@ mod tests {
     #[test]
     fn nothing_said_is_serve_and_flags_go_anywhere() {
         assert!(Cli::try_parse_from(["palomar"]).expect("fine").command.is_none());
-        let cli = Cli::try_parse_from(["palomar", "queue", "metrics", "--json", "--timeout", "5s"]).expect("fine");
+        let cli =
+            Cli::try_parse_from(["palomar", "queue", "metrics", "--json", "--timeout", "5s"]).expect("fine");
         assert!(cli.globals.json);
         assert_eq!(cli.globals.timeout.map(|span| span.0.as_secs()), Some(5));
         assert!(Cli::try_parse_from(["palomar", "queue", "metrics", "--json", "--plain"]).is_err());

@@ -28,22 +28,44 @@ pub(crate) type Query<'a> = &'a [(&'a str, Option<String>)];
 
 impl Client {
     /// A client of the server at `base`.
-    pub(crate) fn new(base: &str, key: Option<Secret>, key_file: &Path, timeout: Duration) -> Result<Client, Failure> {
+    pub(crate) fn new(
+        base: &str,
+        key: Option<Secret>,
+        key_file: &Path,
+        timeout: Duration,
+    ) -> Result<Client, Failure> {
         let base = base.trim_end_matches('/').to_owned();
-        let base = if base.contains("://") { base } else { format!("http://{base}") };
+        let base = if base.contains("://") {
+            base
+        } else {
+            format!("http://{base}")
+        };
         let url: reqwest::Url = base
             .parse()
             .map_err(|error| Failure::wrong_use(format!("{base:?} is no server's address: {error}")))?;
         // A proxy that is meant for the world must not stand between us and our own machine.
-        let local = url.host_str().is_some_and(|host| matches!(host, "localhost" | "[::1]") || host.starts_with("127."));
-        #[expect(clippy::disallowed_methods, reason = "the command line talks to our own server, not to a provider")]
+        let local = url
+            .host_str()
+            .is_some_and(|host| matches!(host, "localhost" | "[::1]") || host.starts_with("127."));
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the command line talks to our own server, not to a provider"
+        )]
         let builder = reqwest::Client::builder()
             .user_agent(concat!("palomar-cli/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(timeout.min(Duration::from_secs(10)));
         let builder = if local { builder.no_proxy() } else { builder };
-        let http = builder.build().map_err(|error| Failure::new(format!("can't set up HTTP: {error}")))?;
-        Ok(Client { http, base, key, key_file: key_file.to_owned(), timeout })
+        let http = builder
+            .build()
+            .map_err(|error| Failure::new(format!("can't set up HTTP: {error}")))?;
+        Ok(Client {
+            http,
+            base,
+            key,
+            key_file: key_file.to_owned(),
+            timeout,
+        })
     }
 
     /// The server's address.
@@ -77,7 +99,12 @@ impl Client {
     }
 
     /// The items of a list, page by page, up to `limit`.
-    pub(crate) async fn list(&self, path: &str, query: Query<'_>, limit: usize) -> Result<Vec<Value>, Failure> {
+    pub(crate) async fn list(
+        &self,
+        path: &str,
+        query: Query<'_>,
+        limit: usize,
+    ) -> Result<Vec<Value>, Failure> {
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
         while items.len() < limit {
@@ -100,10 +127,19 @@ impl Client {
     }
 
     /// A request to be finished and sent by [`Client::send`].
-    pub(crate) fn request(&self, method: Method, path: &str, query: Query<'_>) -> Result<reqwest::RequestBuilder, Failure> {
-        let mut url: reqwest::Url =
-            format!("{}{path}", self.base).parse().map_err(|error| Failure::wrong_use(format!("{path}: {error}")))?;
-        let set: Vec<_> = query.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))).collect();
+    pub(crate) fn request(
+        &self,
+        method: Method,
+        path: &str,
+        query: Query<'_>,
+    ) -> Result<reqwest::RequestBuilder, Failure> {
+        let mut url: reqwest::Url = format!("{}{path}", self.base)
+            .parse()
+            .map_err(|error| Failure::wrong_use(format!("{path}: {error}")))?;
+        let set: Vec<_> = query
+            .iter()
+            .filter_map(|(name, value)| Some((name, value.as_ref()?)))
+            .collect();
         if !set.is_empty() {
             url.query_pairs_mut().extend_pairs(set);
         }
@@ -117,10 +153,20 @@ impl Client {
     /// Sends a request; an answer that is no success becomes a failure.
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response, Failure> {
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
-        if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(self.refusal(response).await)
+        }
     }
 
-    async fn call(&self, method: Method, path: &str, query: Query<'_>, body: Option<&Value>) -> Result<Value, Failure> {
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        query: Query<'_>,
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
         let request = self.request(method, path, query)?.timeout(self.timeout);
         let request = match body {
             Some(body) => request.json(body),
@@ -151,18 +197,20 @@ impl Client {
         let status = response.status();
         let body = self.read(response).await.unwrap_or_default();
         let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let failure = Failure::new(problem_text(&problem).unwrap_or_else(|| format!("{} answered {status}", self.base)));
+        let failure = Failure::new(
+            problem_text(&problem).unwrap_or_else(|| format!("{} answered {status}", self.base)),
+        );
         match status {
             StatusCode::UNAUTHORIZED if self.key.is_none() => failure.exit(Exit::Refused).help(format!(
                 "No key was given: set PALOMAR_KEY, name a file with --key-file, or run this where {} is.",
                 self.key_file.display()
             )),
-            StatusCode::UNAUTHORIZED => failure
+            StatusCode::UNAUTHORIZED => failure.exit(Exit::Refused).help(
+                "The key is not (or no longer) this server's: see --key-file, PALOMAR_KEY and admin.key.",
+            ),
+            StatusCode::FORBIDDEN => failure
                 .exit(Exit::Refused)
-                .help("The key is not (or no longer) this server's: see --key-file, PALOMAR_KEY and admin.key."),
-            StatusCode::FORBIDDEN => {
-                failure.exit(Exit::Refused).help("This needs a key of another role, or of this channel: `palomar key list`.")
-            }
+                .help("This needs a key of another role, or of this channel: `palomar key list`."),
             _ => failure,
         }
     }
@@ -179,8 +227,11 @@ impl Client {
     }
 
     fn not_ours(&self) -> Failure {
-        Failure::new(format!("what answers at {} does not talk like a Palomar server", self.base))
-            .help("Check --server and PALOMAR_SERVER: something else may be listening there.")
+        Failure::new(format!(
+            "what answers at {} does not talk like a Palomar server",
+            self.base
+        ))
+        .help("Check --server and PALOMAR_SERVER: something else may be listening there.")
     }
 }
 
@@ -195,15 +246,28 @@ fn innermost(error: &dyn std::error::Error) -> String {
 
 /// A problem document as a sentence: what is wrong with each field where it tells so, else its detail.
 pub(crate) fn problem_text(problem: &Value) -> Option<String> {
-    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let errors = problem.get("errors").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let text = |value: &Value, key: &str| {
+        value
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let errors = problem
+        .get("errors")
+        .and_then(Value::as_array)
+        .map_or(&[][..], Vec::as_slice);
     let said = if errors.is_empty() {
-        [text(problem, "detail"), text(problem, "title")].into_iter().find(|text| !text.is_empty())?
+        [text(problem, "detail"), text(problem, "title")]
+            .into_iter()
+            .find(|text| !text.is_empty())?
     } else {
-        let each = errors.iter().map(|error| match (text(error, "pointer"), text(error, "detail")) {
-            (pointer, detail) if pointer.is_empty() => detail,
-            (pointer, detail) => format!("{pointer}: {detail}"),
-        });
+        let each = errors
+            .iter()
+            .map(|error| match (text(error, "pointer"), text(error, "detail")) {
+                (pointer, detail) if pointer.is_empty() => detail,
+                (pointer, detail) => format!("{pointer}: {detail}"),
+            });
         each.collect::<Vec<_>>().join("; ")
     };
     Some(said)
@@ -218,7 +282,10 @@ mod tests {
     #[test]
     fn a_problem_is_a_sentence() {
         for (problem, said) in [
-            (json!({"title": "Not found", "detail": "no message abc"}), Some("no message abc")),
+            (
+                json!({"title": "Not found", "detail": "no message abc"}),
+                Some("no message abc"),
+            ),
             (json!({"title": "Not found"}), Some("Not found")),
             (
                 json!({"detail": "The message is not valid", "errors": [{"pointer": "/to", "detail": "not a phone number"}]}),
@@ -238,8 +305,14 @@ mod tests {
     #[test]
     fn an_address_needs_no_scheme() {
         let client = |base| Client::new(base, None, Path::new("admin.key"), Duration::from_secs(1));
-        assert_eq!(client("127.0.0.1:8080/").expect("an address").base(), "http://127.0.0.1:8080");
-        assert_eq!(client("https://wa.example.com").expect("an address").base(), "https://wa.example.com");
+        assert_eq!(
+            client("127.0.0.1:8080/").expect("an address").base(),
+            "http://127.0.0.1:8080"
+        );
+        assert_eq!(
+            client("https://wa.example.com").expect("an address").base(),
+            "https://wa.example.com"
+        );
         assert_eq!(client("http://[").expect_err("no address").exit, Exit::WrongUse);
     }
 }

@@ -42,12 +42,19 @@ fn main() -> ExitCode {
         Err(error) => {
             let _ = error.print();
             let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            return if asked { ExitCode::SUCCESS } else { ExitCode::from(Exit::WrongUse as u8) };
+            return if asked {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(Exit::WrongUse as u8)
+            };
         }
     };
     let Cli { globals, command } = cli;
     let context = Context::new(globals);
-    match run(&context, command.unwrap_or_else(|| Command::Serve(serve::Flags::default()))) {
+    match run(
+        &context,
+        command.unwrap_or_else(|| Command::Serve(serve::Flags::default())),
+    ) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             context.out.failure(&failure);
@@ -66,7 +73,9 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
         }
         Command::Man(flags) => commands::shell::man(context, &flags),
         Command::Version => commands::shell::version(context),
-        Command::Serve(flags) => runtime(tokio::runtime::Builder::new_multi_thread())?.block_on(serve::run(context, flags)),
+        Command::Serve(flags) => {
+            runtime(tokio::runtime::Builder::new_multi_thread())?.block_on(serve::run(context, flags))
+        }
         // The rest waits for one server: a single thread starts sooner.
         command => runtime(tokio::runtime::Builder::new_current_thread())?.block_on(talk(context, command)),
     }
@@ -83,10 +92,17 @@ async fn talk(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Simulate(verb) => commands::simulate::run(context, verb).await,
         Command::Store(verb) => commands::store::run(context, verb).await,
         Command::Doctor => commands::doctor::run(context).await,
-        Command::Serve(_) | Command::Config(_) | Command::Completions(_) | Command::Man(_) | Command::Version => Ok(()),
+        Command::Serve(_)
+        | Command::Config(_)
+        | Command::Completions(_)
+        | Command::Man(_)
+        | Command::Version => Ok(()),
     }
 }
 
 fn runtime(mut builder: tokio::runtime::Builder) -> Result<tokio::runtime::Runtime, Failure> {
-    builder.enable_all().build().map_err(|error| Failure::new(format!("can't start the runtime: {error}")))
+    builder
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("can't start the runtime: {error}")))
 }

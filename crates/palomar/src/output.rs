@@ -45,7 +45,12 @@ impl Output {
         let said = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let colour = io::stdout().is_terminal() && !(no_colour || plain || dumb || said("NO_COLOR"));
-        Output { json, plain, quiet, colour }
+        Output {
+            json,
+            plain,
+            quiet,
+            colour,
+        }
     }
 
     /// A line of data.
@@ -77,11 +82,18 @@ impl Output {
             self.talk(none);
         } else if self.plain {
             for row in rows {
-                self.line(row.iter().map(|cell| cell.replace(['\t', '\n', '\r'], " ")).collect::<Vec<_>>().join("\t"));
+                self.line(
+                    row.iter()
+                        .map(|cell| cell.replace(['\t', '\n', '\r'], " "))
+                        .collect::<Vec<_>>()
+                        .join("\t"),
+                );
             }
         } else {
             let mut table = Table::new();
-            table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+            table
+                .load_style(presets::NOTHING)
+                .set_content_arrangement(ContentArrangement::Disabled);
             table.set_header(heads.iter().map(|head| head.to_uppercase()));
             table.add_rows(rows.iter().map(|row| row.iter().map(|cell| visible(cell))));
             for line in table.lines() {
@@ -93,12 +105,20 @@ impl Output {
 
     /// Names and values under each other.
     pub(crate) fn pairs(&self, pairs: &[(&str, String)]) {
-        let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        let width = pairs
+            .iter()
+            .map(|(name, _)| name.chars().count())
+            .max()
+            .unwrap_or(0);
         for (name, value) in pairs {
             if self.plain {
                 self.line(format_args!("{name}\t{}", value.replace(['\t', '\n', '\r'], " ")));
             } else {
-                self.line(format_args!("{}  {}", self.paint(Tone::Dim, format_args!("{name:width$}")), visible(value)));
+                self.line(format_args!(
+                    "{}  {}",
+                    self.paint(Tone::Dim, format_args!("{name:width$}")),
+                    visible(value)
+                ));
             }
         }
     }
@@ -119,10 +139,14 @@ impl Output {
     pub(crate) fn failure(&self, failure: &Failure) {
         let mut stderr = io::stderr().lock();
         if self.json {
-            let document = serde_json::json!({"error": failure.what, "help": failure.help, "exit": failure.exit as u8});
+            let document =
+                serde_json::json!({"error": failure.what, "help": failure.help, "exit": failure.exit as u8});
             write_or_end(&mut stderr, format_args!("{document}\n"));
         } else {
-            write_or_end(&mut stderr, format_args!("palomar: {}\n", visible(&failure.to_string())));
+            write_or_end(
+                &mut stderr,
+                format_args!("palomar: {}\n", visible(&failure.to_string())),
+            );
         }
     }
 }
@@ -131,7 +155,11 @@ impl Output {
 pub(crate) fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() && c != '\n' { shown.extend(c.escape_default()) } else { shown.push(c) }
+        if c.is_control() && c != '\n' {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
     }
     shown
 }
@@ -139,7 +167,11 @@ pub(crate) fn visible(text: &str) -> String {
 /// Writes, or ends the process where the reader has gone: that is how a pipeline says "enough".
 fn write_or_end(to: &mut impl Write, text: std::fmt::Arguments<'_>) {
     if let Err(error) = to.write_fmt(text).and_then(|()| to.flush()) {
-        std::process::exit(if error.kind() == io::ErrorKind::BrokenPipe { 0 } else { 1 });
+        std::process::exit(if error.kind() == io::ErrorKind::BrokenPipe {
+            0
+        } else {
+            1
+        });
     }
 }
 

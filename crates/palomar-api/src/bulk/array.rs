@@ -34,7 +34,8 @@ fn rows(defaults: &Defaults, body: &[u8]) -> Result<Vec<RawRow>, Problem> {
         Err(_) => json::value(body).and(Err(Problem::invalid_at("", "must be an array of messages")))?,
     };
     if raw.len() > MAX_ARRAY {
-        let detail = format!("An array may hold {MAX_ARRAY} messages; send more as application/x-ndjson or text/csv.");
+        let detail =
+            format!("An array may hold {MAX_ARRAY} messages; send more as application/x-ndjson or text/csv.");
         return Err(Problem::new(Code::TooLarge, detail));
     }
     let rows = raw.iter().zip(1..).map(|(raw, row)| {
@@ -44,7 +45,12 @@ fn rows(defaults: &Defaults, body: &[u8]) -> Result<Vec<RawRow>, Problem> {
         } else {
             json::value(bytes).map(|value| defaults.apply(value))
         };
-        RawRow { row, line: row, hash: fingerprint(bytes) ^ defaults.hash(), value }
+        RawRow {
+            row,
+            line: row,
+            hash: fingerprint(bytes) ^ defaults.hash(),
+            value,
+        }
     });
     Ok(rows.collect())
 }

@@ -11,9 +11,30 @@ use crate::problem::{Code, Problem};
 
 /// Names of columns as they are documented; those that end in a dot take any name after it.
 pub(crate) const NAMES: [&str; 24] = [
-    "to", "recipientPhone", "channel", "instanceName", "type", "messageType", "text", "content.text", "priority",
-    "metadata.priority", "scheduledAt", "expiresAt", "id", "campaignId", "template", "templateLanguage", "mediaUrl",
-    "mediaId", "caption", "filename", "template.1", "template.2", "template.", "metadata.",
+    "to",
+    "recipientPhone",
+    "channel",
+    "instanceName",
+    "type",
+    "messageType",
+    "text",
+    "content.text",
+    "priority",
+    "metadata.priority",
+    "scheduledAt",
+    "expiresAt",
+    "id",
+    "campaignId",
+    "template",
+    "templateLanguage",
+    "mediaUrl",
+    "mediaId",
+    "caption",
+    "filename",
+    "template.1",
+    "template.2",
+    "template.",
+    "metadata.",
 ];
 
 /// What a column holds.
@@ -47,17 +68,29 @@ impl Columns {
             let name = name.trim();
             let column = column(name).ok_or_else(|| unknown(name))?;
             if columns.contains(&column) {
-                return Err(Problem::new(Code::UnknownColumn, format!("The column `{}` is there twice.", shown(name))));
+                return Err(Problem::new(
+                    Code::UnknownColumn,
+                    format!("The column `{}` is there twice.", shown(name)),
+                ));
             }
             columns.push(column);
         }
         if !columns.contains(&Column::Member("to")) {
-            return Err(Problem::new(Code::MissingColumn, "The column `to` (or `recipientPhone`) is missing."));
+            return Err(Problem::new(
+                Code::MissingColumn,
+                "The column `to` (or `recipientPhone`) is missing.",
+            ));
         }
-        let positions = columns.iter().filter(|column| matches!(column, Column::Positional(_))).count();
+        let positions = columns
+            .iter()
+            .filter(|column| matches!(column, Column::Positional(_)))
+            .count();
         let gap = (1..=positions).find(|n| !columns.contains(&Column::Positional(*n)));
         if let Some(n) = gap {
-            return Err(Problem::new(Code::MissingColumn, format!("The column `template.{n}` is missing.")));
+            return Err(Problem::new(
+                Code::MissingColumn,
+                format!("The column `template.{n}` is missing."),
+            ));
         }
         if positions > 0 && columns.iter().any(|column| matches!(column, Column::Named(_))) {
             let detail = "The values of a template are numbered or named, not both.";
@@ -116,7 +149,10 @@ fn column(name: &str) -> Option<Column> {
 
 fn unknown(name: &str) -> Problem {
     let detail = match nearest(name, NAMES) {
-        Some(meant) => format!("The column `{}` is not known; did you mean `{meant}`?", shown(name)),
+        Some(meant) => format!(
+            "The column `{}` is not known; did you mean `{meant}`?",
+            shown(name)
+        ),
         None if name.is_empty() => "A column has no name.".to_owned(),
         None => format!("The column `{}` is not known.", shown(name)),
     };
@@ -127,7 +163,11 @@ fn unknown(name: &str) -> Problem {
 fn shown(name: &str) -> String {
     let short: String = name.chars().take(30).collect();
     let plain = |c: char| c.is_alphabetic() || matches!(c, '_' | '-' | '.' | ' ');
-    if short.chars().all(plain) { short } else { "…".to_owned() }
+    if short.chars().all(plain) {
+        short
+    } else {
+        "…".to_owned()
+    }
 }
 
 /// The cells of a row that are not empty.
@@ -169,20 +209,32 @@ impl<'a> Row<'a> {
 
     fn message(mut self) -> Result<Value, FieldError> {
         let says_nothing = self.kind.is_none() && self.left_over().is_none();
-        let kind = self.kind.unwrap_or(if self.template.is_some() { "template" } else { "text" }).to_owned();
+        let kind = self
+            .kind
+            .unwrap_or(if self.template.is_some() {
+                "template"
+            } else {
+                "text"
+            })
+            .to_owned();
         let content = match kind.as_str() {
             "text" => json!({"text": self.text.take().unwrap_or_default()}),
             "template" => self.template_content(),
             kind if MEDIA.contains(&kind) => self.media_content(),
             kind => {
                 let hint = nearest(kind, ["text", "template"].into_iter().chain(MEDIA));
-                let hint = hint.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+                let hint = hint
+                    .map(|meant| format!("; did you mean `{meant}`?"))
+                    .unwrap_or_default();
                 let detail = format!("is no type that fits into a CSV row (use NDJSON for the others){hint}");
                 return Err(FieldError::new("/type", detail));
             }
         };
         if let Some(column) = self.left_over() {
-            return Err(FieldError::new("", format!("the type {kind} has no use for the column `{column}`")));
+            return Err(FieldError::new(
+                "",
+                format!("the type {kind} has no use for the column `{column}`"),
+            ));
         }
         let mut message = self.members;
         if !self.metadata.is_empty() {
@@ -197,7 +249,9 @@ impl<'a> Row<'a> {
     }
 
     fn template_content(&mut self) -> Value {
-        let positional = std::mem::take(&mut self.positional).into_iter().map(|(_, text)| json!({"type": "text", "text": text}));
+        let positional = std::mem::take(&mut self.positional)
+            .into_iter()
+            .map(|(_, text)| json!({"type": "text", "text": text}));
         let named = std::mem::take(&mut self.named).into_iter();
         let named = named.map(|(name, text)| json!({"type": "text", "text": text, "parameterName": name}));
         let parameters: Vec<_> = positional.chain(named).collect();
@@ -213,8 +267,15 @@ impl<'a> Row<'a> {
 
     fn media_content(&mut self) -> Value {
         let caption = self.caption.take().or_else(|| self.text.take());
-        let members = [("link", self.link.take()), ("id", self.media_id.take()), ("caption", caption), ("filename", self.filename.take())];
-        let members = members.into_iter().filter_map(|(name, cell)| Some((name.to_owned(), json!(cell?))));
+        let members = [
+            ("link", self.link.take()),
+            ("id", self.media_id.take()),
+            ("caption", caption),
+            ("filename", self.filename.take()),
+        ];
+        let members = members
+            .into_iter()
+            .filter_map(|(name, cell)| Some((name.to_owned(), json!(cell?))));
         Value::Object(members.collect())
     }
 
@@ -231,70 +292,13 @@ impl<'a> Row<'a> {
             ("caption", self.caption),
             ("filename", self.filename),
         ];
-        cells.into_iter().find(|(_, cell)| cell.is_some()).map(|(column, _)| column)
+        cells
+            .into_iter()
+            .find(|(_, cell)| cell.is_some())
+            .map(|(column, _)| column)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_become_messages() {
-        for (header, cells, message) in [
-            ("to,text", "+34600111222,Hola", json!({"to": "+34600111222", "type": "text", "content": {"text": "Hola"}})),
-            (
-                "recipientPhone,content.text,metadata.priority,instanceName,metadata.order",
-                "+34600111222, a ,high,demo,7",
-                json!({"to": "+34600111222", "channel": "demo", "priority": "high", "type": "text", "content": {"text": " a "}, "metadata": {"order": "7"}}),
-            ),
-            (
-                "template.2,to,template,templateLanguage,template.1",
-                "two,1,welcome,es,one",
-                json!({"to": "1", "type": "template", "content": {"name": "welcome", "language": "es", "components": [
-                    {"type": "body", "parameters": [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]}]}}),
-            ),
-            (
-                "to,type,mediaUrl,caption",
-                "1,image,https://example.org/a.png,Mira",
-                json!({"to": "1", "type": "image", "content": {"link": "https://example.org/a.png", "caption": "Mira"}}),
-            ),
-            ("to,text,priority", "1,x,", json!({"to": "1", "type": "text", "content": {"text": "x"}})),
-            ("to,text,priority", "1", json!({"to": "1"})),
-        ] {
-            let columns = Columns::read(&header.split(',').collect::<Vec<_>>()).expect(header);
-            assert_eq!(columns.message(&cells.split(',').collect::<Vec<_>>()), Ok(message), "{header}");
-        }
-    }
-
-    #[test]
-    fn headers_are_refused_by_name() {
-        for (header, code, detail) in [
-            ("text", Code::MissingColumn, "The column `to` (or `recipientPhone`) is missing."),
-            ("to,txt", Code::UnknownColumn, "The column `txt` is not known; did you mean `text`?"),
-            ("to,recipientPhone", Code::UnknownColumn, "The column `recipientPhone` is there twice."),
-            ("to,+34600111222", Code::UnknownColumn, "The column `…` is not known."),
-            ("to,", Code::UnknownColumn, "A column has no name."),
-            ("to,template,template.2", Code::MissingColumn, "The column `template.1` is missing."),
-            ("to,template.1,template.name", Code::UnknownColumn, "The values of a template are numbered or named, not both."),
-        ] {
-            let refusal = Columns::read(&header.split(',').collect::<Vec<_>>()).expect_err(header);
-            assert_eq!(refusal, Problem::new(code, detail), "{header}");
-        }
-    }
-
-    #[test]
-    fn nothing_in_a_row_is_dropped() {
-        let columns = Columns::read(&["to", "type", "text", "template", "mediaUrl"]).expect("a header");
-        for (cells, detail) in [
-            (["1", "", "a", "b", ""], "the type template has no use for the column `text`"),
-            (["1", "text", "a", "b", ""], "the type text has no use for the column `template`"),
-            (["1", "", "a", "", "https://x.example"], "the type text has no use for the column `mediaUrl`"),
-            (["1", "imge", "a", "", ""], "/type: is no type that fits into a CSV row (use NDJSON for the others); did you mean `image`?"),
-        ] {
-            let refusal = columns.message(&cells).expect_err("refused");
-            let document = serde_json::to_value(refusal.document(None, None)).expect("json");
-            assert_eq!(document["detail"], detail);
-        }
-    }
-}
+#[path = "columns_tests.rs"]
+mod tests;

@@ -21,7 +21,13 @@ pub(crate) struct Lines {
 
 impl Lines {
     pub(crate) const fn new(defaults: Defaults) -> Lines {
-        Lines { defaults, line: Vec::new(), too_long: false, row: 0, line_number: 0 }
+        Lines {
+            defaults,
+            line: Vec::new(),
+            too_long: false,
+            row: 0,
+            line_number: 0,
+        }
     }
 
     fn take_in(&mut self, part: &[u8]) {
@@ -37,13 +43,20 @@ impl Lines {
         self.line_number += 1;
         let too_long = std::mem::take(&mut self.too_long);
         let line = std::mem::take(&mut self.line);
-        let text = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| self.line_number == 1).unwrap_or(&line);
+        let text = line
+            .strip_prefix(b"\xef\xbb\xbf")
+            .filter(|_| self.line_number == 1)
+            .unwrap_or(&line);
         if !too_long && text.trim_ascii().is_empty() {
             self.line = reuse(line);
             return;
         }
         self.row += 1;
-        let value = if too_long { Err(Problem::new(Code::TooLarge, "A row may have 256 KiB.")) } else { json::value(text) };
+        let value = if too_long {
+            Err(Problem::new(Code::TooLarge, "A row may have 256 KiB."))
+        } else {
+            json::value(text)
+        };
         rows.push(RawRow {
             row: self.row,
             line: self.line_number,
@@ -91,7 +104,9 @@ mod tests {
         let mut lines = Lines::new(Defaults::default());
         let mut rows = Vec::new();
         for piece in pieces {
-            lines.push(piece, &mut rows).expect("lines are never refused as a whole");
+            lines
+                .push(piece, &mut rows)
+                .expect("lines are never refused as a whole");
         }
         lines.finish(&mut rows).expect("nor their end");
         rows
@@ -99,10 +114,19 @@ mod tests {
 
     #[test]
     fn rows_and_lines_are_numbered() {
-        let rows = read(&[b"\xef\xbb\xbf{\"a\":1}\r\n\n  \n{\"b\"", b":2}\nnot json\n\xff\n{\"c\":3}"]);
+        let rows = read(&[
+            b"\xef\xbb\xbf{\"a\":1}\r\n\n  \n{\"b\"",
+            b":2}\nnot json\n\xff\n{\"c\":3}",
+        ]);
         let seen: Vec<_> = rows
             .iter()
-            .map(|row| (row.row, row.line, row.value.as_ref().map_err(Problem::code).map(ToString::to_string)))
+            .map(|row| {
+                (
+                    row.row,
+                    row.line,
+                    row.value.as_ref().map_err(Problem::code).map(ToString::to_string),
+                )
+            })
             .collect();
         assert_eq!(
             seen,
@@ -126,7 +150,10 @@ mod tests {
         }
         lines.push(b"\n{}\n", &mut rows).expect("taken");
         assert_eq!(rows.len(), 2);
-        assert_eq!(rows[0].value.as_ref().expect_err("too long").code(), Code::TooLarge);
+        assert_eq!(
+            rows[0].value.as_ref().expect_err("too long").code(),
+            Code::TooLarge
+        );
         assert!(rows[1].value.is_ok());
     }
 
@@ -135,13 +162,17 @@ mod tests {
     fn mutated_streams_are_read_alike_in_any_pieces() {
         let seed = Rng::seed_from_env();
         let mut rng = Rng::new(seed);
-        let sample = b"{\"to\":\"+34600111222\",\"text\":\"a\"}\n{\"to\":\"+34600111223\",\"text\":\"b\\n\"}\n\n[1]\n";
+        let sample =
+            b"{\"to\":\"+34600111222\",\"text\":\"a\"}\n{\"to\":\"+34600111223\",\"text\":\"b\\n\"}\n\n[1]\n";
         for round in 0..50_000 {
             let stream = rng.mutate(sample);
             let whole = read(&[&stream]);
             let pieces = read(&rng.pieces(&stream));
             assert_eq!(whole, pieces, "seed {seed}, round {round}");
-            assert!(whole.iter().zip(1..).all(|(row, n)| row.row == n), "seed {seed}, round {round}");
+            assert!(
+                whole.iter().zip(1..).all(|(row, n)| row.row == n),
+                "seed {seed}, round {round}"
+            );
         }
     }
 }

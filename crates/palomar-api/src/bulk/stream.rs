@@ -35,7 +35,15 @@ pub(crate) async fn submit_stream(
     body: Body,
 ) -> Result<Body, Problem> {
     let body = body.into_data_stream();
-    let mut flow = Flow { api, caller, key, body, reader, rows: Vec::new(), ended: false };
+    let mut flow = Flow {
+        api,
+        caller,
+        key,
+        body,
+        reader,
+        rows: Vec::new(),
+        ended: false,
+    };
     let first = flow.answer().await?;
     let rest = stream::unfold((flow, false), async |(mut flow, stopped)| {
         if stopped {
@@ -50,7 +58,9 @@ pub(crate) async fn submit_stream(
             }
         }
     });
-    let all = stream::iter(first).chain(rest).map(Ok::<_, std::convert::Infallible>);
+    let all = stream::iter(first)
+        .chain(rest)
+        .map(Ok::<_, std::convert::Infallible>);
     Ok(Body::from_stream(all))
 }
 
@@ -74,7 +84,8 @@ impl Flow {
         while self.rows.len() < MAX_BATCH && !self.ended {
             let piece = if self.rows.is_empty() {
                 let piece = tokio::time::timeout(IDLE, self.body.next()).await;
-                piece.map_err(|_| Problem::new(Code::RequestTimeout, "Nothing more arrived for 60 seconds."))?
+                piece
+                    .map_err(|_| Problem::new(Code::RequestTimeout, "Nothing more arrived for 60 seconds."))?
             } else {
                 match self.body.next().now_or_never() {
                     Some(piece) => piece,

@@ -29,7 +29,10 @@ struct Fault {
 
 impl Fault {
     fn new(detail: impl Into<String>) -> Fault {
-        Fault { pointer: String::new(), detail: detail.into() }
+        Fault {
+            pointer: String::new(),
+            detail: detail.into(),
+        }
     }
 
     fn at(field: &str, detail: impl Into<String>) -> Fault {
@@ -40,6 +43,16 @@ impl Fault {
         self.pointer = format!("/{}{}", key.replace('~', "~0").replace('/', "~1"), self.pointer);
         self
     }
+}
+
+/// The names that are shown: of those that differ in case only, the one in lower case.
+fn names(expected: &'static [&'static str]) -> Vec<&'static str> {
+    let shouted = |name: &str| {
+        expected
+            .iter()
+            .any(|other| *other != name && *other == name.to_lowercase())
+    };
+    expected.iter().copied().filter(|name| !shouted(name)).collect()
 }
 
 /// What serde expects, in words of JSON.
@@ -93,17 +106,20 @@ impl de::Error for Fault {
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Fault {
-        let list = expected.join(", ");
-        Fault::new(match nearest(variant, expected.iter().copied()) {
+        let known = names(expected);
+        let list = known.join(", ");
+        Fault::new(match nearest(variant, known) {
             Some(meant) => format!("must be one of {list}; did you mean `{meant}`?"),
             None => format!("must be one of {list}"),
         })
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Fault {
-        let detail = match nearest(field, expected.iter().copied()) {
+        let known = names(expected);
+        let list = known.join(", ");
+        let detail = match nearest(field, known) {
             Some(meant) => format!("is not known here; did you mean `{meant}`?"),
-            None => format!("is not known here; known are {}", expected.join(", ")),
+            None => format!("is not known here; known are {list}"),
         };
         // Serde reports the name before it asks for the value, that is from inside the object: the name is put in here.
         Fault::at(field, detail)
@@ -131,7 +147,10 @@ impl<'de> de::Deserializer<'de> for Node<'de> {
             Value::Bool(value) => visitor.visit_bool(*value),
             Value::String(text) => visitor.visit_borrowed_str(text),
             Value::Array(items) => visitor.visit_seq(Items(items.iter().enumerate())),
-            Value::Object(members) => visitor.visit_map(Members { rest: members.iter(), value: None }),
+            Value::Object(members) => visitor.visit_map(Members {
+                rest: members.iter(),
+                value: None,
+            }),
             Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
                 (Some(number), _, _) => visitor.visit_u64(number),
                 (None, Some(number), _) => visitor.visit_i64(number),
@@ -141,10 +160,18 @@ impl<'de> de::Deserializer<'de> for Node<'de> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+        if self.0.is_null() {
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self)
+        }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -155,9 +182,15 @@ impl<'de> de::Deserializer<'de> for Node<'de> {
         visitor: V,
     ) -> Result<V::Value, Fault> {
         match self.0 {
-            Value::String(variant) => visitor.visit_enum(Variant { name: variant, value: None }),
+            Value::String(variant) => visitor.visit_enum(Variant {
+                name: variant,
+                value: None,
+            }),
             Value::Object(members) => match (members.iter().next(), members.len()) {
-                (Some((name, value)), 1) => visitor.visit_enum(Variant { name, value: Some(value) }),
+                (Some((name, value)), 1) => visitor.visit_enum(Variant {
+                    name,
+                    value: Some(value),
+                }),
                 _ => Err(Fault::new("must be an object with one member")),
             },
             _ => self.deserialize_any(visitor),
@@ -176,8 +209,12 @@ impl<'de> de::SeqAccess<'de> for Items<'de> {
     type Error = Fault;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
-        let Some((n, item)) = self.0.next() else { return Ok(None) };
-        seed.deserialize(Node(item)).map(Some).map_err(|fault| fault.below(&n.to_string()))
+        let Some((n, item)) = self.0.next() else {
+            return Ok(None);
+        };
+        seed.deserialize(Node(item))
+            .map(Some)
+            .map_err(|fault| fault.below(&n.to_string()))
     }
 }
 
@@ -190,13 +227,17 @@ impl<'de> de::MapAccess<'de> for Members<'de> {
     type Error = Fault;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
-        let Some((key, value)) = self.rest.next() else { return Ok(None) };
+        let Some((key, value)) = self.rest.next() else {
+            return Ok(None);
+        };
         self.value = Some((key, value));
         seed.deserialize(key.as_str().into_deserializer()).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
-        let Some((key, value)) = self.value.take() else { return Err(Fault::new("has no value")) };
+        let Some((key, value)) = self.value.take() else {
+            return Err(Fault::new("has no value"));
+        };
         seed.deserialize(Node(value)).map_err(|fault| fault.below(key))
     }
 }
@@ -220,11 +261,16 @@ impl<'de> de::VariantAccess<'de> for Variant<'de> {
     type Error = Fault;
 
     fn unit_variant(self) -> Result<(), Fault> {
-        if self.value.is_none() { Ok(()) } else { Err(Fault::new("must be a string")) }
+        if self.value.is_none() {
+            Ok(())
+        } else {
+            Err(Fault::new("must be a string"))
+        }
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Fault> {
-        seed.deserialize(Node(self.value.unwrap_or(&Value::Null))).map_err(|fault| fault.below(self.name))
+        seed.deserialize(Node(self.value.unwrap_or(&Value::Null)))
+            .map_err(|fault| fault.below(self.name))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Fault> {
@@ -232,7 +278,11 @@ impl<'de> de::VariantAccess<'de> for Variant<'de> {
         de::Deserializer::deserialize_any(node, visitor).map_err(|fault| fault.below(self.name))
     }
 
-    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Fault> {
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
         self.tuple_variant(0, visitor)
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! What always holds: no document nested deeper than [`MAX_DEPTH`] reaches a parser; a refusal names the place by JSON
 //! pointer and never repeats the value; text that is not JSON is a 400, JSON of the wrong shape a 422. Members that a
-//! type does not know are refused. A name given twice is refused where a type is read; inside free objects (`metadata`)
-//! the last one counts.
+//! type does not know are refused. Of a name given twice the last counts in messages (they are read from values); where a
+//! type is read straight from the text it is refused.
 
 mod fault;
 mod limits;
 mod nearest;
 
+use palomar_model::FieldError;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::error::Category;
@@ -20,11 +21,18 @@ pub(crate) use nearest::nearest;
 
 /// The document as text, once it is known to be harmless.
 pub(crate) fn text(body: &[u8]) -> Result<&str, Problem> {
-    let text = std::str::from_utf8(body)
-        .map_err(|error| Problem::new(Code::BadUtf8, format!("Byte {} is not UTF-8.", error.valid_up_to())))?;
+    let text = std::str::from_utf8(body).map_err(|error| {
+        Problem::new(
+            Code::BadUtf8,
+            format!("Byte {} is not UTF-8.", error.valid_up_to()),
+        )
+    })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if !limits::depth_within(text.as_bytes(), MAX_DEPTH) {
-        return Err(Problem::new(Code::TooDeep, format!("Objects and arrays may be nested {MAX_DEPTH} deep.")));
+        return Err(Problem::new(
+            Code::TooDeep,
+            format!("Objects and arrays may be nested {MAX_DEPTH} deep."),
+        ));
     }
     Ok(text)
 }
@@ -50,11 +58,20 @@ pub(crate) fn typed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     })
 }
 
+/// What is wrong with `value` as a `T`, where anything is.
+pub(crate) fn fault_of<T: DeserializeOwned>(value: &Value) -> Option<FieldError> {
+    T::deserialize(value).err().map(|_| fault::explain::<T>(value))
+}
+
 /// Of a parser's complaint only the place: the words could repeat what was sent.
 fn not_json(error: &serde_json::Error) -> Problem {
     let detail = match error.classify() {
         Category::Eof => "The JSON ends too early (or there is none).".to_owned(),
-        _ => format!("Not JSON from line {}, column {} on.", error.line(), error.column()),
+        _ => format!(
+            "Not JSON from line {}, column {} on.",
+            error.line(),
+            error.column()
+        ),
     };
     Problem::new(Code::NotJson, detail)
 }
@@ -96,21 +113,49 @@ mod tests {
     #[test]
     fn refusals_say_where_and_why() {
         for (body, pointer, detail) in [
-            (json!({"nmae": "x"}), "/nmae", "is not known here; did you mean `name`?"),
-            (json!({"name": "x", "zzz": 1}), "/zzz", "is not known here; known are name, limits, mode"),
+            (
+                json!({"nmae": "x"}),
+                "/nmae",
+                "is not known here; did you mean `name`?",
+            ),
+            (
+                json!({"name": "x", "zzz": 1}),
+                "/zzz",
+                "is not known here; known are name, limits, mode",
+            ),
             (json!({}), "/name", "is missing"),
             (json!({"name": 3}), "/name", "must be a string, not a number"),
-            (json!({"name": "x", "limits": [{"max": -1, "perSeconds": 1}]}), "/limits/0/max", "must be a whole number within bounds, not a number"),
-            (json!({"name": "x", "limits": [{"max": 1, "perSecond": 1}]}), "/limits/0/perSecond", "is not known here; did you mean `perSeconds`?"),
-            (json!({"name": "x", "limits": {}}), "/limits", "must be an array, not an object"),
-            (json!({"name": "x", "mode": "holt"}), "/mode", "must be one of hold, retry; did you mean `hold`?"),
+            (
+                json!({"name": "x", "limits": [{"max": -1, "perSeconds": 1}]}),
+                "/limits/0/max",
+                "must be a whole number within bounds, not a number",
+            ),
+            (
+                json!({"name": "x", "limits": [{"max": 1, "perSecond": 1}]}),
+                "/limits/0/perSecond",
+                "is not known here; did you mean `perSeconds`?",
+            ),
+            (
+                json!({"name": "x", "limits": {}}),
+                "/limits",
+                "must be an array, not an object",
+            ),
+            (
+                json!({"name": "x", "mode": "holt"}),
+                "/mode",
+                "must be one of hold, retry; did you mean `hold`?",
+            ),
             (json!(7), "", "must be an object, not a number"),
             (json!(["x"]), "", "must be an object, not an array"),
         ] {
             let problem = typed::<Sample>(body.to_string().as_bytes()).expect_err("refused");
             let document = serde_json::to_value(problem.document(None, None)).expect("json");
             assert_eq!(document["status"], 422, "{body}");
-            assert_eq!(document["errors"], json!([{"pointer": pointer, "detail": detail}]), "{body}");
+            assert_eq!(
+                document["errors"],
+                json!([{"pointer": pointer, "detail": detail}]),
+                "{body}"
+            );
         }
     }
 
@@ -127,7 +172,12 @@ mod tests {
             (b"{\"name\": NaN}", Code::NotJson),
             (b"{\"name\": \"a\", \"name\": \"b\"}", Code::Invalid),
         ] {
-            assert_eq!(typed::<Sample>(body).expect_err("refused").code(), code, "{}", String::from_utf8_lossy(body));
+            assert_eq!(
+                typed::<Sample>(body).expect_err("refused").code(),
+                code,
+                "{}",
+                String::from_utf8_lossy(body)
+            );
         }
         for open in ["[", "{\"a\":"] {
             let deep = open.repeat(100_000);
@@ -153,7 +203,11 @@ mod tests {
                 // A type may complain of what it does not want before the text's end is reached.
                 (Err(problem), Err(_)) => problem.code().status().as_u16() == 400,
             };
-            assert!(agree, "seed {seed}, round {round}: {}", String::from_utf8_lossy(&body));
+            assert!(
+                agree,
+                "seed {seed}, round {round}: {}",
+                String::from_utf8_lossy(&body)
+            );
         }
     }
 }

@@ -3,11 +3,12 @@
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
-use palomar_app::{Caller, NewMessage, fingerprint};
+use palomar_app::{Caller, fingerprint};
 
 use crate::body::{self, JsonBytes};
 use crate::bulk::{Defaults, Lines, Reader, RowAnswer, Table, submit_array, submit_stream};
 use crate::idempotency;
+use crate::message;
 use crate::params::Params;
 use crate::problem::{Code, Problem};
 use crate::schema;
@@ -43,8 +44,11 @@ pub(crate) async fn submit(
     Params::none(&uri)?;
     let key = idempotency::key(&headers, MESSAGES)?;
     let value = crate::json::value(&body.0)?;
-    let message = NewMessage::from_json(&value, api.app.default_region()).map_err(Problem::invalid)?;
-    let submitted = api.app.submit(message, fingerprint(&body.0), &caller, key.as_ref()).await?;
+    let message = message::read(&value, api.app.default_region())?;
+    let submitted = api
+        .app
+        .submit(message, fingerprint(&body.0), &caller, key.as_ref())
+        .await?;
     let mut response = json(StatusCode::ACCEPTED, &submitted)?;
     if let Ok(location) = HeaderValue::from_str(&format!("{MESSAGES}/{}", submitted.id)) {
         response.headers_mut().insert(header::LOCATION, location);
@@ -89,7 +93,11 @@ pub(crate) async fn submit(
         schema::Errors,
     ),
 )]
-pub(crate) async fn bulk(State(api): Shared, Extension(caller): Extension<Caller>, request: Request) -> Answer {
+pub(crate) async fn bulk(
+    State(api): Shared,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Answer {
     let (parts, body) = request.into_parts();
     let mut params = Params::of(&parts.uri)?;
     let defaults = Defaults::read(&mut params)?;
@@ -99,7 +107,10 @@ pub(crate) async fn bulk(State(api): Shared, Extension(caller): Extension<Caller
         "application/json" => {
             let body = body::read(&parts.headers, body, api.config.max_body.saturating_mul(ARRAY)).await?;
             let answers = submit_array(&api, &caller, key.as_ref(), &defaults, &body).await?;
-            return ok(&answers.iter().map(|answer| answer.view(false)).collect::<Vec<_>>());
+            return ok(&answers
+                .iter()
+                .map(|answer| answer.view(false))
+                .collect::<Vec<_>>());
         }
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Box::new(Lines::new(defaults)),
         "text/csv" => Box::new(Table::new(defaults)),

@@ -128,7 +128,7 @@ pub(crate) fn limits(
                 pair = Some(Pair {
                     interval,
                     burst: own.burst,
-                })
+                });
             }
             _ => errors.push(FieldError::new(
                 "/limits/pair",

@@ -25,13 +25,13 @@ impl Clock for SystemClock {
 }
 
 /// An installation in a directory, with a channel `demo`.
-pub struct House {
-    pub app: Arc<App>,
-    pub broker: Arc<EmbeddedBroker>,
+pub(crate) struct House {
+    pub(crate) app: Arc<App>,
+    pub(crate) broker: Arc<EmbeddedBroker>,
 }
 
 impl House {
-    pub async fn open(dir: &std::path::Path) -> House {
+    pub(crate) async fn open(dir: &std::path::Path) -> House {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let readers = vec![palomar_records::PROJECTION.to_owned()];
         let config = EmbeddedConfig {
@@ -56,18 +56,18 @@ impl House {
         House { app, broker }
     }
 
-    pub async fn with_demo(dir: &std::path::Path) -> House {
+    pub(crate) async fn with_demo(dir: &std::path::Path) -> House {
         let house = House::open(dir).await;
         house.app.create_channel(demo()).await.expect("created");
         house
     }
 
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         self.app.shutdown(Duration::from_secs(5)).await;
         self.broker.close().await.expect("closed");
     }
 
-    pub async fn send(&self, to: &str, words: &str) -> MessageId {
+    pub(crate) async fn send(&self, to: &str, words: &str) -> MessageId {
         let submitted = self
             .app
             .submit(message(to, words), 0, &Caller::system(), None)
@@ -80,11 +80,11 @@ impl House {
         submitted.id
     }
 
-    pub async fn find(&self, id: MessageId) -> MessageDetail {
+    pub(crate) async fn find(&self, id: MessageId) -> MessageDetail {
         self.app.message(id, &Caller::system()).await.expect("found")
     }
 
-    pub async fn wait_for(&self, id: MessageId, state: MessageState) -> MessageDetail {
+    pub(crate) async fn wait_for(&self, id: MessageId, state: MessageState) -> MessageDetail {
         for _ in 0..400 {
             let detail = self.find(id).await;
             if detail.message.status == MessageStatus::Outbound(state) {
@@ -100,7 +100,7 @@ impl House {
         panic!("not {state} in time: {:?}", self.find(id).await);
     }
 
-    pub async fn sound(&self) {
+    pub(crate) async fn sound(&self) {
         self.app
             .caught_up(Duration::from_secs(5))
             .await
@@ -110,7 +110,7 @@ impl House {
     }
 }
 
-pub fn demo() -> NewChannel {
+pub(crate) fn demo() -> NewChannel {
     NewChannel {
         name: "demo".parse().expect("a name"),
         provider: Provider::Sandbox,
@@ -121,7 +121,7 @@ pub fn demo() -> NewChannel {
     }
 }
 
-pub fn message(to: &str, words: &str) -> NewMessage {
+pub(crate) fn message(to: &str, words: &str) -> NewMessage {
     let to = Recipient::parse(to, None).expect("a number");
     NewMessage::text("demo".parse().expect("a name"), to, words)
 }

@@ -10,6 +10,7 @@ use crate::machine::{BudgetRow, Change, Leasing, Machine, MachineConfig, NewRow,
 use crate::types::{Fact, JobId, JobView, LeasedJob, Stats};
 
 /// How the process of a broker under test ended.
+#[cfg_attr(not(test), expect(dead_code, reason = "a walk over restarts needs a broker that is opened again"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Restart {
     /// It was closed: the log was folded into rows.
@@ -106,7 +107,7 @@ impl Model {
     }
 
     /// The process ended, and another one opened what it had stored.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the walk over restarts is a test of this crate's own broker"))]
+    #[cfg_attr(not(test), expect(dead_code, reason = "a walk over restarts needs a broker that is opened again"))]
     pub(super) fn restart(&mut self, how: Restart, now: Timestamp) {
         if how == Restart::Closed {
             self.fold();

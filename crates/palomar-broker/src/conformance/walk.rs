@@ -95,7 +95,7 @@ impl Walk {
             87..94 => self.look().await,
             _ => self.pass().await,
         }
-        self.model.keep(now);
+        self.model.keep(self.clock.now());
     }
 
     fn queue(&mut self) -> QueueName {
@@ -314,7 +314,10 @@ impl Walk {
         let expected: Vec<_> = self.model.machine.jobs(&JobFilter::default(), 0, 10_000);
         let expected: Vec<_> = expected.into_iter().map(|view| self.model.shown(view).0).collect();
         let answer = self.broker.jobs(JobFilter::default(), 0, 10_000).await.expect("jobs");
-        self.same("jobs", &answer, &expected);
+        self.same("how many jobs", &answer.len(), &expected.len());
+        for (job, expected) in answer.iter().zip(&expected) {
+            self.same("a job", job, expected);
+        }
         self.model.keep(now);
         let (mut cursor, mut read) = (Cursor(0), Vec::new());
         loop {

@@ -17,7 +17,7 @@ use palomar_model::{Clock, Timestamp};
 use tokio::sync::{oneshot, watch};
 
 use super::meters::Meters;
-use super::payloads::Payloads;
+use super::payloads::{Payload, Payloads};
 use super::space::Space;
 use super::store::{Store, StoreError};
 use crate::broker::BrokerError;
@@ -163,10 +163,6 @@ impl Actor {
             let batch = self.gather(first, requests);
             let now = self.clock.now();
             self.machine.tick(now);
-            if now.since(self.looked_at) >= LOOK_EVERY || now < self.looked_at {
-                self.looked_at = now;
-                self.space.look();
-            }
             for request in batch {
                 if let Request::Close(answer) = request {
                     self.flush()?;
@@ -179,6 +175,10 @@ impl Actor {
             self.flush()?;
             if self.store.should_fold() {
                 self.fold()?;
+            }
+            if now.since(self.looked_at) >= LOOK_EVERY || now < self.looked_at {
+                self.looked_at = now;
+                self.look()?;
             }
         }
     }
@@ -274,19 +274,21 @@ impl Actor {
         self.replies.push(reply);
     }
 
+    /// A job with its payload; none where its row can't be read, for a payload is never made up.
     fn job(&self, id: JobId) -> Option<(JobView, Bytes)> {
         let mut view = self.machine.view(id)?;
-        self.date(&mut view);
-        let payload = self.pending(view.seq).or_else(|| {
-            let read = self.payloads.peek(self.store.connection(), view.seq);
-            read.ok().map(|payload| payload.bytes)
-        });
-        Some((view, payload.unwrap_or_default()))
-    }
-
-    /// The payload of a job that was accepted in this very batch.
-    fn pending(&self, seq: u64) -> Option<Bytes> {
-        self.accepted(seq).map(|row| row.payload.clone())
+        let payload = match self.accepted(view.seq) {
+            Some(row) => Payload { bytes: row.payload.clone(), enqueued_at: row.spec.enqueued_at },
+            None => match self.payloads.peek(self.store.connection(), view.seq) {
+                Ok(payload) => payload,
+                Err(why) => {
+                    tracing::error!(job = %id, %why, "a damaged job can't be shown");
+                    return None;
+                }
+            },
+        };
+        view.enqueued_at = payload.enqueued_at;
+        Some((view, payload.bytes))
     }
 
     /// The row of a job that was accepted in this very batch. Rows are in the order of their numbers.
@@ -297,7 +299,7 @@ impl Actor {
 
     fn date(&self, view: &mut JobView) {
         let pending = self.accepted(view.seq).map(|row| row.spec.enqueued_at);
-        let stored = || self.payloads.peek(self.store.connection(), view.seq).ok().map(|payload| payload.enqueued_at);
+        let stored = || self.payloads.enqueued_at(self.store.connection(), view.seq);
         if let Some(at) = pending.or_else(stored) {
             view.enqueued_at = at;
         }
@@ -327,7 +329,7 @@ impl Actor {
     /// A lease with its payload; a job whose row is damaged becomes a dead letter that says so.
     fn leased(&mut self, leasing: Leasing, now: Timestamp) -> Option<LeasedJob> {
         let payload = match self.accepted(leasing.seq) {
-            Some(row) => Ok(super::payloads::Payload { bytes: row.payload.clone(), enqueued_at: row.spec.enqueued_at }),
+            Some(row) => Ok(Payload { bytes: row.payload.clone(), enqueued_at: row.spec.enqueued_at }),
             None => self.payloads.take(self.store.connection(), leasing.seq),
         };
         match payload {
@@ -354,8 +356,22 @@ impl Actor {
         }
     }
 
-    /// Makes the batch durable, then answers it.
+    /// Makes the batch durable, then answers it. Afterwards nothing waits to be made durable: a fold relies on it.
     fn flush(&mut self) -> Result<(), StoreError> {
+        loop {
+            self.commit()?;
+            let unclaimed = self.answer();
+            if unclaimed.is_empty() {
+                return Ok(());
+            }
+            let now = self.clock.now();
+            self.take_back(unclaimed, now);
+            // Others may wait for just these jobs.
+            self.serve_parked(now);
+        }
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
         if self.machine.has_changes() {
             let changes = self.machine.take_changes();
             let begun = self.clock.now();
@@ -366,6 +382,11 @@ impl Actor {
             }
             self.log_end.send_replace(self.store.log_end());
         }
+        Ok(())
+    }
+
+    /// Answers what is durable; gives back the jobs whose lease nobody waits for any more.
+    fn answer(&mut self) -> Vec<LeasedJob> {
         self.answered = self.replies.len();
         let mut unclaimed = Vec::new();
         for reply in self.replies.drain(..) {
@@ -381,13 +402,11 @@ impl Actor {
                 }
             }
         }
-        self.take_back(unclaimed);
-        Ok(())
+        unclaimed
     }
 
     /// Jobs that were leased by somebody who was gone before the answer: nothing was done with them.
-    fn take_back(&mut self, jobs: Vec<LeasedJob>) {
-        let now = self.clock.now();
+    fn take_back(&mut self, jobs: Vec<LeasedJob>, now: Timestamp) {
         for job in jobs {
             let settle = Settle { lease: job.lease, outcome: Outcome::Release, signal: Signal::None, events: Vec::new() };
             // Stale only where it was cancelled meanwhile.
@@ -401,6 +420,15 @@ impl Actor {
             Err(error) if error.is_full() && self.space.give_up_reserve() => write(&mut self.store),
             other => other,
         }
+    }
+
+    /// Looks whether there is room on the disk; when there is none, what is not needed any more is dropped.
+    fn look(&mut self) -> Result<(), StoreError> {
+        if self.space.is_full() && self.store.can_fold() {
+            self.fold()?;
+        }
+        self.space.look(self.store.spare_bytes()?);
+        Ok(())
     }
 
     /// Folds the log into rows.

@@ -147,7 +147,11 @@ pub(super) fn read_job(row: &[u8], seq: u64) -> Result<(Spec, Bytes), Damaged> {
     let payload = match rest.split_first() {
         Some((0, payload)) => Bytes::copy_from_slice(payload),
         Some((1, packed)) => {
-            let payload = zstd::bulk::decompress(packed, MAX_PAYLOAD).map_err(|_| damaged("its payload can't be unpacked"))?;
+            // The frame says how large the payload is: no more is reserved for it.
+            let size = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten();
+            let size = size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= MAX_PAYLOAD);
+            let size = size.ok_or(damaged("its payload's size is not known"))?;
+            let payload = zstd::bulk::decompress(packed, size).map_err(|_| damaged("its payload can't be unpacked"))?;
             Bytes::from(payload)
         }
         _ => return Err(damaged("its payload's form is not known")),

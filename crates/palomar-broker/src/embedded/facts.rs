@@ -51,7 +51,8 @@ pub(super) fn spawn(dir: &Path) -> std::io::Result<mpsc::Sender<Read>> {
 
 struct Reader {
     db: Connection,
-    queues: HashMap<u32, QueueName>,
+    /// By number; none where nothing says any more what the queue was called.
+    queues: HashMap<u32, Option<QueueName>>,
     jobs: HashMap<u64, (JobId, u32)>,
 }
 
@@ -102,7 +103,7 @@ impl Reader {
     /// Remembers queues that a change creates.
     fn learn(&mut self, change: &Change) {
         if let Change::Configured { queue, name, .. } = change {
-            self.queues.insert(*queue, name.clone());
+            self.queues.insert(*queue, Some(name.clone()));
         }
     }
 
@@ -173,7 +174,7 @@ impl Reader {
 
     fn queue(&mut self, ix: u32) -> Result<Option<QueueName>, rusqlite::Error> {
         if let Some(name) = self.queues.get(&ix) {
-            return Ok(Some(name.clone()));
+            return Ok(name.clone());
         }
         let row: Option<Vec<u8>> = self
             .db
@@ -185,9 +186,7 @@ impl Reader {
             // Created since the last fold, in a part of the log that was not read here.
             _ => self.queue_from_log(ix)?,
         };
-        if let Some(name) = &name {
-            self.queues.insert(ix, name.clone());
-        }
+        self.queues.insert(ix, name.clone());
         Ok(name)
     }
 

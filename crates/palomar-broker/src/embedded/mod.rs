@@ -13,13 +13,17 @@
 //! - when the disk is full, accepting ends ([`BrokerError::Full`]) and settling goes on in a reserve.
 
 mod actor;
+mod check;
 mod codec;
 mod facts;
+mod leasing;
 mod meters;
 mod payloads;
 mod recover;
 mod space;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
@@ -37,6 +41,7 @@ use crate::types::{
     JobId, JobView, LeaseError, LeaseRef, LeaseRequest, LeasedJob, LogEntry, NewJob, Settle, Started, Stats,
 };
 use actor::{Actor, Request};
+pub use check::{CheckReport, QueueCheck, StoreInfo, check, store_info};
 pub(crate) use facts::fact_of;
 use meters::Meters;
 pub use meters::{COMMIT_BUCKETS_MICROS, StoreMeters};
@@ -104,7 +109,7 @@ impl EmbeddedBroker {
     pub fn open(config: EmbeddedConfig, clock: Arc<dyn Clock>) -> Result<EmbeddedBroker, StoreError> {
         let lock = space::lock(&config.dir)?;
         let mut store = Store::open(&config.dir, config.flush)?;
-        let recovered = recover::recover(&store, config.machine, clock.now())?;
+        let recovered = recover::recover(store.connection(), store.fold(), config.machine, clock.now())?;
         store.facts_go_on_at(recovered.next_fact);
         if !recovered.stale_requests.is_empty() {
             store.drop_requests(&recovered.stale_requests)?;
@@ -227,7 +232,15 @@ impl Broker for EmbeddedBroker {
     }
 
     fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Vec<LeasedJob>, BrokerError>> {
-        self.ask(|answer| Request::Lease(request, answer))
+        let (answer, answered) = oneshot::channel();
+        let sent = self.requests.send(Request::Lease(request, answer));
+        let mut waiting = leasing::Waiting { answered, requests: &self.requests };
+        Box::pin(async move {
+            if sent.is_err() {
+                return Err(self.gone());
+            }
+            (&mut waiting).await.unwrap_or_else(|_| Err(self.gone()))
+        })
     }
 
     fn start(&self, leases: Vec<LeaseRef>) -> BoxFuture<'_, Result<Vec<Result<Started, LeaseError>>, BrokerError>> {

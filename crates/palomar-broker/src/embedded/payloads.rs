@@ -1,6 +1,6 @@
 //! Payloads in memory, up to a budget; the rest is read from disk when it is its turn.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use palomar_model::Timestamp;
@@ -22,33 +22,28 @@ pub(super) struct Payload {
 
 /// Payloads by the sequence number of their job.
 pub(super) struct Payloads {
+    /// Once the budget is used up the newest are not taken in: the oldest are wanted first.
     held: HashMap<u64, Payload>,
-    /// In the order in which they came; the newest are let go first, because the oldest are wanted first.
-    order: VecDeque<u64>,
     bytes: usize,
     budget: usize,
 }
 
 impl Payloads {
     pub(super) fn new(budget: usize) -> Payloads {
-        Payloads { held: HashMap::new(), order: VecDeque::new(), bytes: 0, budget }
+        Payloads { held: HashMap::new(), bytes: 0, budget }
     }
 
-    /// Holds a payload if the budget allows it.
-    pub(super) fn offer(&mut self, seq: u64, bytes: Bytes, enqueued_at: Timestamp) {
+    /// Holds a payload if the budget allows it; answers whether it does.
+    pub(super) fn offer(&mut self, seq: u64, bytes: Bytes, enqueued_at: Timestamp) -> bool {
         let cost = bytes.len() + OVERHEAD;
         if self.bytes + cost > self.budget {
-            return;
+            return false;
         }
         self.bytes += cost;
         if let Some(old) = self.held.insert(seq, Payload { bytes, enqueued_at }) {
             self.bytes -= old.bytes.len() + OVERHEAD;
         }
-        self.order.push_back(seq);
-        if self.order.len() > 2 * self.held.len() + 1024 {
-            let held = &self.held;
-            self.order.retain(|seq| held.contains_key(seq));
-        }
+        true
     }
 
     /// Takes a payload out: from memory, or from disk.
@@ -79,7 +74,11 @@ impl Payloads {
                 Ok((spec, bytes)) if found == seq => {
                     wanted = Ok(Payload { bytes, enqueued_at: spec.enqueued_at });
                 }
-                Ok((spec, bytes)) => self.offer(found, bytes, spec.enqueued_at),
+                Ok((spec, bytes)) => {
+                    if !self.offer(found, bytes, spec.enqueued_at) {
+                        break;
+                    }
+                }
                 Err(error) if found == seq => return Err(error),
                 Err(_) => {}
             }
@@ -98,6 +97,22 @@ impl Payloads {
             .map_err(|error| error.to_string())?;
         let (spec, bytes) = codec::read_job(&row, seq).map_err(|error| error.to_string())?;
         Ok(Payload { bytes, enqueued_at: spec.enqueued_at })
+    }
+
+    /// When a job was queued, if its row can be read.
+    pub(super) fn enqueued_at(&self, db: &Connection, seq: u64) -> Option<Timestamp> {
+        if let Some(payload) = self.held.get(&seq) {
+            return Some(payload.enqueued_at);
+        }
+        let mut statement = db.prepare_cached("SELECT spec FROM job WHERE seq = ?1").ok()?;
+        let row: Vec<u8> = statement.query_row([seq as i64], |row| row.get(0)).ok()?;
+        codec::read_spec(&row, seq).ok().map(|spec| spec.enqueued_at)
+    }
+
+    /// What is held, against the budget.
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Lets a payload go: its job is no more.

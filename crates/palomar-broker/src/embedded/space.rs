@@ -2,6 +2,9 @@
 //!
 //! `queue.reserve` holds [`RESERVE`] bytes that are really written. When the disk is full the file goes, nothing more
 //! is accepted, and settling goes on in its room. When there is room again, it is written anew first.
+//!
+//! The database file does not shrink: where it was the queue itself that filled the disk, the room that drained jobs
+//! leave behind is within the file. It counts as room too, as long as some is left beside the file.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -22,7 +25,7 @@ impl Space {
     /// Makes sure that the reserve stands.
     pub(super) fn open(dir: &Path) -> Space {
         let mut space = Space { file: dir.join("queue.reserve"), dir: dir.to_owned(), full: true };
-        space.look();
+        space.look(0);
         space
     }
 
@@ -40,32 +43,35 @@ impl Space {
         std::fs::remove_file(&self.file).is_ok()
     }
 
-    /// Looks whether there is room (again). Called now and then, between batches.
-    pub(super) fn look(&mut self) {
+    /// Looks whether there is room (again); `spare` bytes are free within the database file. Called now and then,
+    /// between batches.
+    pub(super) fn look(&mut self, spare: u64) {
         let free = free_bytes(&self.dir);
         let stands = std::fs::metadata(&self.file).is_ok_and(|file| file.len() == RESERVE);
         if stands {
-            let full = free < LOW_WATER;
-            if full != self.full && full {
-                tracing::error!(free, "the disk is nearly full: nothing more is accepted");
-            }
-            self.full = full;
+            self.note(free < LOW_WATER, free);
         } else if free > RESERVE + 2 * LOW_WATER {
             match self.write() {
-                Ok(()) => {
-                    if self.full {
-                        tracing::info!(free, "there is room on the disk");
-                    }
-                    self.full = false;
-                }
+                Ok(()) => self.note(false, free),
                 Err(error) => {
                     tracing::warn!(%error, "the reserve can't be written");
                     let _ = std::fs::remove_file(&self.file);
                 }
             }
         } else {
-            self.full = true;
+            // Without a reserve, what is left beside the file is one.
+            let least = if self.full { 2 * LOW_WATER } else { LOW_WATER };
+            self.note(free < least || free + spare < RESERVE + least, free);
         }
+    }
+
+    fn note(&mut self, full: bool, free: u64) {
+        match (self.full, full) {
+            (false, true) => tracing::error!(free, "the disk is nearly full: nothing more is accepted"),
+            (true, false) => tracing::info!(free, "there is room on the disk"),
+            _ => {}
+        }
+        self.full = full;
     }
 
     fn write(&self) -> std::io::Result<()> {

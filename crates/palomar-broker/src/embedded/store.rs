@@ -69,7 +69,9 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the disk is full.
     pub(super) fn is_full(&self) -> bool {
-        matches!(self, StoreError::Sqlite(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
+        let StoreError::Sqlite(rusqlite::Error::SqliteFailure(error, _)) = self else { return false };
+        // The index of the write-ahead log is a file of its own, which grows by other means than the rest.
+        error.code == rusqlite::ErrorCode::DiskFull || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
     }
 }
 
@@ -110,6 +112,30 @@ pub(super) fn open_reader(dir: &Path) -> Result<Connection, rusqlite::Error> {
     Ok(db)
 }
 
+/// The schema of a database; 0 where it is new.
+pub(super) fn schema(db: &Connection, dir: &Path) -> Result<i64, StoreError> {
+    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > SCHEMA {
+        return Err(StoreError::Newer { file: dir.join("queue.db"), found, known: SCHEMA });
+    }
+    Ok(found)
+}
+
+/// A value of the `meta` table.
+fn meta<T: serde::de::DeserializeOwned>(db: &Connection, name: &str) -> Result<Option<T>, StoreError> {
+    let row: Option<Vec<u8>> =
+        db.query_row("SELECT body FROM meta WHERE name = ?1", [name], |row| row.get(0)).optional()?;
+    row.map(|row| codec::value_of(&row, Table::Meta, meta_key(name)))
+        .transpose()
+        .map_err(|damaged| StoreError::Damaged(format!("meta {name}: {damaged}")))
+}
+
+/// The fold of a database, and the number of the fact after it.
+pub(super) fn fold_of(db: &Connection) -> Result<(Fold, u64), StoreError> {
+    let fold = meta::<Fold>(db, "fold")?.unwrap_or(Fold { next_seq: 1, log_from: 1, waiting: Vec::new() });
+    Ok((fold, meta(db, "next_fact")?.unwrap_or(1)))
+}
+
 impl Store {
     /// Opens or creates the store of a directory that this process has locked.
     pub(super) fn open(dir: &Path, flush: Flush) -> Result<Store, StoreError> {
@@ -117,8 +143,8 @@ impl Store {
             let found = rusqlite::version();
             return Err(StoreError::Damaged(format!("SQLite {found} is too old: it can corrupt a write-ahead log")));
         }
-        let file = dir.join("queue.db");
-        let db = Connection::open(&file)?;
+        let db = Connection::open(dir.join("queue.db"))?;
+        let found = schema(&db, dir)?;
         db.pragma_update(None, "page_size", 4096)?;
         db.pragma_update(None, "journal_mode", "wal")?;
         db.pragma_update(None, "synchronous", if flush == Flush::EachCommit { "full" } else { "normal" })?;
@@ -126,10 +152,6 @@ impl Store {
         db.pragma_update(None, "journal_size_limit", 64 << 20)?;
         db.pragma_update(None, "cache_size", -32_768)?;
         db.set_prepared_statement_cache_capacity(64);
-        let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if found > SCHEMA {
-            return Err(StoreError::Newer { file, found, known: SCHEMA });
-        }
         if found == 0 {
             db.execute_batch(
                 "BEGIN IMMEDIATE;
@@ -143,22 +165,17 @@ impl Store {
                  COMMIT;",
             )?;
         }
-        let mut store = Store {
+        let (fold, next_fact) = fold_of(&db)?;
+        let last: Option<i64> = db.query_row("SELECT max(n) FROM request", [], |row| row.get(0))?;
+        Ok(Store {
             db,
-            fold: Fold { next_seq: 1, log_from: 1, waiting: Vec::new() },
-            next_fact: 1,
+            fold,
+            next_fact,
             buffer: Vec::with_capacity(64 << 10),
             log_bytes: 0,
             changes: 0,
-            next_request: 1,
-        };
-        if let Some(fold) = store.meta::<Fold>("fold")? {
-            store.fold = fold;
-        }
-        store.next_fact = store.meta::<u64>("next_fact")?.unwrap_or(1);
-        let last: Option<i64> = store.db.query_row("SELECT max(n) FROM request", [], |row| row.get(0))?;
-        store.next_request = last.unwrap_or(0) + 1;
-        Ok(store)
+            next_request: last.unwrap_or(0) + 1,
+        })
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -177,14 +194,6 @@ impl Store {
     /// Facts beyond this number were found in the log.
     pub(super) fn facts_go_on_at(&mut self, next: u64) {
         self.next_fact = self.next_fact.max(next);
-    }
-
-    fn meta<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
-        let row: Option<Vec<u8>> =
-            self.db.query_row("SELECT body FROM meta WHERE name = ?1", [name], |row| row.get(0)).optional()?;
-        row.map(|row| codec::value_of(&row, Table::Meta, meta_key(name)))
-            .transpose()
-            .map_err(|damaged| StoreError::Damaged(format!("meta {name}: {damaged}")))
     }
 
     fn set_meta<T: Serialize>(&self, name: &str, value: &T) -> Result<(), StoreError> {
@@ -228,6 +237,18 @@ impl Store {
     /// Whether the log has grown enough to be folded into rows.
     pub(super) fn should_fold(&self) -> bool {
         self.log_bytes > 8 << 20 || self.changes > 50_000
+    }
+
+    /// Whether anything has changed since the last fold.
+    pub(super) fn can_fold(&self) -> bool {
+        self.changes > 0
+    }
+
+    /// Room within the database file, which rows can take without making it grow.
+    pub(super) fn spare_bytes(&self) -> Result<u64, StoreError> {
+        let pages: i64 = self.db.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+        let size: i64 = self.db.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        Ok((pages * size) as u64)
     }
 
     /// Folds the log into rows, and drops what nobody needs: facts up to `read` are read by all.

@@ -72,6 +72,24 @@ impl BudgetState {
         }
     }
 
+    /// When a place is free for the one who waits behind `ahead` others, if nobody gives one up or starts again.
+    pub(super) fn place_after(&self, ahead: u64, now: Timestamp) -> Timestamp {
+        let max = u64::from(self.config.max.max(1));
+        // Who is let on takes its place for a whole span.
+        let rounds = u32::try_from(ahead / max).unwrap_or(u32::MAX);
+        let limit = now.before(self.span()).micros();
+        let mut live = self.by_age.iter().skip_while(|(at, _)| *at <= limit);
+        let leave_first = (self.used(now) + ahead % max + 1).saturating_sub(max);
+        let at = match leave_first
+            .checked_sub(1)
+            .and_then(|n| live.nth(usize::try_from(n).ok()?))
+        {
+            Some(&(at, _)) => Timestamp::from_micros(at).after(self.span()),
+            None => now,
+        };
+        at.after(self.span().saturating_mul(rounds))
+    }
+
     /// When a place becomes free; now, where one is.
     pub(super) fn next_place(&self, now: Timestamp) -> Timestamp {
         self.free_at(0, now)
@@ -92,7 +110,10 @@ impl BudgetState {
     }
 
     pub(super) fn row(&self) -> BudgetRow {
-        BudgetRow { config: self.config.clone(), starts: self.by_age.iter().map(|&(at, key)| (key, at)).collect() }
+        BudgetRow {
+            config: self.config.clone(),
+            starts: self.by_age.iter().map(|&(at, key)| (key, at)).collect(),
+        }
     }
 
     pub(super) fn from_row(row: BudgetRow) -> BudgetState {
@@ -110,7 +131,11 @@ mod tests {
     #[test]
     fn never_more_distinct_keys_in_any_window_than_allowed() {
         let hour = Duration::from_secs(3600);
-        let mut budget = BudgetState::new(Budget { name: "p".into(), max: 3, window: 24 * hour });
+        let mut budget = BudgetState::new(Budget {
+            name: "p".into(),
+            max: 3,
+            window: 24 * hour,
+        });
         let mut starts: Vec<(Timestamp, u64)> = Vec::new();
         let mut now = Timestamp::from_seconds(1_000_000);
         for step in 0_u64..2_000 {
@@ -122,8 +147,11 @@ mod tests {
             now = now.after(hour / 4);
         }
         for &(start, _) in &starts {
-            let keys: std::collections::HashSet<u64> =
-                starts.iter().filter(|&&(at, _)| at >= start && at.since(start) < 24 * hour).map(|&(_, key)| key).collect();
+            let keys: std::collections::HashSet<u64> = starts
+                .iter()
+                .filter(|&&(at, _)| at >= start && at.since(start) < 24 * hour)
+                .map(|&(_, key)| key)
+                .collect();
             assert!(keys.len() <= 3, "{} keys from {start}", keys.len());
         }
         assert!(starts.len() > 50);
@@ -131,7 +159,11 @@ mod tests {
 
     #[test]
     fn tells_when_a_place_is_free() {
-        let mut budget = BudgetState::new(Budget { name: "p".into(), max: 1, window: Duration::from_secs(1000) });
+        let mut budget = BudgetState::new(Budget {
+            name: "p".into(),
+            max: 1,
+            window: Duration::from_secs(1000),
+        });
         let now = Timestamp::from_seconds(5_000);
         budget.record(7, now);
         assert_eq!(budget.free_at(7, now), now);

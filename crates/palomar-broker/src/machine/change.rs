@@ -29,7 +29,12 @@ pub(crate) enum Change {
     /// An unstarted lease is over.
     Returned { seq: u64, strike: bool },
     /// Known not taken: queued again.
-    Requeued { seq: u64, at: Timestamp, counts: bool, strike: bool },
+    Requeued {
+        seq: u64,
+        at: Timestamp,
+        counts: bool,
+        strike: bool,
+    },
     /// Done.
     Done { seq: u64 },
     /// A dead letter.
@@ -49,7 +54,11 @@ pub(crate) enum Change {
     /// Evidence proved a second send.
     DuplicateSend { seq: u64 },
     /// A queue was created or changed.
-    Configured { queue: u32, name: QueueName, limits: Limits },
+    Configured {
+        queue: u32,
+        name: QueueName,
+        limits: Limits,
+    },
     /// A queue is no more.
     Removed { queue: u32 },
     /// Paused.
@@ -65,7 +74,11 @@ pub(crate) enum Change {
     /// The other side fails.
     Faulted { queue: u32 },
     /// The other side asks to slow down.
-    Throttled { queue: u32, until: Timestamp, rate_permille: u32 },
+    Throttled {
+        queue: u32,
+        until: Timestamp,
+        rate_permille: u32,
+    },
     /// The breaker opened.
     BreakerOpened { queue: u32, until: Timestamp },
     /// The breaker let a probe through.
@@ -73,9 +86,15 @@ pub(crate) enum Change {
     /// The breaker closed.
     BreakerClosed { queue: u32 },
     /// An application's event, of a job or of none.
-    Event { seq: Option<u64>, #[serde(with = "serde_bytes_compat")] body: Bytes },
+    Event {
+        seq: Option<u64>,
+        #[serde(with = "serde_bytes_compat")]
+        body: Bytes,
+    },
     /// Evidence proved that this attempt was taken, which is not the newest one that started.
     Proved { seq: u64, attempt: u32 },
+    /// Later jobs of the key wait no longer for an uncertain one, whose policy is applied at this time.
+    StoodAside { seq: u64, until: Timestamp },
 }
 
 impl Change {
@@ -106,6 +125,7 @@ impl Change {
             | Change::Returned { .. }
             | Change::Vouched { .. }
             | Change::Proved { .. }
+            | Change::StoodAside { .. }
             | Change::Forgotten { .. }
             | Change::Configured { .. }
             | Change::Removed { .. }

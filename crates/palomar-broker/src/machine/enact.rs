@@ -32,14 +32,21 @@ impl Machine {
             Change::GroupPaused { queue, group } => {
                 let group = self.group_named(*queue, Some(group));
                 self.group_mut(group).paused = true;
+                self.queue_mut(*queue).dirty = true;
             }
             Change::GroupResumed { queue, group } => self.group_resumed(*queue, group),
             Change::Succeeded { queue } => self.queue_mut(*queue).breaker = Breaker::Fresh,
             Change::Faulted { queue } => {
                 let state = self.queue_mut(*queue);
-                state.breaker = Breaker::Closed { failures: state.breaker.failures().saturating_add(1) };
+                state.breaker = Breaker::Closed {
+                    failures: state.breaker.failures().saturating_add(1),
+                };
             }
-            Change::Throttled { queue, until, rate_permille } => {
+            Change::Throttled {
+                queue,
+                until,
+                rate_permille,
+            } => {
                 let now = self.now;
                 let throttle = &mut self.queue_mut(*queue).throttle;
                 throttle.until = throttle.until.max(*until);
@@ -71,7 +78,8 @@ impl Machine {
             | Change::Expired { seq }
             | Change::Forgotten { seq }
             | Change::DuplicateSend { seq }
-            | Change::Proved { seq, .. } => {
+            | Change::Proved { seq, .. }
+            | Change::StoodAside { seq, .. } => {
                 if let Some(ix) = at.or_else(|| self.slab.find_seq(*seq)) {
                     self.enact_on(change, ix);
                 }
@@ -117,7 +125,9 @@ impl Machine {
                 self.leave(ix);
                 self.enter_first(ix, Phase::Ready, self.now);
             }
-            Change::Requeued { at, counts, strike, .. } => {
+            Change::Requeued {
+                at, counts, strike, ..
+            } => {
                 if !counts {
                     self.slab[ix].attempts = self.slab[ix].attempts.saturating_sub(1);
                 }
@@ -145,6 +155,10 @@ impl Machine {
             Change::Doubted { .. } => {
                 let wait = self.queue(queue).limits.order_wait;
                 self.shift(ix, Phase::Doubted, self.now.after(wait));
+            }
+            Change::StoodAside { until, .. } => {
+                self.shift(ix, Phase::Aside, *until);
+                self.unchain(ix);
             }
             Change::Vouched { verdict, .. } => {
                 self.vouched.insert(ix, verdict.clone());
@@ -259,20 +273,26 @@ impl Machine {
             self.queues[at] = Some(Queue::new(name.clone(), pool, limits.clone()));
             self.queue_by_name.insert(name.clone(), queue);
         }
-        let budget = limits.budget.as_ref().map(|budget| match self.budget_by_name.get(&budget.name) {
-            Some(&ix) => {
-                self.budgets[ix as usize].config = budget.clone();
-                self.budgets[ix as usize].dirty = true;
-                ix
-            }
-            None => {
-                self.budgets.push(BudgetState::new(budget.clone()));
-                let ix = self.budgets.len() as u32 - 1;
-                self.budget_by_name.insert(Arc::clone(&budget.name), ix);
-                ix
-            }
-        });
+        let budget = limits
+            .budget
+            .as_ref()
+            .map(|budget| match self.budget_by_name.get(&budget.name) {
+                Some(&ix) => {
+                    self.budgets[ix as usize].config = budget.clone();
+                    self.budgets[ix as usize].dirty = true;
+                    ix
+                }
+                None => {
+                    self.budgets.push(BudgetState::new(budget.clone()));
+                    let ix = self.budgets.len() as u32 - 1;
+                    self.budget_by_name.insert(Arc::clone(&budget.name), ix);
+                    ix
+                }
+            });
+        let now = self.now;
         let state = self.queue_mut(queue);
+        // A fold may have forgotten them already: what is remembered must not depend on it.
+        state.windows.forget(now, state.limits.margin_permille);
         state.windows.configure(&limits.windows);
         state.limits = limits.clone();
         state.budget = budget;
@@ -298,10 +318,14 @@ impl Machine {
         }) {
             self.forgotten(ix);
         }
-        let Some(state) = self.queues[queue as usize].take() else { return };
+        let Some(state) = self.queues[queue as usize].take() else {
+            return;
+        };
         self.queue_by_name.remove(&state.name);
         self.pools[state.pool as usize].queues -= 1;
-        self.pools[state.pool as usize].ring.retain(|&other| other != queue);
+        self.pools[state.pool as usize]
+            .ring
+            .retain(|&other| other != queue);
         if let Some(until) = state.gated_until {
             self.gated.remove(&(until, queue));
         }
@@ -315,6 +339,7 @@ impl Machine {
     fn group_resumed(&mut self, queue: u32, name: &Arc<str>) {
         let group = self.group_named(queue, Some(name));
         self.group_mut(group).paused = false;
+        self.queue_mut(queue).dirty = true;
         for priority in 0..4 {
             self.join_ring(group, priority);
         }
@@ -322,55 +347,14 @@ impl Machine {
         self.wake_queue(queue);
     }
 
-    /// Lets up to `most` parked jobs of a queue try again.
-    pub(super) fn unpark(&mut self, queue: u32, most: usize) -> usize {
-        let mut moved = 0;
-        while moved < most {
-            let ix = self.queue(queue).parked.head;
-            if ix == NONE {
-                break;
-            }
-            let when = self.slab[ix].when;
-            self.leave(ix);
-            self.enter(ix, Phase::Ready, when);
-            moved += 1;
-        }
-        moved
-    }
-
-    /// Lets the jobs of a queue that wait for the pace of their key try again.
-    fn unpace(&mut self, queue: u32) {
-        if self.queue(queue).phases[Phase::Pacing as usize] == 0 {
-            return;
-        }
-        let pacing = self.slab.iter().filter(|(ix, slot)| slot.phase == Phase::Pacing && self.queue_of(*ix) == queue);
-        let mut pacing: Vec<(u64, SlotIx)> = pacing.map(|(ix, slot)| (slot.seq, ix)).collect();
-        pacing.sort_unstable();
-        for (_, ix) in pacing {
-            self.shift(ix, Phase::Ready, self.now);
-        }
-    }
-
-    /// A key counts in a budget now: its jobs that wait for a place there, in other queues, need none.
-    fn unpark_key(&mut self, budget: u32, key: u64) {
-        for at in 0..self.budgets[budget as usize].waiting.len() {
-            let queue = self.budgets[budget as usize].waiting[at];
-            if self.queues[queue as usize].is_none() {
-                continue;
-            }
-            if let Some(first) = self.tail_of(queue, key).map(|tail| self.slab[tail].next_in_key)
-                && self.slab[first].phase == Phase::Parked
-            {
-                self.leave(first);
-                self.enter_first(first, Phase::Ready, self.now);
-            }
-        }
-    }
-
     /// Forgets the oldest kept jobs of a queue beyond what is kept.
     pub(super) fn trim_kept(&mut self, queue: u32, phase: Phase) {
         let list = kept_list(phase);
-        let keep = if phase == Phase::Dead { self.config.keep_dead } else { self.config.keep_finished };
+        let keep = if phase == Phase::Dead {
+            self.config.keep_dead
+        } else {
+            self.config.keep_finished
+        };
         while self.queue(queue).kept[list].len > keep {
             let ix = self.queue(queue).kept[list].head;
             let seq = self.slab[ix].seq;
@@ -385,7 +369,10 @@ impl Machine {
 
     /// The attempt that evidence is measured by: the newest that started, or the one that is known to be taken.
     pub(super) fn newest_start(&self, ix: SlotIx) -> u32 {
-        self.started_under.get(&ix).copied().unwrap_or(self.slab[ix].token)
+        self.started_under
+            .get(&ix)
+            .copied()
+            .unwrap_or(self.slab[ix].token)
     }
 
     pub(super) fn standing_phase(&self, ix: SlotIx) -> PhaseTag {

@@ -36,7 +36,9 @@ impl Machine {
             Phase::Parked => self.parked(ix, &mut holds),
             Phase::Blocked => {
                 let behind = self.first_of_chain(ix);
-                holds.push(Hold::Order { behind: self.slab[behind].job_id() });
+                holds.push(Hold::Order {
+                    behind: self.slab[behind].job_id(),
+                });
                 None
             }
             Phase::Ready => {
@@ -52,7 +54,9 @@ impl Machine {
                 None
             }
             Phase::Doubted | Phase::Aside => {
-                holds.push(Hold::Uncertain { until: Some(slot.when) });
+                holds.push(Hold::Uncertain {
+                    until: Some(slot.when),
+                });
                 None
             }
             Phase::Held => {
@@ -61,14 +65,22 @@ impl Machine {
             }
             Phase::Dead | Phase::Done | Phase::Cancelled | Phase::Expired => None,
         };
-        Some(Explanation { state: state_of(slot.phase), holds, expected_at, ahead })
+        Some(Explanation {
+            state: state_of(slot.phase),
+            holds,
+            expected_at,
+            ahead,
+        })
     }
 
     fn parked(&self, ix: SlotIx, holds: &mut Vec<Hold>) -> Option<Timestamp> {
         let queue = self.queue_of(ix);
         let budget = &self.budgets[self.queue(queue).budget? as usize];
-        let until = budget.free_at(self.slab[ix].key, self.now);
-        holds.push(Hold::Budget { name: budget.config.name.clone(), until });
+        let until = budget.place_after(self.before(ix), self.now);
+        holds.push(Hold::Budget {
+            name: budget.config.name.clone(),
+            until,
+        });
         self.when_open(queue, until, 0, holds)
     }
 
@@ -86,8 +98,14 @@ impl Machine {
                 from = until;
             }
             KeyRestraint::Budget => {
-                let name = self.queue(queue).limits.budget.as_ref().map(|budget| budget.name.clone());
-                let until = self.budgets[self.queue(queue).budget? as usize].free_at(self.slab[ix].key, self.now);
+                let name = self
+                    .queue(queue)
+                    .limits
+                    .budget
+                    .as_ref()
+                    .map(|budget| budget.name.clone());
+                let until =
+                    self.budgets[self.queue(queue).budget? as usize].free_at(self.slab[ix].key, self.now);
                 holds.push(Hold::Budget { name: name?, until });
                 from = until;
             }
@@ -123,16 +141,22 @@ impl Machine {
         known.then_some(at)
     }
 
-    /// How many jobs of its queue go before a ready one.
-    fn ahead_of(&self, ix: SlotIx) -> u64 {
-        let lane = self.slab[ix].lane;
-        let priority = (lane % 4) as usize;
-        let mut before = 0_u64;
+    /// How many jobs are before it in its list.
+    fn before(&self, ix: SlotIx) -> u64 {
+        let mut before = 0;
         let mut prev = self.slab[ix].prev;
         while prev != NONE {
             before += 1;
             prev = self.slab[prev].prev;
         }
+        before
+    }
+
+    /// How many jobs of its queue go before a ready one.
+    fn ahead_of(&self, ix: SlotIx) -> u64 {
+        let lane = self.slab[ix].lane;
+        let priority = (lane % 4) as usize;
+        let before = self.before(ix);
         let queue = self.queue(self.queue_of(ix));
         let mut ahead = before;
         for &group in queue.groups.values() {
@@ -140,7 +164,10 @@ impl Machine {
             if state.paused {
                 continue;
             }
-            ahead += state.lanes[..priority].iter().map(|lane| u64::from(lane.len)).sum::<u64>();
+            ahead += state.lanes[..priority]
+                .iter()
+                .map(|lane| u64::from(lane.len))
+                .sum::<u64>();
             if group != lane / 4 {
                 // Groups take turns: each gets about as many starts as this one before its job.
                 ahead += u64::from(state.lanes[priority].len).min(before);
@@ -158,8 +185,17 @@ fn forecast(queue: &Queue, at: Timestamp, ahead: u64) -> Timestamp {
     if rest == 0 || looked_at == 0 {
         return end;
     }
-    let slowest = queue.limits.windows.iter().map(|window| window.window / window.max).max();
-    end.after(slowest.unwrap_or_default().saturating_mul(u32::try_from(rest).unwrap_or(u32::MAX)))
+    let slowest = queue
+        .limits
+        .windows
+        .iter()
+        .map(|window| window.window / window.max)
+        .max();
+    end.after(
+        slowest
+            .unwrap_or_default()
+            .saturating_mul(u32::try_from(rest).unwrap_or(u32::MAX)),
+    )
 }
 
 /// Fills the windows with `ahead` starts from `at` on: when the next has room, and the window that decided last.

@@ -17,14 +17,18 @@
 
 mod admit;
 mod budget;
+mod chain;
 mod change;
 mod check;
 mod control;
 mod enact;
+mod evidence;
 mod explain;
+mod fold;
 mod operate;
 mod queue;
 mod restore;
+mod settle;
 mod slab;
 mod sleepers;
 #[cfg(test)]
@@ -34,16 +38,17 @@ mod turn;
 mod view;
 mod windows;
 
-use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use palomar_model::Timestamp;
 
 pub(crate) use budget::BudgetRow;
 pub(crate) use change::{Change, NewRow, QueueRow, Spec, Standing};
+pub(crate) use fold::{Folded, RequestRow};
 pub(crate) use operate::Leasing;
-pub(crate) use restore::{Folded, RequestRow, Restorer};
+pub(crate) use restore::Restorer;
 
 use crate::types::{JobId, Limits, QueueName, Verdict};
 use budget::BudgetState;
@@ -62,7 +67,10 @@ pub struct MachineConfig {
 
 impl Default for MachineConfig {
     fn default() -> MachineConfig {
-        MachineConfig { keep_finished: 100, keep_dead: 100_000 }
+        MachineConfig {
+            keep_finished: 100,
+            keep_dead: 100_000,
+        }
     }
 }
 
@@ -241,7 +249,11 @@ impl Machine {
             Some(&queue) => queue,
             None => {
                 let queue = self.queues.len() as u32;
-                self.record(Change::Configured { queue, name: name.clone(), limits: Limits::default() });
+                self.record(Change::Configured {
+                    queue,
+                    name: name.clone(),
+                    limits: Limits::default(),
+                });
                 queue
             }
         }

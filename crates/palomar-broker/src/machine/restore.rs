@@ -1,4 +1,4 @@
-//! From memory to rows and back: folding changes into rows, and rebuilding a machine from rows and changes.
+//! From rows and changes back to a machine.
 //!
 //! The store keeps, for every job, the row that was written when it was accepted, the standing that the last fold
 //! wrote beside it, and the log of all changes since. Restoring places what the fold had seen, lets the log happen
@@ -8,112 +8,14 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use palomar_model::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::budget::{BudgetRow, BudgetState};
 use super::change::{Change, NewRow, PhaseTag, QueueRow, Standing};
+use super::fold::RequestRow;
 use super::queue::Breaker;
 use super::slab::{NONE, Phase, SlotIx};
 use super::{Machine, MachineConfig, Remembered};
 use crate::types::{Budget, Limits, QueueName};
-
-/// What a fold writes, in one transaction: afterwards the log up to here is not needed to rebuild the machine.
-#[derive(Debug, Default)]
-pub(crate) struct Folded {
-    /// Jobs whose standing changed.
-    pub(crate) standings: Vec<(u64, Standing)>,
-    /// Jobs that are no more.
-    pub(crate) gone: Vec<u64>,
-    /// Queues that changed.
-    pub(crate) queues: Vec<(u32, QueueRow)>,
-    /// Queues that are no more.
-    pub(crate) gone_queues: Vec<u32>,
-    /// Budgets that changed, by number.
-    pub(crate) budgets: Vec<(u32, BudgetRow)>,
-    /// Requests to remember.
-    pub(crate) requests: Vec<RequestRow>,
-    /// Jobs from here on are not part of the fold.
-    pub(crate) next_seq: u64,
-}
-
-/// A remembered request, as it is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct RequestRow {
-    pub(crate) id: u128,
-    pub(crate) job: u128,
-    pub(crate) fingerprint: u64,
-    pub(crate) until: Timestamp,
-}
-
-impl Machine {
-    /// What differs from the rows since the last fold.
-    pub(crate) fn fold(&mut self) -> Folded {
-        let mut folded = Folded { next_seq: self.next_seq, ..Folded::default() };
-        for ix in std::mem::take(&mut self.dirty) {
-            if self.slab.get(ix).is_some_and(super::slab::Slot::dirty) {
-                self.slab[ix].set_dirty(false);
-                folded.standings.push((self.slab[ix].seq, self.standing(ix)));
-            }
-        }
-        folded.standings.sort_unstable_by_key(|(seq, _)| *seq);
-        folded.gone = std::mem::take(&mut self.gone);
-        folded.gone.sort_unstable();
-        folded.gone_queues = std::mem::take(&mut self.gone_queues);
-        for ix in 0..self.queues.len() {
-            let now = self.now;
-            if let Some(queue) = self.queues[ix].as_mut().filter(|queue| queue.dirty) {
-                queue.dirty = false;
-                queue.windows.forget(now, queue.limits.margin_permille);
-                queue.pairs.retain(|_, tat| *tat > now.micros());
-                folded.queues.push((ix as u32, self.queue_row(ix as u32)));
-            }
-        }
-        for (ix, budget) in self.budgets.iter_mut().enumerate().filter(|(_, budget)| budget.dirty) {
-            budget.dirty = false;
-            folded.budgets.push((ix as u32, budget.row()));
-        }
-        for id in std::mem::take(&mut self.unsaved_requests) {
-            if let Some(request) = self.remembered.get(&id) {
-                let Remembered { job, fingerprint, until } = *request;
-                folded.requests.push(RequestRow { id, job, fingerprint, until });
-            }
-        }
-        folded
-    }
-
-    fn standing(&self, ix: SlotIx) -> Standing {
-        let slot = &self.slab[ix];
-        Standing {
-            phase: self.standing_phase(ix),
-            when: slot.when,
-            token: slot.token,
-            attempts: slot.attempts,
-            strikes: slot.strikes(),
-            reason: self.reasons.get(&ix).cloned(),
-            vouched: self.vouched.get(&ix).cloned(),
-            started: self.newest_start(ix),
-            expires: self.expires_at.contains_key(&ix),
-            duplicated: self.duplicated.contains(&ix),
-        }
-    }
-
-    fn queue_row(&self, queue: u32) -> QueueRow {
-        let state = self.queue(queue);
-        let paused_groups =
-            state.groups.values().filter(|&&group| self.group(group).paused).filter_map(|&group| self.group(group).name.clone());
-        QueueRow {
-            name: state.name.clone(),
-            limits: state.limits.clone(),
-            paused: state.paused.clone(),
-            paused_groups: paused_groups.collect(),
-            breaker: state.breaker,
-            throttle: state.throttle,
-            windows: state.windows.clone(),
-            pairs: state.pairs.iter().map(|(&key, &tat)| (key, tat)).collect(),
-            tally: state.tally,
-        }
-    }
-}
 
 /// Rebuilds a machine: queues, budgets and requests first, then jobs in the order of their numbers, then the log.
 #[derive(Debug)]
@@ -132,7 +34,13 @@ impl Restorer {
     pub(crate) fn new(config: MachineConfig, folded_until: u64) -> Restorer {
         let mut machine = Machine::new(config);
         machine.slab.begin_restoring();
-        Restorer { machine, folded_until, waiting: Vec::new(), finals: Vec::new(), later: VecDeque::new() }
+        Restorer {
+            machine,
+            folded_until,
+            waiting: Vec::new(),
+            finals: Vec::new(),
+            later: VecDeque::new(),
+        }
     }
 
     pub(crate) fn budget(&mut self, ix: u32, row: BudgetRow) {
@@ -140,7 +48,11 @@ impl Restorer {
         // Budgets are numbered without gaps: one that is missing was damaged. Its queues begin a new one.
         while machine.budgets.len() < ix as usize {
             let name = format!("damaged-{}", machine.budgets.len()).into();
-            machine.budgets.push(BudgetState::new(Budget { name, max: 1, window: Duration::from_secs(1) }));
+            machine.budgets.push(BudgetState::new(Budget {
+                name,
+                max: 1,
+                window: Duration::from_secs(1),
+            }));
         }
         machine.budget_by_name.insert(row.config.name.clone(), ix);
         let mut state = BudgetState::from_row(row);
@@ -151,9 +63,20 @@ impl Restorer {
     pub(crate) fn queue(&mut self, ix: u32, row: QueueRow) {
         let machine = &mut self.machine;
         // Another queue may have changed the budget since this one was configured: the budget's own row is right.
-        let budget = row.limits.budget.as_ref().and_then(|budget| machine.budget_by_name.get(&budget.name).copied());
+        let budget = row
+            .limits
+            .budget
+            .as_ref()
+            .and_then(|budget| machine.budget_by_name.get(&budget.name).copied());
         let config = budget.map(|budget| machine.budgets[budget as usize].config.clone());
-        machine.enact(&Change::Configured { queue: ix, name: row.name, limits: row.limits }, None);
+        machine.enact(
+            &Change::Configured {
+                queue: ix,
+                name: row.name,
+                limits: row.limits,
+            },
+            None,
+        );
         if let (Some(budget), Some(config)) = (budget, config) {
             machine.budgets[budget as usize].config = config;
             machine.budgets[budget as usize].dirty = false;
@@ -175,7 +98,14 @@ impl Restorer {
     pub(crate) fn ensure_queue(&mut self, ix: u32) {
         let known = self.machine.queues.get(ix as usize).is_some_and(Option::is_some);
         if !known && let Ok(name) = QueueName::new("damaged", &format!("queue-{ix}")) {
-            self.machine.enact(&Change::Configured { queue: ix, name, limits: Limits::default() }, None);
+            self.machine.enact(
+                &Change::Configured {
+                    queue: ix,
+                    name,
+                    limits: Limits::default(),
+                },
+                None,
+            );
             let reason = "the row of this queue was damaged: its name and limits are lost".into();
             self.machine.enact(&Change::Paused { queue: ix, reason }, None);
         }
@@ -203,20 +133,38 @@ impl Restorer {
     pub(crate) fn pause_all(&mut self, reason: &str) {
         for queue in 0..self.machine.queues.len() as u32 {
             if self.machine.queues[queue as usize].is_some() {
-                self.machine.record(Change::Paused { queue, reason: reason.into() });
+                self.machine.record(Change::Paused {
+                    queue,
+                    reason: reason.into(),
+                });
             }
         }
     }
 
     pub(crate) fn request(&mut self, row: RequestRow) {
-        let RequestRow { id, job, fingerprint, until } = row;
-        self.machine.remember(id, Remembered { job, fingerprint, until });
+        let RequestRow {
+            id,
+            job,
+            fingerprint,
+            until,
+        } = row;
+        self.machine.remember(
+            id,
+            Remembered {
+                job,
+                fingerprint,
+                until,
+            },
+        );
         self.machine.unsaved_requests.pop();
     }
 
     /// Takes a job in; jobs come in the order of their numbers.
     pub(crate) fn job(&mut self, row: NewRow, standing: Option<Standing>) {
-        if standing.as_ref().is_some_and(|standing| standing.phase == PhaseTag::Gone) {
+        if standing
+            .as_ref()
+            .is_some_and(|standing| standing.phase == PhaseTag::Gone)
+        {
             self.machine.gone.push(row.seq);
             return;
         }
@@ -229,7 +177,11 @@ impl Restorer {
         let ix = self.machine.admit(&row);
         self.machine.unsaved_requests.truncate(unsaved);
         let standing = standing.unwrap_or_else(|| Standing {
-            phase: if row.spec.due().is_some() { PhaseTag::Scheduled } else { PhaseTag::Queued },
+            phase: if row.spec.due().is_some() {
+                PhaseTag::Scheduled
+            } else {
+                PhaseTag::Queued
+            },
             when: row.spec.since(),
             token: 0,
             attempts: 0,
@@ -326,7 +278,11 @@ impl Restorer {
         self.machine.set_now(at);
         match change {
             Change::Enqueued { from, count } => {
-                while self.later.front().is_some_and(|row| row.seq < from + u64::from(*count)) {
+                while self
+                    .later
+                    .front()
+                    .is_some_and(|row| row.seq < from + u64::from(*count))
+                {
                     self.admit_later();
                 }
             }
@@ -364,25 +320,28 @@ impl Restorer {
             .collect();
         for ix in held {
             machine.probe_is_over(ix);
-            if machine.slab[ix].phase == Phase::Leased { machine.lease_ran_out(ix) } else { machine.doubt(ix) }
-        }
-        for queue in 0..machine.queues.len() as u32 {
-            if let Some(Breaker::HalfOpen { .. }) = machine.queues[queue as usize].as_ref().map(|queue| queue.breaker) {
-                machine.record(Change::BreakerOpened { queue, until: machine.now });
+            if machine.slab[ix].phase == Phase::Leased {
+                machine.lease_ran_out(ix);
+            } else {
+                machine.doubt(ix);
             }
         }
-        // That an uncertain job stood aside is not written down; that a later one of its key was leased is.
-        let passed: Vec<SlotIx> = machine
-            .slab
-            .iter()
-            .filter(|(ix, slot)| slot.phase == Phase::Doubted && slot.next_in_key != *ix && slot.next_in_key != NONE)
-            .filter(|(_, slot)| machine.slab[slot.next_in_key].phase != Phase::Blocked)
-            .map(|(ix, _)| ix)
-            .collect();
-        for ix in passed {
-            machine.stand_aside(ix);
+        for queue in 0..machine.queues.len() as u32 {
+            if let Some(Breaker::HalfOpen { .. }) =
+                machine.queues[queue as usize].as_ref().map(|queue| queue.breaker)
+            {
+                machine.record(Change::BreakerOpened {
+                    queue,
+                    until: machine.now,
+                });
+            }
         }
-        debug_assert!(machine.slab.iter().all(|(_, slot)| !slot.has_key() || slot.phase.chained() == (slot.next_in_key != NONE)));
+        debug_assert!(
+            machine
+                .slab
+                .iter()
+                .all(|(_, slot)| !slot.has_key() || slot.phase.chained() == (slot.next_in_key != NONE))
+        );
         machine.tick(now);
         machine
     }

@@ -61,7 +61,9 @@ impl Sleepers {
     fn down(&mut self, slab: &mut Slab, mut place: usize) {
         loop {
             let left = 2 * place + 1;
-            let Some(&left_ix) = self.heap.get(left) else { break };
+            let Some(&left_ix) = self.heap.get(left) else {
+                break;
+            };
             let least = match self.heap.get(left + 1) {
                 Some(&right_ix) if Self::before(slab, right_ix, left_ix) => left + 1,
                 _ => left,
@@ -85,7 +87,10 @@ impl Sleepers {
         for (place, &ix) in self.heap.iter().enumerate() {
             assert_eq!(slab[ix].prev as usize, place, "a sleeper's place");
             assert!(slab[ix].phase.sleeps(), "a {:?} job sleeps", slab[ix].phase);
-            assert!(place == 0 || !Self::before(slab, ix, self.heap[(place - 1) / 2]), "heap order");
+            assert!(
+                place == 0 || !Self::before(slab, ix, self.heap[(place - 1) / 2]),
+                "heap order"
+            );
         }
     }
 }

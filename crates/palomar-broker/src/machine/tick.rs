@@ -32,7 +32,11 @@ impl Machine {
             && until <= self.now
         {
             self.forget_at.pop();
-            if self.remembered.get(&id).is_some_and(|request| request.until <= self.now) {
+            if self
+                .remembered
+                .get(&id)
+                .is_some_and(|request| request.until <= self.now)
+            {
                 self.remembered.remove(&id);
             }
         }
@@ -91,12 +95,12 @@ impl Machine {
     }
 
     /// Later jobs of the key wait no longer for an uncertain one.
-    pub(super) fn stand_aside(&mut self, ix: SlotIx) {
+    fn stand_aside(&mut self, ix: SlotIx) {
         let limits = &self.queue(self.queue_of(ix)).limits;
-        let since = self.slab[ix].when.before(limits.order_wait);
-        let until = since.after(limits.uncertain_wait.max(limits.order_wait));
-        self.shift(ix, Phase::Aside, until);
-        self.unchain(ix);
+        let rest = limits.uncertain_wait.saturating_sub(limits.order_wait);
+        let until = self.slab[ix].when.after(rest);
+        let seq = self.slab[ix].seq;
+        self.record_of(ix, Change::StoodAside { seq, until });
     }
 
     /// No evidence came in time.
@@ -104,33 +108,56 @@ impl Machine {
         let seq = self.slab[ix].seq;
         match self.slab[ix].policy() {
             OnUncertain::Hold => self.shift(ix, Phase::Held, self.now),
-            OnUncertain::Retry => self.record_of(ix, Change::Revived { seq, by_person: false }),
-            OnUncertain::Drop => self.conclude_with(ix, Change::Died { seq, reason: "uncertain".into() }),
+            OnUncertain::Retry => self.record_of(
+                ix,
+                Change::Revived {
+                    seq,
+                    by_person: false,
+                },
+            ),
+            OnUncertain::Drop => self.conclude_with(
+                ix,
+                Change::Died {
+                    seq,
+                    reason: "uncertain".into(),
+                },
+            ),
         }
     }
 
-    /// Lets parked jobs try again, as many as there are places.
-    fn free_budgets(&mut self) {
+    /// Lets parked jobs try again, as many as there are places; whether there were any.
+    pub(super) fn free_budgets(&mut self) -> bool {
+        let mut moved = false;
         for budget in 0..self.budgets.len() {
             let state = &self.budgets[budget];
             if state.waiting.is_empty() || state.next_place(self.now) > self.now {
                 continue;
             }
-            let free = u64::from(state.config.max).saturating_sub(state.used(self.now)).max(1);
+            let free = u64::from(state.config.max)
+                .saturating_sub(state.used(self.now))
+                .max(1);
             let mut places = usize::try_from(free).unwrap_or(usize::MAX);
             let mut rounds = self.budgets[budget].waiting.len();
             while places > 0 && rounds > 0 {
-                let Some(queue) = self.budgets[budget].waiting.pop_front() else { break };
+                let Some(queue) = self.budgets[budget].waiting.pop_front() else {
+                    break;
+                };
                 rounds -= 1;
                 // It was removed, or spends another budget now.
-                if self.queues[queue as usize].as_ref().is_none_or(|queue| queue.budget != Some(budget as u32)) {
+                if self.queues[queue as usize]
+                    .as_ref()
+                    .is_none_or(|queue| queue.budget != Some(budget as u32))
+                {
                     continue;
                 }
-                places -= self.unpark(queue, places);
+                let unparked = self.unpark(queue, places);
+                moved |= unparked > 0;
+                places -= unparked;
                 if self.queue(queue).parked.len > 0 {
                     self.budgets[budget].waiting.push_back(queue);
                 }
             }
         }
+        moved
     }
 }

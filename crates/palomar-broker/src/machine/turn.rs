@@ -1,13 +1,10 @@
-//! Lanes, rings and chains: the lists through which a job waits for its turn.
+//! Lanes and rings: the lists through which a job waits for its turn.
 //!
 //! A lane holds the ready jobs of one group and priority; a queue's ring of a priority holds the groups whose lane is
-//! not empty; a pool's ring holds the queues that may start a job. Each is visited in turn. The jobs of one key form
-//! a chain in the order of arrival; only its first job is ever in a lane.
-//!
-//! An urgent job behind others of its key lends them its priority, so that order does not hold it back for long.
+//! not empty; a pool's ring holds the queues that may start a job. Each is visited in turn. Of the jobs of one key
+//! only the first of their chain is ever in a lane (see `chain`).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use palomar_model::Timestamp;
 
@@ -78,13 +75,19 @@ impl Machine {
         if phase.sleeps() {
             self.sleepers.remove(&mut self.slab, ix);
         } else if phase == Phase::Ready {
-            let Some(group) = &mut self.groups[lane as usize / 4] else { return };
+            let Some(group) = &mut self.groups[lane as usize / 4] else {
+                return;
+            };
             unlink(&mut group.lanes[lane as usize % 4], &mut self.slab, ix);
         } else if phase == Phase::Parked {
-            let Some(queue) = &mut self.queues[queue as usize] else { return };
+            let Some(queue) = &mut self.queues[queue as usize] else {
+                return;
+            };
             unlink(&mut queue.parked, &mut self.slab, ix);
         } else if phase.is_final() {
-            let Some(queue) = &mut self.queues[queue as usize] else { return };
+            let Some(queue) = &mut self.queues[queue as usize] else {
+                return;
+            };
             unlink(&mut queue.kept[kept_list(phase)], &mut self.slab, ix);
         }
         if phase == Phase::Started {
@@ -116,12 +119,16 @@ impl Machine {
         if phase.sleeps() {
             self.sleepers.push(&mut self.slab, ix);
         } else if phase == Phase::Ready {
-            let Some(group) = &mut self.groups[lane as usize / 4] else { return };
+            let Some(group) = &mut self.groups[lane as usize / 4] else {
+                return;
+            };
             end.push(&mut group.lanes[lane as usize % 4], &mut self.slab, ix);
             self.join_ring(lane / 4, lane as usize % 4);
             self.wake_queue(queue);
         } else if phase == Phase::Parked {
-            let Some(state) = &mut self.queues[queue as usize] else { return };
+            let Some(state) = &mut self.queues[queue as usize] else {
+                return;
+            };
             end.push(&mut state.parked, &mut self.slab, ix);
             if let Some(budget) = state.budget {
                 let waiting = &mut self.budgets[budget as usize].waiting;
@@ -130,7 +137,9 @@ impl Machine {
                 }
             }
         } else if phase.is_final() {
-            let Some(state) = &mut self.queues[queue as usize] else { return };
+            let Some(state) = &mut self.queues[queue as usize] else {
+                return;
+            };
             push_back(&mut state.kept[kept_list(phase)], &mut self.slab, ix);
         }
         if phase == Phase::Started {
@@ -166,7 +175,9 @@ impl Machine {
 
     /// Puts a queue into its pool's ring: something changed that may let it start a job.
     pub(super) fn wake_queue(&mut self, queue: u32) {
-        let Some(state) = &mut self.queues[queue as usize] else { return };
+        let Some(state) = &mut self.queues[queue as usize] else {
+            return;
+        };
         if let Some(until) = state.gated_until.take() {
             self.gated.remove(&(until, queue));
         }
@@ -215,119 +226,6 @@ impl Machine {
         self.queue_mut(queue).groups.remove(&name);
         self.groups[group as usize] = None;
         self.free_groups.push(group);
-    }
-
-    /// The last job of a key's chain.
-    pub(super) fn tail_of(&self, queue: u32, key: u64) -> Option<SlotIx> {
-        self.slab.tail(queue, key, |slot| self.group(slot.lane / 4).queue)
-    }
-
-    fn set_tail(&mut self, queue: u32, key: u64, tail: Option<SlotIx>) {
-        let groups = &self.groups;
-        let queue_of = |slot: &super::slab::Slot| groups[slot.lane as usize / 4].as_ref().map_or(u32::MAX, |g| g.queue);
-        self.slab.set_tail(queue, key, tail, queue_of);
-    }
-
-    /// Appends a job to its key's chain and lets it wait: ready if it is the first.
-    pub(super) fn append(&mut self, ix: SlotIx, when: Timestamp) {
-        // What others lent it is over.
-        self.slab[ix].lane = self.slab[ix].lane / 4 * 4 + self.slab[ix].priority().index() as u32;
-        if !self.slab[ix].has_key() {
-            return self.enter(ix, Phase::Ready, when);
-        }
-        let queue = self.queue_of(ix);
-        let key = self.slab[ix].key;
-        match self.tail_of(queue, key) {
-            None => {
-                self.slab[ix].next_in_key = ix;
-                self.set_tail(queue, key, Some(ix));
-                self.enter(ix, Phase::Ready, when);
-            }
-            Some(tail) => {
-                let first = self.slab[tail].next_in_key;
-                let when = self.place_behind(first, tail, ix, when);
-                let lends = self.slab[ix].lane % 4 < self.slab[tail].lane % 4;
-                self.slab[ix].next_in_key = first;
-                self.slab[tail].next_in_key = ix;
-                self.set_tail(queue, key, Some(ix));
-                self.enter(ix, Phase::Blocked, when);
-                if lends {
-                    self.lend_priority(first, ix);
-                }
-            }
-        }
-    }
-
-    /// Since when a job waits that is appended to a chain: later than the one before it, because a chain is rebuilt
-    /// in the order of (since, number). Only the first need not fit into that order: its standing says what it is.
-    fn place_behind(&mut self, first: SlotIx, tail: SlotIx, ix: SlotIx, when: Timestamp) -> Timestamp {
-        let last = &self.slab[tail];
-        if (last.when, last.seq) < (when, self.slab[ix].seq) {
-            return when;
-        }
-        if tail == first {
-            self.touch(first);
-            return when;
-        }
-        let same = Duration::from_micros(u64::from(last.seq > self.slab[ix].seq));
-        last.when.after(same)
-    }
-
-    /// Raises the jobs before `urgent` in its chain to its priority.
-    fn lend_priority(&mut self, first: SlotIx, urgent: SlotIx) {
-        let priority = self.slab[urgent].lane % 4;
-        let mut ix = first;
-        while ix != urgent {
-            if self.slab[ix].lane % 4 > priority {
-                let lane = self.slab[ix].lane / 4 * 4 + priority;
-                if self.slab[ix].phase == Phase::Ready {
-                    let when = self.slab[ix].when;
-                    self.leave(ix);
-                    self.slab[ix].lane = lane;
-                    self.enter(ix, Phase::Ready, when);
-                } else {
-                    self.slab[ix].lane = lane;
-                }
-            }
-            ix = self.slab[ix].next_in_key;
-        }
-    }
-
-    /// Takes a job out of its key's chain; if it was the first, the next one becomes ready.
-    pub(super) fn unchain(&mut self, ix: SlotIx) {
-        if !self.slab[ix].has_key() || self.slab[ix].next_in_key == NONE {
-            return;
-        }
-        let queue = self.queue_of(ix);
-        let key = self.slab[ix].key;
-        let Some(tail) = self.tail_of(queue, key) else { return };
-        let next = self.slab[ix].next_in_key;
-        if next == ix {
-            self.slab[ix].next_in_key = NONE;
-            self.set_tail(queue, key, None);
-            return;
-        }
-        let mut before = tail;
-        while self.slab[before].next_in_key != ix {
-            before = self.slab[before].next_in_key;
-        }
-        self.slab[ix].next_in_key = NONE;
-        self.slab[before].next_in_key = next;
-        if tail == ix {
-            self.set_tail(queue, key, Some(before));
-        } else if before == tail && self.slab[next].phase == Phase::Blocked {
-            let when = self.slab[next].when;
-            self.shift(next, Phase::Ready, when);
-        }
-    }
-
-    /// The first job of a job's chain.
-    pub(super) fn first_of_chain(&self, ix: SlotIx) -> SlotIx {
-        if !self.slab[ix].has_key() {
-            return ix;
-        }
-        let queue = self.queue_of(ix);
-        self.tail_of(queue, self.slab[ix].key).map_or(ix, |tail| self.slab[tail].next_in_key)
     }
 
     /// Which priorities of a queue have a job to start; drops groups from the rings that have none any more.
@@ -401,7 +299,11 @@ impl Machine {
                 Some(state) => state.gate(self.now, 0),
                 None => Gate::Shut,
             };
-            let picked = if gate == Gate::Open { self.pick(queue, aside) } else { None };
+            let picked = if gate == Gate::Open {
+                self.pick(queue, aside)
+            } else {
+                None
+            };
             if picked.is_some() {
                 self.pools[pool as usize].ring.rotate_left(1);
                 return picked;
@@ -416,6 +318,54 @@ impl Machine {
                     state.gated_until = Some(until);
                     self.gated.insert((until, queue));
                 }
+            }
+        }
+    }
+
+    /// Lets up to `most` parked jobs of a queue try again.
+    pub(super) fn unpark(&mut self, queue: u32, most: usize) -> usize {
+        let mut moved = 0;
+        while moved < most {
+            let ix = self.queue(queue).parked.head;
+            if ix == NONE {
+                break;
+            }
+            let when = self.slab[ix].when;
+            self.leave(ix);
+            self.enter(ix, Phase::Ready, when);
+            moved += 1;
+        }
+        moved
+    }
+
+    /// Lets the jobs of a queue that wait for the pace of their key try again.
+    pub(super) fn unpace(&mut self, queue: u32) {
+        if self.queue(queue).phases[Phase::Pacing as usize] == 0 {
+            return;
+        }
+        let pacing = self
+            .slab
+            .iter()
+            .filter(|(ix, slot)| slot.phase == Phase::Pacing && self.queue_of(*ix) == queue);
+        let mut pacing: Vec<(u64, SlotIx)> = pacing.map(|(ix, slot)| (slot.seq, ix)).collect();
+        pacing.sort_unstable();
+        for (_, ix) in pacing {
+            self.shift(ix, Phase::Ready, self.now);
+        }
+    }
+
+    /// A key counts in a budget now: its jobs that wait for a place there, in other queues, need none.
+    pub(super) fn unpark_key(&mut self, budget: u32, key: u64) {
+        for at in 0..self.budgets[budget as usize].waiting.len() {
+            let queue = self.budgets[budget as usize].waiting[at];
+            if self.queues[queue as usize].is_none() {
+                continue;
+            }
+            if let Some(first) = self.tail_of(queue, key).map(|tail| self.slab[tail].next_in_key)
+                && self.slab[first].phase == Phase::Parked
+            {
+                self.leave(first);
+                self.enter_first(first, Phase::Ready, self.now);
             }
         }
     }

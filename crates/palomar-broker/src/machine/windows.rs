@@ -44,7 +44,11 @@ impl Ring {
 
     fn forget(&mut self, now: i64, margin_permille: u16) {
         let span = self.span(margin_permille);
-        while self.entries.front().is_some_and(|&(_, last, _)| last.saturating_add(span) <= now) {
+        while self
+            .entries
+            .front()
+            .is_some_and(|&(_, last, _)| last.saturating_add(span) <= now)
+        {
             if let Some((_, _, count)) = self.entries.pop_front() {
                 self.total -= u64::from(count);
             }
@@ -68,8 +72,12 @@ impl Ring {
         let max = (u64::from(self.config.max) * u64::from(rate_permille) / 1000).max(1);
         let span = self.span(margin_permille);
         let live = |last: i64| last.saturating_add(span) > now;
-        let stale: u64 =
-            self.entries.iter().take_while(|&&(_, last, _)| !live(last)).map(|&(_, _, count)| u64::from(count)).sum();
+        let stale: u64 = self
+            .entries
+            .iter()
+            .take_while(|&&(_, last, _)| !live(last))
+            .map(|&(_, _, count)| u64::from(count))
+            .sum();
         let in_window = self.total - stale;
         let mut surplus = (in_window + reserved + 1).saturating_sub(max);
         if surplus == 0 {
@@ -102,8 +110,14 @@ impl Windows {
                 if let Some(same) = self.rings.iter().find(|ring| ring.config == config) {
                     return same.clone();
                 }
-                let (entries, total) = longest.as_ref().map_or_else(Default::default, |ring| (ring.entries.clone(), ring.total));
-                Ring { config, entries, total }
+                let (entries, total) = longest
+                    .as_ref()
+                    .map_or_else(Default::default, |ring| (ring.entries.clone(), ring.total));
+                Ring {
+                    config,
+                    entries,
+                    total,
+                }
             })
             .collect();
     }
@@ -168,7 +182,10 @@ mod tests {
     use super::*;
 
     fn window(max: u32, seconds: u64) -> Window {
-        Window { max, window: Duration::from_secs(seconds) }
+        Window {
+            max,
+            window: Duration::from_secs(seconds),
+        }
     }
 
     /// Runs a backlog through the windows for `hours` of virtual time and returns the start times.
@@ -194,7 +211,11 @@ mod tests {
     fn no_sliding_window_ever_holds_more_and_a_backlog_uses_what_is_allowed() {
         for (name, windows, hours) in [
             ("80 a minute", vec![window(80, 60)], 48),
-            ("10/s and 600/min and 36,000/h", vec![window(10, 1), window(600, 60), window(36_000, 3600)], 6),
+            (
+                "10/s and 600/min and 36,000/h",
+                vec![window(10, 1), window(600, 60), window(36_000, 3600)],
+                6,
+            ),
             ("80 a second", vec![window(80, 1)], 1),
             ("1,000 a second", vec![window(1000, 1)], 1),
         ] {
@@ -204,13 +225,21 @@ mod tests {
                 let span = w.window.as_micros() as i64;
                 let max = w.max as usize;
                 for (i, pair) in starts.windows(max + 1).enumerate() {
-                    assert!(pair[max] - pair[0] >= span, "{name}: {} starts within {span} µs at {i}", max + 1);
+                    assert!(
+                        pair[max] - pair[0] >= span,
+                        "{name}: {} starts within {span} µs at {i}",
+                        max + 1
+                    );
                 }
                 let seconds = (starts[starts.len() - 1] - starts[0]) as f64 / 1e6;
                 slowest = slowest.min(seconds * f64::from(w.max) / w.window.as_secs_f64());
             }
             let used = starts.len() as f64 / slowest;
-            assert!(used >= 0.98, "{name}: only {:.1} % of what is allowed is used", used * 100.0);
+            assert!(
+                used >= 0.98,
+                "{name}: only {:.1} % of what is allowed is used",
+                used * 100.0
+            );
         }
     }
 
@@ -221,7 +250,11 @@ mod tests {
         for i in 0..36_000_i64 {
             state.record(Timestamp::from_micros(i * 100_000), 15);
         }
-        assert!(state.rings[0].entries.len() <= 520, "{}", state.rings[0].entries.len());
+        assert!(
+            state.rings[0].entries.len() <= 520,
+            "{}",
+            state.rings[0].entries.len()
+        );
     }
 
     #[test]
@@ -232,7 +265,10 @@ mod tests {
         assert_eq!(state.free_at(1, 1000, 0, now).0, now);
         assert_eq!(state.free_at(2, 1000, 0, now).0, Timestamp::MAX);
         state.record(now, 0);
-        assert_eq!(state.free_at(1, 1000, 0, now).0, now.after(Duration::from_secs(10)));
+        assert_eq!(
+            state.free_at(1, 1000, 0, now).0,
+            now.after(Duration::from_secs(10))
+        );
     }
 
     #[test]
@@ -244,7 +280,10 @@ mod tests {
             state.record(now, 0);
         }
         state.configure(&[window(5, 30)]);
-        assert_eq!(state.free_at(0, 1000, 0, now).0, now.after(Duration::from_secs(30)));
+        assert_eq!(
+            state.free_at(0, 1000, 0, now).0,
+            now.after(Duration::from_secs(30))
+        );
     }
 
     #[test]

@@ -41,7 +41,9 @@ impl Batch<'_> {
             return Ok(None);
         };
         if let Some(tag) = report.tag
-            && self.slot(tag.message)?.is_some()
+            && self
+                .slot(tag.message)?
+                .is_some_and(|slot| slot.head.channel == *channel)
         {
             provider_ids::add(self.connection, channel, &report.provider_id, tag.message)?;
             return Ok(Some(tag.message));

@@ -397,7 +397,7 @@ async fn memory(bench: &Arc<Bench>) -> anyhow::Result<()> {
     for (what, scheduled) in [("waiting", false), ("delayed", true)] {
         let store = bench.open(0)?;
         // The page cache and the buffers of the store are not per job: fill them first.
-        fill(bench, &store.broker, 20_000, |_, _| {}).await?;
+        fill(bench, &store.broker, 150_000, |_, _| {}).await?;
         let before = Usage::now().resident;
         let n = bench.options.n.max(500_000);
         for from in (0..n).step_by(500) {

@@ -3,4 +3,5 @@
 //! Absolute figures move by tens of percent between machines and minutes; only ratios taken in one run count.
 
 pub mod broker;
+pub mod http;
 mod measure;

@@ -41,7 +41,10 @@ impl Format {
 
     /// By the file's name, else by how it begins.
     fn guess(file: &Path, head: &[u8]) -> Format {
-        let extension = file.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
+        let extension = file
+            .extension()
+            .and_then(|extension| extension.to_str())
+            .map(str::to_ascii_lowercase);
         match extension.as_deref() {
             Some("csv" | "tsv" | "txt") => Format::Csv,
             Some("ndjson" | "jsonl" | "json") => Format::Ndjson,
@@ -85,11 +88,18 @@ fn read(line: &Value) -> Answer {
 }
 
 /// Runs it.
-pub(super) async fn run(context: &Context, client: &Client, flags: &Flags, file: &Path) -> Result<(), Failure> {
+pub(super) async fn run(
+    context: &Context,
+    client: &Client,
+    flags: &Flags,
+    file: &Path,
+) -> Result<(), Failure> {
     let out = context.out;
     let (source, format, size) = open(file, flags.format).await?;
     if format == Format::Ndjson && (flags.text.is_some() || flags.at.is_some() || flags.expires.is_some()) {
-        return Err(Failure::wrong_use("--text, --at and --expires fill the columns of a CSV file, not of NDJSON"));
+        return Err(Failure::wrong_use(
+            "--text, --at and --expires fill the columns of a CSV file, not of NDJSON",
+        ));
     }
     let key = flags.idempotency_key.clone().unwrap_or_else(|| {
         // Needs to differ from other runs, not to be secret.
@@ -114,7 +124,11 @@ pub(super) async fn run(context: &Context, client: &Client, flags: &Flags, file:
         .body(reqwest::Body::wrap_stream(body));
     let mut counts = Counts::default();
     // A file keeps coming; who types or pipes may take their time.
-    let patience = if size.is_some() { client.timeout() } else { Duration::from_secs(24 * 3600) };
+    let patience = if size.is_some() {
+        client.timeout()
+    } else {
+        Duration::from_secs(24 * 3600)
+    };
     let ended = match client.send(request).await {
         Ok(response) => answers(out, &bar, response, patience, &mut counts).await,
         Err(failure) => Err(failure),
@@ -126,8 +140,10 @@ pub(super) async fn run(context: &Context, client: &Client, flags: &Flags, file:
         out.line(summary(out, counts));
     }
     ended.map_err(|failure| {
-        let again = format!("Send the rest with --idempotency-key {key}: rows that were taken are not sent twice.");
-        let wrong = matches!(failure.exit, Exit::Refused | Exit::WrongUse) || counts == Counts::default() && failure.exit == Exit::Failed;
+        let again =
+            format!("Send the rest with --idempotency-key {key}: rows that were taken are not sent twice.");
+        let wrong = matches!(failure.exit, Exit::Refused | Exit::WrongUse)
+            || counts == Counts::default() && failure.exit == Exit::Failed;
         if wrong { failure } else { failure.help(again) }
     })
 }
@@ -135,7 +151,11 @@ pub(super) async fn run(context: &Context, client: &Client, flags: &Flags, file:
 fn summary(out: Output, counts: Counts) -> String {
     let refused = format!("{} refused", counts.refused);
     let tone = if counts.refused > 0 { Tone::Bad } else { Tone::Dim };
-    format!("{}, {}", out.paint(Tone::Good, format_args!("{} accepted", counts.accepted)), out.paint(tone, refused))
+    format!(
+        "{}, {}",
+        out.paint(Tone::Good, format_args!("{} accepted", counts.accepted)),
+        out.paint(tone, refused)
+    )
 }
 
 /// The file as a stream, what it is, and how long it is where that is known.
@@ -143,7 +163,8 @@ async fn open(
     file: &Path,
     format: Option<Format>,
 ) -> Result<(Box<dyn AsyncRead + Send + Sync + Unpin>, Format, Option<u64>), Failure> {
-    let failed = |error: std::io::Error| Failure::wrong_use(format!("can't read {}: {error}", file.display()));
+    let failed =
+        |error: std::io::Error| Failure::wrong_use(format!("can't read {}: {error}", file.display()));
     let (mut source, size): (Box<dyn AsyncRead + Send + Sync + Unpin>, _) = if file.as_os_str() == "-" {
         (Box::new(tokio::io::stdin()), None)
     } else {
@@ -168,7 +189,11 @@ fn bar(out: Output, size: Option<u64>) -> ProgressBar {
     }
     // Draws on standard error, and only where that is a terminal.
     let bar = ProgressBar::new(size.unwrap_or(0));
-    let style = if size.is_some() { "{bar:30} {percent:>3} %  {msg}  {eta} left" } else { "{spinner} {bytes}  {msg}" };
+    let style = if size.is_some() {
+        "{bar:30} {percent:>3} %  {msg}  {eta} left"
+    } else {
+        "{spinner} {bytes}  {msg}"
+    };
     if let Ok(style) = ProgressStyle::with_template(style) {
         bar.set_style(style);
     }
@@ -205,9 +230,16 @@ async fn answers(
         if rest.len() > LONGEST_LINE {
             return Err(broken("a line of it is too long"));
         }
-        bar.set_message(format!("{} accepted, {} refused", counts.accepted, counts.refused));
+        bar.set_message(format!(
+            "{} accepted, {} refused",
+            counts.accepted, counts.refused
+        ));
     }
-    if rest.trim_ascii().is_empty() { Ok(()) } else { one(out, bar, &rest, counts) }
+    if rest.trim_ascii().is_empty() {
+        Ok(())
+    } else {
+        one(out, bar, &rest, counts)
+    }
 }
 
 /// One line of the answer.
@@ -252,13 +284,22 @@ mod tests {
     #[test]
     fn every_row_is_answered_for() {
         for (line, answer) in [
-            (json!({"row": 1, "line": 2, "id": "x", "status": "queued"}), Answer::Accepted),
+            (
+                json!({"row": 1, "line": 2, "id": "x", "status": "queued"}),
+                Answer::Accepted,
+            ),
             (
                 json!({"row": 2, "line": 3, "error": {"title": "Invalid", "errors": [{"pointer": "/to", "detail": "no number"}]}}),
                 Answer::Refused("line 3: /to: no number".to_owned()),
             ),
-            (json!({"row": 2, "error": {"detail": "x"}}), Answer::Refused("row 2: x".to_owned())),
-            (json!({"error": {"detail": "disk full"}}), Answer::Stopped("disk full".to_owned())),
+            (
+                json!({"row": 2, "error": {"detail": "x"}}),
+                Answer::Refused("row 2: x".to_owned()),
+            ),
+            (
+                json!({"error": {"detail": "disk full"}}),
+                Answer::Stopped("disk full".to_owned()),
+            ),
         ] {
             assert_eq!(read(&line), answer);
         }

@@ -152,7 +152,11 @@ impl LimitFlags {
 
 /// Whole seconds as a whole number, parts of one as a fraction.
 fn seconds(span: Duration) -> Value {
-    if span.subsec_nanos() == 0 { json!(span.as_secs()) } else { json!(span.as_secs_f64()) }
+    if span.subsec_nanos() == 0 {
+        json!(span.as_secs())
+    } else {
+        json!(span.as_secs_f64())
+    }
 }
 
 /// Runs it.
@@ -181,7 +185,11 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
                     cells
                 })
                 .collect();
-            out.table(&["name", "provider", "state", "breaker", "paused", "limits"], &rows, "no channels");
+            out.table(
+                &["name", "provider", "state", "breaker", "paused", "limits"],
+                &rows,
+                "no channels",
+            );
         }
         Verb::Show { name } => show(context, &client.get(&path(&name, ""), &[]).await?)?,
         Verb::Test { name } => {
@@ -190,11 +198,17 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             if out.json {
                 out.document(&tested)?;
             } else if ok {
-                out.line(format_args!("{} {}", out.paint(Tone::Good, "ok"), text(&tested, "detail")));
+                out.line(format_args!(
+                    "{} {}",
+                    out.paint(Tone::Good, "ok"),
+                    text(&tested, "detail")
+                ));
             }
             if !ok {
                 let why = text(&tested, "detail");
-                return Err(Failure::new(format!("the provider does not let {name} in: {why}")));
+                return Err(Failure::new(format!(
+                    "the provider does not let {name} in: {why}"
+                )));
             }
         }
         Verb::Pause { name, reason } => {
@@ -203,7 +217,10 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             if out.json {
                 return out.document(&paused);
             }
-            out.line(format_args!("{name} is paused; in flight: {}", number(&paused, "inFlight")));
+            out.line(format_args!(
+                "{name} is paused; in flight: {}",
+                number(&paused, "inFlight")
+            ));
         }
         Verb::Resume { name } => {
             let resumed = client.post(&path(&name, "/resume"), &[], &json!({})).await?;
@@ -226,7 +243,11 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             out.line(limits_text(&channel));
         }
         Verb::Remove { name, yes } => {
-            confirm(context, yes, &format!("remove the channel {name} and its credentials"))?;
+            confirm(
+                context,
+                yes,
+                &format!("remove the channel {name} and its credentials"),
+            )?;
             client.delete(&path(&name, ""), &[]).await?;
             out.talk(format_args!("{name} is removed"));
         }
@@ -241,15 +262,30 @@ impl Add {
         let provider = match self.provider {
             Provider::Sandbox => "sandbox",
             Provider::CloudApi => {
-                let token = secret(context, self.token_file.as_deref(), "WHATSAPP_API_TOKEN", "access token")?;
+                let token = secret(
+                    context,
+                    self.token_file.as_deref(),
+                    "WHATSAPP_API_TOKEN",
+                    "access token",
+                )?;
                 let token = token.ok_or_else(|| {
                     Failure::wrong_use("a Cloud API channel needs an access token")
                         .help("Name a file with --token-file, pipe it in with --token-file -, or set WHATSAPP_API_TOKEN.")
                 })?;
                 credentials.insert("token".to_owned(), json!(token.expose()));
                 let others = [
-                    ("appSecret", &self.app_secret_file, "WHATSAPP_APP_SECRET", "app secret"),
-                    ("verifyToken", &self.verify_token_file, "WEBHOOK_VERIFY_TOKEN", "verify token"),
+                    (
+                        "appSecret",
+                        &self.app_secret_file,
+                        "WHATSAPP_APP_SECRET",
+                        "app secret",
+                    ),
+                    (
+                        "verifyToken",
+                        &self.verify_token_file,
+                        "WEBHOOK_VERIFY_TOKEN",
+                        "verify token",
+                    ),
                 ];
                 for (name, file, variable, what) in others {
                     if let Some(value) = secret(context, file.as_deref(), variable, what)? {
@@ -282,15 +318,37 @@ fn show(context: &Context, channel: &Value) -> Result<(), Failure> {
     if context.out.json {
         return context.out.document(channel);
     }
-    let keys = ["name", "provider", "state", "problem", "paused", "breaker", "waiting", "onUncertain", "createdAt"];
-    let mut pairs: Vec<(&str, String)> =
-        keys.iter().map(|key| (*key, text(channel, key))).filter(|(_, value)| !value.is_empty()).collect();
+    let keys = [
+        "name",
+        "provider",
+        "state",
+        "problem",
+        "paused",
+        "breaker",
+        "waiting",
+        "onUncertain",
+        "createdAt",
+    ];
+    let mut pairs: Vec<(&str, String)> = keys
+        .iter()
+        .map(|key| (*key, text(channel, key)))
+        .filter(|(_, value)| !value.is_empty())
+        .collect();
     pairs.push(("limits", limits_text(channel)));
-    if let Some(settings) = channel["settings"].as_object().filter(|settings| !settings.is_empty()) {
-        let settings: Vec<String> = settings.keys().map(|key| format!("{key}={}", text(&channel["settings"], key))).collect();
+    if let Some(settings) = channel["settings"]
+        .as_object()
+        .filter(|settings| !settings.is_empty())
+    {
+        let settings: Vec<String> = settings
+            .keys()
+            .map(|key| format!("{key}={}", text(&channel["settings"], key)))
+            .collect();
         pairs.push(("settings", settings.join(" ")));
     }
-    if let Some(credentials) = channel["credentials"].as_array().filter(|names| !names.is_empty()) {
+    if let Some(credentials) = channel["credentials"]
+        .as_array()
+        .filter(|names| !names.is_empty())
+    {
         let names: Vec<&str> = credentials.iter().filter_map(Value::as_str).collect();
         pairs.push(("credentials", names.join(", ")));
     }
@@ -300,7 +358,11 @@ fn show(context: &Context, channel: &Value) -> Result<(), Failure> {
 
 /// The limits that a channel runs with.
 fn in_force(channel: &Value) -> &Value {
-    if channel["effectiveLimits"].is_object() { &channel["effectiveLimits"] } else { &channel["limits"] }
+    if channel["effectiveLimits"].is_object() {
+        &channel["effectiveLimits"]
+    } else {
+        &channel["limits"]
+    }
 }
 
 fn limits_text(channel: &Value) -> String {
@@ -312,7 +374,10 @@ fn limits_text(channel: &Value) -> String {
             // Whole numbers come with or without a fraction of nothing.
             let per = window["perSeconds"].as_f64().unwrap_or_default();
             let per = Span(Duration::try_from_secs_f64(per).unwrap_or_default());
-            let rate = Rate { max: u32::try_from(number(window, "max")).unwrap_or(u32::MAX), window: per.0 };
+            let rate = Rate {
+                max: u32::try_from(number(window, "max")).unwrap_or(u32::MAX),
+                window: per.0,
+            };
             rate.to_string()
         })
         .collect();
@@ -321,12 +386,19 @@ fn limits_text(channel: &Value) -> String {
     }
     if limits["pair"].is_object() {
         let interval = limits["pair"]["intervalSeconds"].as_f64().unwrap_or_default();
-        said.push(format!("1/{interval}s to one person, {} at once", number(&limits["pair"], "burst")));
+        said.push(format!(
+            "1/{interval}s to one person, {} at once",
+            number(&limits["pair"], "burst")
+        ));
     }
     if !limits["concurrency"].is_null() {
         said.push(format!("{} in flight", text(limits, "concurrency")));
     }
-    if said.is_empty() { "none".to_owned() } else { said.join(", ") }
+    if said.is_empty() {
+        "none".to_owned()
+    } else {
+        said.join(", ")
+    }
 }
 
 #[cfg(test)]
@@ -348,8 +420,17 @@ mod tests {
             json!({"windows": [{"max": 10, "perSeconds": 1}, {"max": 600, "perSeconds": 60}], "concurrency": 5,
                    "pair": {"intervalSeconds": 6, "burst": 1}})
         );
-        assert_eq!(limits_text(&json!({"limits": json})), "10/s, 600/m, 1/6s to one person, 1 at once, 5 in flight");
-        let nothing = LimitFlags { profile: None, rate: Vec::new(), concurrency: None, pair: None, pair_burst: None };
+        assert_eq!(
+            limits_text(&json!({"limits": json})),
+            "10/s, 600/m, 1/6s to one person, 1 at once, 5 in flight"
+        );
+        let nothing = LimitFlags {
+            profile: None,
+            rate: Vec::new(),
+            concurrency: None,
+            pair: None,
+            pair_burst: None,
+        };
         assert_eq!(nothing.to_json(), None);
     }
 }

@@ -81,9 +81,16 @@ impl Filter {
 
     /// As a person reads it: what a question is about.
     fn words(&self) -> String {
-        let said: Vec<String> =
-            self.pairs().into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value?))).collect();
-        if said.is_empty() { "every dead letter".to_owned() } else { format!("the dead letters of {}", said.join(", ")) }
+        let said: Vec<String> = self
+            .pairs()
+            .into_iter()
+            .filter_map(|(name, value)| Some(format!("{name} {}", value?)))
+            .collect();
+        if said.is_empty() {
+            "every dead letter".to_owned()
+        } else {
+            format!("the dead letters of {}", said.join(", "))
+        }
     }
 }
 
@@ -92,7 +99,9 @@ pub(crate) async fn run(context: &Context, client: &Client, verb: Verb) -> Resul
     let out = context.out;
     match verb {
         Verb::List(filter) => {
-            let items = client.list(PATH, &filter.pairs(), filter.limit.unwrap_or(50)).await?;
+            let items = client
+                .list(PATH, &filter.pairs(), filter.limit.unwrap_or(50))
+                .await?;
             if out.json {
                 return out.document(&items);
             }
@@ -105,7 +114,11 @@ pub(crate) async fn run(context: &Context, client: &Client, verb: Verb) -> Resul
                     cells
                 })
                 .collect();
-            out.table(&["id", "queue", "state", "attempts", "queued", "reason"], &rows, "no dead letters");
+            out.table(
+                &["id", "queue", "state", "attempts", "queued", "reason"],
+                &rows,
+                "no dead letters",
+            );
             Ok(())
         }
         Verb::Show { id } => message::run(context, message::Verb::Show { id }).await,
@@ -120,9 +133,14 @@ pub(crate) async fn run(context: &Context, client: &Client, verb: Verb) -> Resul
         }
         Verb::RetryAll { filter, yes } => {
             confirm(context, yes, &format!("send {} again", filter.words()))?;
-            let body: Map<String, Value> =
-                filter.pairs().into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect();
-            let retried = client.post(&format!("{PATH}/retry"), &[], &Value::Object(body)).await?;
+            let body: Map<String, Value> = filter
+                .pairs()
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), json!(value?))))
+                .collect();
+            let retried = client
+                .post(&format!("{PATH}/retry"), &[], &Value::Object(body))
+                .await?;
             if out.json {
                 return out.document(&retried);
             }

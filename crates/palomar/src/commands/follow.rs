@@ -51,7 +51,13 @@ fn progress(status: &str, until: Until) -> Progress {
     };
     match status {
         "failed" | "cancelled" | "expired" => Progress::Lost,
-        _ if WAY.iter().position(|step| *step == status).is_some_and(|step| step >= goal) => Progress::Arrived,
+        _ if WAY
+            .iter()
+            .position(|step| *step == status)
+            .is_some_and(|step| step >= goal) =>
+        {
+            Progress::Arrived
+        }
         _ => Progress::OnTheWay,
     }
 }
@@ -59,7 +65,12 @@ fn progress(status: &str, until: Until) -> Progress {
 /// Prints every state that the message comes to, as it comes to it; ends when it is as far as `until`.
 ///
 /// Not every phone says that a message was read: where that alone is missing in the end, it is a success that says so.
-pub(crate) async fn follow(context: &Context, client: &Client, id: &str, until: Until) -> Result<Value, Failure> {
+pub(crate) async fn follow(
+    context: &Context,
+    client: &Client,
+    id: &str,
+    until: Until,
+) -> Result<Value, Failure> {
     let out = context.out;
     let patience = context.timeout().unwrap_or(PATIENCE);
     let begin = SystemClock.now();
@@ -71,9 +82,17 @@ pub(crate) async fn follow(context: &Context, client: &Client, id: &str, until: 
         for step in steps(&message, &status) {
             if !said.contains(&step) {
                 if !out.json {
-                    let tone = if progress(&step, until) == Progress::Lost { Tone::Bad } else { Tone::Good };
+                    let tone = if progress(&step, until) == Progress::Lost {
+                        Tone::Bad
+                    } else {
+                        Tone::Good
+                    };
                     let seconds = SystemClock.now().since(begin).as_secs_f64();
-                    out.line(format_args!("{} {}", out.paint(Tone::Dim, format_args!("{seconds:6.2} s")), out.paint(tone, &step)));
+                    out.line(format_args!(
+                        "{} {}",
+                        out.paint(Tone::Dim, format_args!("{seconds:6.2} s")),
+                        out.paint(tone, &step)
+                    ));
                 }
                 said.push(step);
             }
@@ -82,16 +101,19 @@ pub(crate) async fn follow(context: &Context, client: &Client, id: &str, until: 
             Progress::Arrived => return Ok(message),
             Progress::Lost => {
                 let reason = reason(&message);
-                return Err(Failure::new(format!("{id} is {status}{reason}"))
-                    .help(format!("`palomar message show {id}` tells everything that happened to it.")));
+                return Err(Failure::new(format!("{id} is {status}{reason}")).help(format!(
+                    "`palomar message show {id}` tells everything that happened to it."
+                )));
             }
             Progress::OnTheWay if SystemClock.now().since(begin) >= patience => {
                 if until == Until::Read && status == "delivered" {
                     out.talk("It is delivered. Nobody said that it was read: not every phone does.");
                     return Ok(message);
                 }
-                return Err(Failure::new(format!("{id} is still {status} after {} s", patience.as_secs()))
-                    .help(format!("`palomar message explain {id}` says what holds it.")));
+                return Err(
+                    Failure::new(format!("{id} is still {status} after {} s", patience.as_secs()))
+                        .help(format!("`palomar message explain {id}` says what holds it.")),
+                );
             }
             Progress::OnTheWay => tokio::time::sleep(PAUSE).await,
         }
@@ -103,7 +125,11 @@ fn steps(message: &Value, status: &str) -> Vec<String> {
     let timeline = message["timeline"].as_array().map_or(&[][..], Vec::as_slice);
     let mut steps = vec!["queued".to_owned()];
     for entry in timeline {
-        let what = if entry["what"].is_null() { text(entry, "kind") } else { text(entry, "what") };
+        let what = if entry["what"].is_null() {
+            text(entry, "kind")
+        } else {
+            text(entry, "what")
+        };
         if ["sent", "delivered", "read", "failed", "uncertain"].contains(&what.as_str()) {
             steps.push(what);
         }
@@ -124,7 +150,11 @@ fn reason(message: &Value) -> String {
         Value::Object(_) => text(reason, "detail"),
         _ => String::new(),
     };
-    if said.is_empty() { said } else { format!(": {said}") }
+    if said.is_empty() {
+        said
+    } else {
+        format!(": {said}")
+    }
 }
 
 #[cfg(test)]
@@ -153,6 +183,9 @@ mod tests {
         let message = json!({"timeline": [{"what": "accepted"}, {"what": "started"}, {"what": "sent"}, {"what": "delivered"}]});
         assert_eq!(steps(&message, "delivered"), ["queued", "sent", "delivered"]);
         assert_eq!(steps(&json!({}), "scheduled"), ["scheduled"]);
-        assert_eq!(reason(&json!({"reason": {"code": "x", "detail": "no such number"}})), ": no such number");
+        assert_eq!(
+            reason(&json!({"reason": {"code": "x", "detail": "no such number"}})),
+            ": no such number"
+        );
     }
 }

@@ -83,8 +83,9 @@ fn secret(
     let found = match (file, std::env::var(variable).ok()) {
         (Some(file), _) if file.as_os_str() == "-" => read(&mut std::io::stdin().lock(), "standard input")?,
         (Some(file), _) => {
-            let mut opened = std::fs::File::open(file)
-                .map_err(|error| Failure::wrong_use(format!("can't read the {what} from {}: {error}", file.display())))?;
+            let mut opened = std::fs::File::open(file).map_err(|error| {
+                Failure::wrong_use(format!("can't read the {what} from {}: {error}", file.display()))
+            })?;
             read(&mut opened, &file.display().to_string())?
         }
         (None, Some(value)) => value,
@@ -99,7 +100,8 @@ fn secret(
 fn ask_hidden(context: &Context, what: &str) -> Result<String, Failure> {
     use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
     let stdin = std::io::stdin();
-    let before = tcgetattr(&stdin).map_err(|error| Failure::new(format!("can't ask for the {what}: {error}")))?;
+    let before =
+        tcgetattr(&stdin).map_err(|error| Failure::new(format!("can't ask for the {what}: {error}")))?;
     let mut hidden = before.clone();
     hidden.local_modes.remove(LocalModes::ECHO);
     let mut stderr = std::io::stderr();
@@ -119,7 +121,9 @@ fn confirm(context: &Context, yes: bool, what: &str) -> Result<(), Failure> {
         return Ok(());
     }
     if !context.may_ask() {
-        return Err(Failure::wrong_use(format!("{what}: this can't be undone")).help("Say --yes if it is meant."));
+        return Err(
+            Failure::wrong_use(format!("{what}: this can't be undone")).help("Say --yes if it is meant.")
+        );
     }
     let mut stderr = std::io::stderr();
     let _ = write!(stderr, "{what}? [y/N] ").and_then(|()| stderr.flush());

@@ -84,27 +84,37 @@ pub(crate) async fn run(context: &Context, flags: Flags) -> Result<(), Failure> 
     if let Some(file) = &flags.file {
         return bulk::run(context, &client, &flags, file).await;
     }
-    let request = client.request(reqwest::Method::POST, "/api/messages", &[])?.timeout(client.timeout());
+    let request = client
+        .request(reqwest::Method::POST, "/api/messages", &[])?
+        .timeout(client.timeout());
     let request = match &flags.idempotency_key {
         Some(key) => request.header("Idempotency-Key", key),
         None => request,
     };
     let response = client.send(request.json(&flags.message()?)).await?;
-    let accepted: Value = response
-        .json()
-        .await
-        .map_err(|_| Failure::new(format!("what answers at {} does not talk like a Palomar server", client.base())))?;
+    let accepted: Value = response.json().await.map_err(|_| {
+        Failure::new(format!(
+            "what answers at {} does not talk like a Palomar server",
+            client.base()
+        ))
+    })?;
     let id = text(&accepted, "id");
     match flags.wait {
         None if context.out.json => context.out.document(&accepted),
         None => {
-            context.out.line(format_args!("{id} {}", text(&accepted, "status")));
+            context
+                .out
+                .line(format_args!("{id} {}", text(&accepted, "status")));
             Ok(())
         }
         Some(until) => {
             context.out.talk(&id);
             let message = follow(context, &client, &id, until).await?;
-            if context.out.json { context.out.document(&message) } else { Ok(()) }
+            if context.out.json {
+                context.out.document(&message)
+            } else {
+                Ok(())
+            }
         }
     }
 }
@@ -170,12 +180,34 @@ mod tests {
 
     #[test]
     fn what_is_said_becomes_a_message() {
-        let said = flags(&["--to", "+34600111222", "--text", "Hola", "--priority", "high", "--channel", "demo"]);
+        let said = flags(&[
+            "--to",
+            "+34600111222",
+            "--text",
+            "Hola",
+            "--priority",
+            "high",
+            "--channel",
+            "demo",
+        ]);
         assert_eq!(
             said.expect("fine").message().expect("a message"),
             json!({"to": "+34600111222", "type": "text", "content": {"text": "Hola"}, "priority": "high", "channel": "demo"})
         );
-        let said = flags(&["--to", "+1", "--template", "t", "--language", "es", "--var", "2=b", "--var", "1=a=1", "--var", "who=c"]);
+        let said = flags(&[
+            "--to",
+            "+1",
+            "--template",
+            "t",
+            "--language",
+            "es",
+            "--var",
+            "2=b",
+            "--var",
+            "1=a=1",
+            "--var",
+            "who=c",
+        ]);
         assert_eq!(
             said.expect("fine").message().expect("a message")["content"],
             json!({"name": "t", "language": "es", "components": [{"type": "body", "parameters": [
@@ -196,7 +228,17 @@ mod tests {
             assert!(flags(words).is_err(), "{words:?}");
         }
         assert!(flags(&["--to", "+1"]).expect("clap takes it").message().is_err());
-        assert_eq!(flags(&["--to", "+1", "--text", "x", "--wait"]).expect("fine").wait, Some(Until::Read));
-        assert_eq!(flags(&["--to", "+1", "--text", "x", "--wait=sent"]).expect("fine").wait, Some(Until::Sent));
+        assert_eq!(
+            flags(&["--to", "+1", "--text", "x", "--wait"])
+                .expect("fine")
+                .wait,
+            Some(Until::Read)
+        );
+        assert_eq!(
+            flags(&["--to", "+1", "--text", "x", "--wait=sent"])
+                .expect("fine")
+                .wait,
+            Some(Until::Sent)
+        );
     }
 }

@@ -11,7 +11,9 @@ use crate::failure::Failure;
 
 /// `palomar completions SHELL`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  palomar completions bash > ~/.local/share/bash-completion/completions/palomar")]
+#[command(
+    after_help = "Example:\n  palomar completions bash > ~/.local/share/bash-completion/completions/palomar"
+)]
 pub(crate) struct Completions {
     /// The shell.
     shell: Shell,
@@ -37,7 +39,10 @@ pub(crate) fn man(context: &Context, man: &Man) -> Result<(), Failure> {
         std::fs::create_dir_all(dir)
             .and_then(|()| clap_mangen::generate_to(Cli::command(), dir))
             .map_err(|error| Failure::new(format!("can't write the pages to {}: {error}", dir.display())))?;
-        context.out.talk(format_args!("The pages are in {}; read one with `man -l`.", dir.display()));
+        context.out.talk(format_args!(
+            "The pages are in {}; read one with `man -l`.",
+            dir.display()
+        ));
         return Ok(());
     }
     let mut page = Vec::new();
@@ -52,7 +57,9 @@ pub(crate) fn man(context: &Context, man: &Man) -> Result<(), Failure> {
 pub(crate) fn version(context: &Context) -> Result<(), Failure> {
     let version = env!("CARGO_PKG_VERSION");
     if context.out.json {
-        return context.out.document(&json!({"name": "palomar", "version": version}));
+        return context
+            .out
+            .document(&json!({"name": "palomar", "version": version}));
     }
     context.out.line(format_args!("palomar {version}"));
     Ok(())

@@ -96,10 +96,14 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     if out.json {
         out.document(&json!({"provider": "cloud_api", "url": format!("http://{at}")}))?;
     } else {
-        out.line(format_args!("A simulated Cloud API listens on http://{at}; its ledger is at http://{at}/_sim/ledger"));
+        out.line(format_args!(
+            "A simulated Cloud API listens on http://{at}; its ledger is at http://{at}/_sim/ledger"
+        ));
     }
     let stop = Stop::listen()?;
-    cloud_api::serve(listener, flags.config(), Arc::new(SystemClock), async move { stop.asked().await })
-        .await
-        .map_err(|error| Failure::new(format!("the simulator ended: {error}")))
+    cloud_api::serve(listener, flags.config(), Arc::new(SystemClock), async move {
+        stop.asked().await;
+    })
+    .await
+    .map_err(|error| Failure::new(format!("the simulator ended: {error}")))
 }

@@ -66,22 +66,40 @@ async fn info(context: &Context, settings: &Settings) -> Result<(), Failure> {
         Ok(ready) => ("a server", ready),
         Err(_) => match open(settings) {
             Ok((broker, records)) => {
-                let about = records.info().await.map_err(|error| Failure::new(error.to_string()))?;
-                let stats = broker.stats().await.map_err(|error| Failure::new(error.to_string()))?;
+                let about = records
+                    .info()
+                    .await
+                    .map_err(|error| Failure::new(error.to_string()))?;
+                let stats = broker
+                    .stats()
+                    .await
+                    .map_err(|error| Failure::new(error.to_string()))?;
                 let jobs = broker.opened().jobs;
                 close(&broker).await?;
-                ("nobody", json!({"records": about, "jobs": jobs, "queues": stats.queues.len(), "logEnd": stats.log_end.0}))
+                (
+                    "nobody",
+                    json!({"records": about, "jobs": jobs, "queues": stats.queues.len(), "logEnd": stats.log_end.0}),
+                )
             }
             Err(failure) => ("another process", json!({"problem": failure.what})),
         },
     };
     if out.json {
-        let files: Vec<Value> = files.iter().map(|(name, bytes)| json!({"file": name, "bytes": bytes})).collect();
+        let files: Vec<Value> = files
+            .iter()
+            .map(|(name, bytes)| json!({"file": name, "bytes": bytes}))
+            .collect();
         return out.document(&json!({"dir": dir, "files": files, "usedBy": user, "about": said}));
     }
-    out.pairs(&[("directory", dir.display().to_string()), ("used by", user.to_owned())]);
+    out.pairs(&[
+        ("directory", dir.display().to_string()),
+        ("used by", user.to_owned()),
+    ]);
     out.line("");
-    let rows: Vec<_> = files.iter().map(|(name, bytes)| vec![name.clone(), rounded(*bytes)]).collect();
+    let rows: Vec<_> = files
+        .iter()
+        .map(|(name, bytes)| vec![name.clone(), rounded(*bytes)])
+        .collect();
     out.table(&["file", "size"], &rows, "no files");
     out.line("");
     for (name, value) in said.as_object().into_iter().flatten() {
@@ -92,7 +110,10 @@ async fn info(context: &Context, settings: &Settings) -> Result<(), Failure> {
 
 /// A size to be read, not to be computed with.
 fn rounded(bytes: u64) -> String {
-    let unit = [1 << 30, 1 << 20, 1 << 10].into_iter().find(|unit| bytes >= 10 * unit).unwrap_or(1);
+    let unit = [1 << 30, 1 << 20, 1 << 10]
+        .into_iter()
+        .find(|unit| bytes >= 10 * unit)
+        .unwrap_or(1);
     Size(bytes / unit * unit).to_string()
 }
 
@@ -103,20 +124,35 @@ fn open(settings: &Settings) -> Result<(EmbeddedBroker, Records), Failure> {
 }
 
 async fn close(broker: &EmbeddedBroker) -> Result<(), Failure> {
-    broker.close().await.map_err(|error| Failure::new(format!("the queue was not closed in order: {error}")))
+    broker
+        .close()
+        .await
+        .map_err(|error| Failure::new(format!("the queue was not closed in order: {error}")))
 }
 
 async fn check(context: &Context, settings: &Settings) -> Result<(), Failure> {
     let out = context.out;
     let (broker, records) = open(settings)?;
     let mut problems = broker.opened().damaged.clone();
-    let stats = broker.stats().await.map_err(|error| Failure::new(error.to_string()))?;
+    let stats = broker
+        .stats()
+        .await
+        .map_err(|error| Failure::new(error.to_string()))?;
     problems.extend(stats.queues.iter().filter_map(sum_problem));
-    let found = records.check().await.map_err(|error| Failure::new(format!("the records can't be read: {error}")))?;
+    let found = records
+        .check()
+        .await
+        .map_err(|error| Failure::new(format!("the records can't be read: {error}")))?;
     problems.extend(found.problems);
-    let cursor = records.cursor().await.map_err(|error| Failure::new(error.to_string()))?;
+    let cursor = records
+        .cursor()
+        .await
+        .map_err(|error| Failure::new(error.to_string()))?;
     if cursor > stats.log_end.0 {
-        problems.push(format!("the records stand at {cursor}, the event log ends at {}", stats.log_end.0));
+        problems.push(format!(
+            "the records stand at {cursor}, the event log ends at {}",
+            stats.log_end.0
+        ));
     }
     let jobs = broker.opened().jobs;
     close(&broker).await?;
@@ -134,18 +170,28 @@ async fn check(context: &Context, settings: &Settings) -> Result<(), Failure> {
             ));
             Ok(())
         }
-        many => Err(Failure::new(format!("{many} problems in {}", settings.data_dir.display()))
-            .help("Keep a copy of the directory before anything else; then restore a backup.")),
+        many => Err(
+            Failure::new(format!("{many} problems in {}", settings.data_dir.display()))
+                .help("Keep a copy of the directory before anything else; then restore a backup."),
+        ),
     }
 }
 
 /// I1: what was accepted is live or final, per queue.
 fn sum_problem(queue: &QueueStats) -> Option<String> {
-    let live = [JobState::Scheduled, JobState::Queued, JobState::Started, JobState::Uncertain];
+    let live = [
+        JobState::Scheduled,
+        JobState::Queued,
+        JobState::Started,
+        JobState::Uncertain,
+    ];
     let live: u64 = live.iter().map(|state| queue.counts[*state as usize]).sum();
     let ended: u64 = queue.finished.iter().sum();
     (queue.accepted != live + ended).then(|| {
-        format!("{}: {} were accepted, but {live} are live and {ended} have ended", queue.queue, queue.accepted)
+        format!(
+            "{}: {} were accepted, but {live} are live and {ended} have ended",
+            queue.queue, queue.accepted
+        )
     })
 }
 
@@ -155,7 +201,12 @@ mod tests {
 
     #[test]
     fn sizes_are_rounded_for_people() {
-        for (bytes, said) in [(0, "0 B"), (4096, "4 KiB"), (1_234_567, "1205 KiB"), (123_456_789, "117 MiB")] {
+        for (bytes, said) in [
+            (0, "0 B"),
+            (4096, "4 KiB"),
+            (1_234_567, "1205 KiB"),
+            (123_456_789, "117 MiB"),
+        ] {
             assert_eq!(rounded(bytes), said);
         }
     }

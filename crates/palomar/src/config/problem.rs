@@ -53,7 +53,11 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(super) fn new(origin: Origin, key: impl Into<String>, what: impl Into<String>) -> Problem {
-        Problem { origin, key: key.into(), what: what.into() }
+        Problem {
+            origin,
+            key: key.into(),
+            what: what.into(),
+        }
     }
 }
 

@@ -15,7 +15,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub(crate) struct Expected(&'static str);
 
 const TIME: Expected = Expected("a span of time such as \"30s\", \"1m 30s\" or \"8d\" (ms, s, m, h, d)");
-const SIZE: Expected = Expected("a size such as \"64 KiB\", \"256 MiB\" or \"4 GiB\" (a bare number counts bytes)");
+const SIZE: Expected =
+    Expected("a size such as \"64 KiB\", \"256 MiB\" or \"4 GiB\" (a bare number counts bytes)");
 const RATE: Expected = Expected("a rate such as \"80/min\", \"10/s\" or \"250/24h\"");
 
 /// A span of time, in whole milliseconds.
@@ -36,7 +37,13 @@ pub(crate) struct Rate {
 }
 
 /// The name of a unit and how many milliseconds it is long, the longest first.
-const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const UNITS: [(&str, u64); 5] = [
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
 
 /// A hundred years: what is longer is a mistake, and sums of spans stay within every type.
 const LONGEST: u64 = 36_500 * 86_400_000;
@@ -50,7 +57,10 @@ fn millis_of(unit: &str) -> Option<u64> {
         "sec" | "second" | "seconds" => "s",
         other => other,
     };
-    UNITS.iter().find(|(name, _)| *name == short).map(|(_, millis)| *millis)
+    UNITS
+        .iter()
+        .find(|(name, _)| *name == short)
+        .map(|(_, millis)| *millis)
 }
 
 impl FromStr for Span {
@@ -68,13 +78,23 @@ impl FromStr for Span {
         while !rest.is_empty() {
             let (digits, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).ok_or(TIME)?);
             let after = after.trim_start();
-            let (unit, after) = after.split_at(after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len()));
+            let (unit, after) = after.split_at(
+                after
+                    .find(|c: char| !c.is_ascii_alphabetic())
+                    .unwrap_or(after.len()),
+            );
             let count: u64 = digits.parse().map_err(|_| TIME)?;
-            let millis = millis_of(unit).and_then(|millis| count.checked_mul(millis)).ok_or(TIME)?;
+            let millis = millis_of(unit)
+                .and_then(|millis| count.checked_mul(millis))
+                .ok_or(TIME)?;
             total = total.checked_add(millis).ok_or(TIME)?;
             rest = after.trim_start();
         }
-        if total <= LONGEST { Ok(Span(Duration::from_millis(total))) } else { Err(TIME) }
+        if total <= LONGEST {
+            Ok(Span(Duration::from_millis(total)))
+        } else {
+            Err(TIME)
+        }
     }
 }
 
@@ -106,7 +126,11 @@ impl FromStr for Size {
         let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
         let factor = match unit.trim() {
             "" => 1,
-            unit => SIZES.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).map(|(_, factor)| *factor).ok_or(SIZE)?,
+            unit => SIZES
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(unit))
+                .map(|(_, factor)| *factor)
+                .ok_or(SIZE)?,
         };
         let count: u64 = digits.parse().map_err(|_| SIZE)?;
         count.checked_mul(factor).map(Size).ok_or(SIZE)
@@ -115,7 +139,9 @@ impl FromStr for Size {
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = SIZES.into_iter().find(|(_, factor)| self.0 >= *factor && self.0.is_multiple_of(*factor));
+        let unit = SIZES
+            .into_iter()
+            .find(|(_, factor)| self.0 >= *factor && self.0.is_multiple_of(*factor));
         let (name, factor) = unit.unwrap_or(("B", 1));
         write!(f, "{} {name}", self.0 / factor)
     }
@@ -129,16 +155,27 @@ impl FromStr for Rate {
         let max: u32 = max.trim().parse().map_err(|_| RATE)?;
         let window = window.trim();
         // "80/min" says one minute; "250/24h" says how many.
-        let window = if window.starts_with(|c: char| c.is_ascii_digit()) { window.to_owned() } else { format!("1{window}") };
+        let window = if window.starts_with(|c: char| c.is_ascii_digit()) {
+            window.to_owned()
+        } else {
+            format!("1{window}")
+        };
         let window = window.parse::<Span>().map_err(|_| RATE)?.0;
-        if max == 0 || window.is_zero() { Err(RATE) } else { Ok(Rate { max, window }) }
+        if max == 0 || window.is_zero() {
+            Err(RATE)
+        } else {
+            Ok(Rate { max, window })
+        }
     }
 }
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let window = Span(self.window).to_string();
-        let window = window.strip_prefix('1').filter(|unit| millis_of(unit).is_some()).unwrap_or(&window);
+        let window = window
+            .strip_prefix('1')
+            .filter(|unit| millis_of(unit).is_some())
+            .unwrap_or(&window);
         write!(f, "{}/{window}", self.max)
     }
 }
@@ -154,11 +191,15 @@ impl<T: FromStr<Err = Expected>> Visitor<'_> for Text<T> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        text.parse().map_err(|expected: Expected| E::custom(format!("{text:?} is not understood: {expected}")))
+        text.parse()
+            .map_err(|expected: Expected| E::custom(format!("{text:?} is not understood: {expected}")))
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
-        number.to_string().parse().map_err(|expected: Expected| E::custom(format!("{number} is not understood: {expected}")))
+        number
+            .to_string()
+            .parse()
+            .map_err(|expected: Expected| E::custom(format!("{number} is not understood: {expected}")))
     }
 }
 
@@ -198,10 +239,24 @@ mod tests {
             ("0", 0, "0s"),
         ] {
             let span: Span = text.parse().expect(text);
-            assert_eq!((span.0.as_millis(), span.to_string().as_str()), (millis, shown), "{text}");
+            assert_eq!(
+                (span.0.as_millis(), span.to_string().as_str()),
+                (millis, shown),
+                "{text}"
+            );
             assert_eq!(shown.parse(), Ok(span));
         }
-        for bad in ["", "30", "s", "-1s", "1.5s", "30 parsecs", "99999999999999999999d", "36501d", "é"] {
+        for bad in [
+            "",
+            "30",
+            "s",
+            "-1s",
+            "1.5s",
+            "30 parsecs",
+            "99999999999999999999d",
+            "36501d",
+            "é",
+        ] {
             assert_eq!(bad.parse::<Span>(), Err(TIME), "{bad}");
         }
     }
@@ -233,7 +288,11 @@ mod tests {
             ("5/10s", 5, 10, "5/10s"),
         ] {
             let rate: Rate = text.parse().expect(text);
-            assert_eq!((rate.max, rate.window.as_secs(), rate.to_string().as_str()), (max, window, shown), "{text}");
+            assert_eq!(
+                (rate.max, rate.window.as_secs(), rate.to_string().as_str()),
+                (max, window, shown),
+                "{text}"
+            );
             assert_eq!(shown.parse(), Ok(rate));
         }
         for bad in ["", "80", "0/s", "80/", "80/0s", "x/s", "80/year"] {

@@ -22,7 +22,10 @@ pub(super) async fn open(settings: &Settings) -> Result<Engine, Failure> {
     // The broker takes the directory's lock: nothing else is touched before.
     let broker = broker(settings, Arc::clone(&clock))?;
     if !broker.opened().damaged.is_empty() {
-        tracing::error!(rows = broker.opened().damaged.len(), "damaged rows were set aside: run `palomar store check`");
+        tracing::error!(
+            rows = broker.opened().damaged.len(),
+            "damaged rows were set aside: run `palomar store check`"
+        );
     }
     let records = records(&dir, clock.as_ref())?;
     let providers = Providers::new(Arc::clone(&clock))
@@ -80,7 +83,10 @@ pub(super) fn api(settings: &Settings) -> Result<(ApiConfig, String), Failure> {
     let rate = settings.server.rate_limit;
     let public_url = settings.server.public_url.trim_end_matches('/');
     let config = ApiConfig {
-        rate_limit: Some(RateLimit { requests: rate.max, per: rate.window.max(Duration::from_millis(1)) }),
+        rate_limit: Some(RateLimit {
+            requests: rate.max,
+            per: rate.window.max(Duration::from_millis(1)),
+        }),
         public_url: (!public_url.is_empty()).then(|| public_url.to_owned()),
         login: Some(Arc::new(OneTimeLink::new(&token))),
         ..ApiConfig::new(seed()?)

@@ -5,12 +5,15 @@ mod explain;
 mod fairness;
 mod interleave;
 mod model;
+mod model_control;
 mod model_ops;
+mod model_time;
 mod order;
+mod random;
 mod rates;
 mod restore;
-mod stored;
 mod store;
+mod stored;
 mod walk;
 
 use std::time::Duration;
@@ -19,9 +22,7 @@ use palomar_model::{MessageId, Timestamp};
 use uuid::Uuid;
 
 use super::{Leasing, Machine, MachineConfig};
-use crate::types::{
-    Control, JobId, LeaseRef, Limits, NewJob, Outcome, QueueName, Settle, Signal,
-};
+use crate::types::{Control, JobId, LeaseRef, Limits, NewJob, Outcome, QueueName, Settle, Signal};
 
 /// Random numbers that depend on nothing but the seed (splitmix64).
 pub(super) struct Rng(u64);
@@ -56,7 +57,10 @@ impl Rng {
 
 /// A number from the environment, so that a long run or one seed can be asked for.
 pub(super) fn from_env(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
 }
 
 pub(super) fn id(n: u64) -> JobId {
@@ -78,13 +82,24 @@ pub(super) fn begin() -> Timestamp {
 
 /// A machine with one queue, `p/q`.
 pub(super) fn machine_with(limits: Limits) -> Machine {
-    let mut machine = Machine::new(MachineConfig { keep_finished: 10, keep_dead: 1000 });
+    let mut machine = Machine::new(MachineConfig {
+        keep_finished: 10,
+        keep_dead: 1000,
+    });
     configure(&mut machine, "p/q", limits, begin());
     machine
 }
 
 pub(super) fn configure(machine: &mut Machine, queue: &str, limits: Limits, now: Timestamp) {
-    machine.control(Control::Configure { queue: name(queue), limits }, now).expect("limits that can be kept");
+    machine
+        .control(
+            Control::Configure {
+                queue: name(queue),
+                limits,
+            },
+            now,
+        )
+        .expect("limits that can be kept");
 }
 
 /// A job of `p/q`.
@@ -92,8 +107,24 @@ pub(super) fn job(n: u64) -> NewJob {
     NewJob::new(id(n), name("p/q"), &b"x"[..])
 }
 
-pub(super) fn settle(machine: &mut Machine, lease: LeaseRef, outcome: Outcome, signal: Signal, now: Timestamp) {
-    machine.settle(Settle { lease, outcome, signal, events: Vec::new() }, now).expect("a lease that holds");
+pub(super) fn settle(
+    machine: &mut Machine,
+    lease: LeaseRef,
+    outcome: Outcome,
+    signal: Signal,
+    now: Timestamp,
+) {
+    machine
+        .settle(
+            Settle {
+                lease,
+                outcome,
+                signal,
+                events: Vec::new(),
+            },
+            now,
+        )
+        .expect("a lease that holds");
 }
 
 pub(super) fn done(machine: &mut Machine, lease: LeaseRef, now: Timestamp) {

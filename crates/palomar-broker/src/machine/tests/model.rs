@@ -19,7 +19,7 @@ pub(super) enum At {
     /// Until the lease ends.
     Leased(Timestamp),
     Started(Timestamp),
-    /// Uncertain since; later jobs of the key still wait.
+    /// Uncertain; later jobs of the key wait until then.
     Doubted(Timestamp),
     /// Uncertain; until the policy is applied.
     Aside(Timestamp),
@@ -54,7 +54,10 @@ impl At {
 
     /// Whether later jobs of the key wait for it.
     fn holds_order(self) -> bool {
-        matches!(self, At::Waits(_) | At::Leased(_) | At::Started(_) | At::Doubted(_))
+        matches!(
+            self,
+            At::Waits(_) | At::Leased(_) | At::Started(_) | At::Doubted(_)
+        )
     }
 }
 
@@ -99,7 +102,8 @@ pub(super) enum Breaker {
 #[derive(Clone, Debug)]
 pub(super) struct InForce {
     pub(super) window: Window,
-    pub(super) since: Timestamp,
+    /// Starts of the queue before it came into force.
+    pub(super) before: usize,
     /// Starts that it remembers.
     pub(super) starts: Vec<Timestamp>,
 }
@@ -128,6 +132,7 @@ pub(super) struct Queue {
 }
 
 /// The model.
+#[derive(Clone)]
 pub(super) struct Model {
     pub(super) now: Timestamp,
     pub(super) jobs: Vec<Job>,
@@ -173,128 +178,10 @@ impl Model {
     }
 
     pub(super) fn in_state(&self, queue: usize, fits: impl Fn(At) -> bool) -> u64 {
-        self.jobs.iter().filter(|job| job.queue == queue && fits(job.at)).count() as u64
-    }
-
-    /// What time does, one thing after the other.
-    pub(super) fn advance(&mut self, now: Timestamp) {
-        self.now = self.now.max(now);
-        self.expire();
-        loop {
-            let due = |job: &Job| match job.at {
-                At::Scheduled(at) | At::Leased(at) | At::Started(at) | At::Aside(at) => Some(at),
-                At::Doubted(since) => Some(since.after(self.queue(job.queue).limits.order_wait)),
-                _ => None,
-            };
-            let first = self.jobs.iter().filter_map(|job| Some((due(job)?, job.seq))).min();
-            let Some((at, seq)) = first.filter(|(at, _)| *at <= self.now) else { break };
-            let ix = self.jobs.iter().position(|job| job.seq == seq).expect("it was found");
-            self.wake(ix, at);
-        }
-        self.expire();
-        let now = self.now;
-        self.requests.retain(|_, (_, _, until)| *until > now);
-    }
-
-    fn wake(&mut self, ix: usize, at: Timestamp) {
-        let queue = self.jobs[ix].queue;
-        match self.jobs[ix].at {
-            At::Scheduled(_) => self.append(ix),
-            At::Leased(_) => {
-                self.queue_mut(queue).ran_out[0] += 1;
-                self.probe_over(ix);
-                if self.jobs[ix].strikes + 1 >= 3 {
-                    self.end(ix, At::Dead);
-                } else {
-                    self.jobs[ix].strikes += 1;
-                    self.jobs[ix].at = At::Waits(self.now);
-                }
-            }
-            At::Started(_) => {
-                self.queue_mut(queue).ran_out[1] += 1;
-                self.probe_over(ix);
-                self.doubt(ix);
-            }
-            At::Doubted(since) => {
-                let limits = &self.queue(queue).limits;
-                let until = since.after(limits.uncertain_wait.max(limits.order_wait));
-                self.jobs[ix].at = At::Aside(until);
-            }
-            At::Aside(_) => match self.jobs[ix].policy {
-                OnUncertain::Hold => self.jobs[ix].at = At::Held,
-                OnUncertain::Retry => {
-                    self.jobs[ix].policy_again += 1;
-                    self.revive(ix);
-                }
-                OnUncertain::Drop => self.end(ix, At::Dead),
-            },
-            other => unreachable!("{other:?} is not due at {at}"),
-        }
-    }
-
-    fn expire(&mut self) {
-        loop {
-            let due = self.jobs.iter().enumerate().filter(|(_, job)| job.at.waits());
-            let first = due.filter_map(|(ix, job)| Some((job.expires?, ix))).min();
-            match first {
-                Some((at, ix)) if at <= self.now => self.end(ix, At::Expired),
-                _ => break,
-            }
-        }
-    }
-
-    pub(super) fn doubt(&mut self, ix: usize) {
-        match self.jobs[ix].vouched {
-            Some(Verdict::Taken) => self.end(ix, At::Done),
-            Some(Verdict::Failed { .. }) => self.end(ix, At::Dead),
-            None => self.jobs[ix].at = At::Doubted(self.now),
-        }
-    }
-
-    /// Queued at the end of its key's order.
-    pub(super) fn append(&mut self, ix: usize) {
-        self.jobs[ix].place = self.count();
-        self.jobs[ix].at = At::Waits(self.now);
-    }
-
-    pub(super) fn revive(&mut self, ix: usize) {
-        let (queue, at) = (self.jobs[ix].queue, self.jobs[ix].at);
-        if at.is_final() {
-            self.queue_mut(queue).finished[at.state() as usize] -= 1;
-        }
-        self.jobs[ix].strikes = 0;
-        self.jobs[ix].vouched = None;
-        self.append(ix);
-    }
-
-    /// Makes a job final, and forgets the oldest of its kind beyond what is kept.
-    pub(super) fn end(&mut self, ix: usize, at: At) {
-        self.probe_over(ix);
-        let (queue, before) = (self.jobs[ix].queue, self.jobs[ix].at);
-        if before.is_final() {
-            self.queue_mut(queue).finished[before.state() as usize] -= 1;
-        }
-        self.queue_mut(queue).finished[at.state() as usize] += 1;
-        self.jobs[ix].at = at;
-        self.jobs[ix].vouched = None;
-        self.jobs[ix].ended = self.count();
-        let keep = if at == At::Dead { self.keep.1 } else { self.keep.0 };
-        while self.in_state(queue, |other| other == at) > keep as u64 {
-            let kept = self.jobs.iter().filter(|job| job.queue == queue && job.at == at);
-            let oldest = kept.min_by_key(|job| job.ended).map(|job| job.seq);
-            self.jobs.retain(|job| Some(job.seq) != oldest);
-        }
-    }
-
-    /// A lease ends: if it was the breaker's probe, another is.
-    pub(super) fn probe_over(&mut self, ix: usize) {
-        let (id, queue, now) = (self.jobs[ix].id, self.jobs[ix].queue, self.now);
-        let called = matches!(self.jobs[ix].at, At::Started(_));
-        let state = self.queue_mut(queue);
-        if state.breaker == Breaker::Probe(id) {
-            let wait = if called { state.limits.breaker.open_for } else { Duration::ZERO };
-            state.breaker = Breaker::Open(now.after(wait));
-        }
+        self.jobs
+            .iter()
+            .filter(|job| job.queue == queue && fits(job.at))
+            .count() as u64
     }
 
     /// Whether a job is the first of its key.
@@ -302,13 +189,18 @@ impl Model {
         let job = &self.jobs[ix];
         job.key == 0
             || !self.jobs.iter().any(|other| {
-                other.queue == job.queue && other.key == job.key && other.at.holds_order() && other.place < job.place
+                other.queue == job.queue
+                    && other.key == job.key
+                    && other.at.holds_order()
+                    && other.place < job.place
             })
     }
 
     /// The share of the rate that throttling leaves.
     pub(super) fn rate(&self, queue: usize) -> u32 {
-        let Some((at, rate)) = self.queue(queue).throttled else { return 1000 };
+        let Some((at, rate)) = self.queue(queue).throttled else {
+            return 1000;
+        };
         (u64::from(rate) + self.now.since(at).as_secs() / 10 * 100).min(1000) as u32
     }
 
@@ -324,7 +216,10 @@ impl Model {
         if queue.paused {
             return Some("paused");
         }
-        if job.group.is_some_and(|group| queue.paused_groups.contains(&group)) {
+        if job
+            .group
+            .is_some_and(|group| queue.paused_groups.contains(&group))
+        {
             return Some("group paused");
         }
         match queue.breaker {
@@ -357,7 +252,9 @@ impl Model {
             for (at, _, interval) in queue.paced.iter().filter(|(_, key, _)| *key == job.key) {
                 arrival = arrival.max(at.micros()) + interval.as_micros() as i64;
             }
-            if arrival.saturating_sub(pair.interval.as_micros() as i64 * i64::from(pair.burst - 1)) > now.micros() {
+            if arrival.saturating_sub(pair.interval.as_micros() as i64 * i64::from(pair.burst - 1))
+                > now.micros()
+            {
                 return Some("pair");
             }
         }
@@ -374,7 +271,11 @@ impl Model {
     pub(super) fn keys_of(&self, budget: &str) -> std::collections::BTreeSet<u64> {
         let (config, starts) = &self.budgets[budget];
         let from = self.now.before(config.window + config.window / 1000);
-        starts.iter().filter(|(at, _)| *at > from).map(|(_, key)| *key).collect()
+        starts
+            .iter()
+            .filter(|(at, _)| *at > from)
+            .map(|(_, key)| *key)
+            .collect()
     }
 
     /// Why a lease may not give a job.
@@ -395,14 +296,24 @@ impl Model {
         let now = self.now;
         assert!(self.is_first(ix), "I10: not the first of its key");
         let job = &mut self.jobs[ix];
-        assert!(job.starts.last().is_none_or(|last| *last < token), "I3: an attempt starts once");
+        assert!(
+            job.starts.last().is_none_or(|last| *last < token),
+            "I3: an attempt starts once"
+        );
         job.starts.push(token);
         job.tries += 1;
         job.token = token;
         job.at = At::Started(until);
         let allowed = 1 + job.allowed_again + job.policy_again;
-        assert!(job.starts.len() <= allowed, "I4: {} calls, {allowed} allowed", job.starts.len());
-        assert!(job.policy == OnUncertain::Retry || job.policy_again == 0, "I4: by itself only under its policy");
+        assert!(
+            job.starts.len() <= allowed,
+            "I4: {} calls, {allowed} allowed",
+            job.starts.len()
+        );
+        assert!(
+            job.policy == OnUncertain::Retry || job.policy_again == 0,
+            "I4: by itself only under its policy"
+        );
         let (queue_ix, key, place, spends) = (job.queue, job.key, job.place, job.spends);
         let margin = self.queue(queue_ix).limits.margin_permille;
         let queue = self.queue_mut(queue_ix);
@@ -412,20 +323,34 @@ impl Model {
             window.starts.retain(|at| at.after(span) > now);
             window.starts.push(now);
             let from = now.before(window.window.window);
-            let since = window.since;
-            let count = queue.starts.iter().rev().take_while(|(at, _)| *at > from && *at >= since).count();
-            assert!(count <= window.window.max as usize, "I11: {count} starts in {:?}", window.window);
+            let count = queue.starts[window.before..]
+                .iter()
+                .rev()
+                .take_while(|(at, _)| *at > from)
+                .count();
+            assert!(
+                count <= window.window.max as usize,
+                "I11: {count} starts in {:?}",
+                window.window
+            );
         }
         if key == 0 {
             return;
         }
         let last = queue.last_place.insert(key, place);
-        assert!(last.is_none_or(|last| last <= place), "I10: start order is not queue order");
+        assert!(
+            last.is_none_or(|last| last <= place),
+            "I10: start order is not queue order"
+        );
         if let Some(pair) = queue.limits.pair {
             queue.paced.push((now, key, pair.interval));
         }
         if let Some(budget) = queue.limits.budget.clone().filter(|_| spends) {
-            self.budgets.get_mut(&*budget.name).expect("a budget in force").1.push((now, key));
+            self.budgets
+                .get_mut(&*budget.name)
+                .expect("a budget in force")
+                .1
+                .push((now, key));
         }
     }
 }

@@ -5,20 +5,25 @@ use std::time::Duration;
 use palomar_model::Timestamp;
 
 use super::super::Leasing;
-use super::model::{At, Breaker, InForce, Job, Model, Queue};
+use super::model::{At, Breaker, Job, Model};
 use crate::types::{
-    Control, ControlError, Controlled, Enqueued, Evidence, EvidenceEffect, JobFilter, JobState, LeaseError, LeaseRef,
-    Limits, NewJob, Outcome, QueueName, Resolution, Settle, Signal, Started, Verdict,
+    Enqueued, Evidence, EvidenceEffect, LeaseError, LeaseRef, Limits, NewJob, Outcome, QueueName, Settle,
+    Signal, Started, Verdict,
 };
 
 /// A group's name that lives as long as the trials.
 pub(super) fn group_name(name: &str) -> &'static str {
-    super::walk::GROUPS.iter().find(|known| **known == name).expect("a group of the trials")
+    super::random::GROUPS
+        .iter()
+        .find(|known| **known == name)
+        .expect("a group of the trials")
 }
 
 impl Model {
     pub(super) fn named(&self, name: &QueueName) -> Option<usize> {
-        self.queues.iter().position(|queue| queue.as_ref().is_some_and(|queue| queue.name == *name))
+        self.queues
+            .iter()
+            .position(|queue| queue.as_ref().is_some_and(|queue| queue.name == *name))
     }
 
     pub(super) fn enqueue(&mut self, jobs: &[NewJob], now: Timestamp) -> Vec<Enqueued> {
@@ -28,12 +33,18 @@ impl Model {
 
     fn enqueue_one(&mut self, new: &NewJob) -> Enqueued {
         if let Some(dedupe) = new.dedupe
-            && let Some(&(of, fingerprint, _)) =
-                self.requests.get(&dedupe.id).filter(|(_, _, until)| *until > self.now)
+            && let Some(&(of, fingerprint, _)) = self
+                .requests
+                .get(&dedupe.id)
+                .filter(|(_, _, until)| *until > self.now)
         {
             self.hits += 1;
             let same = fingerprint == dedupe.fingerprint;
-            return if same { Enqueued::Duplicate { of } } else { Enqueued::Conflict { of } };
+            return if same {
+                Enqueued::Duplicate { of }
+            } else {
+                Enqueued::Conflict { of }
+            };
         }
         if self.find(new.id).is_some() {
             self.hits += 1;
@@ -44,10 +55,16 @@ impl Model {
         }
         let queue = self.named(&new.queue).expect("it was just made");
         if let Some(dedupe) = new.dedupe {
-            self.requests.insert(dedupe.id, (new.id, dedupe.fingerprint, self.now.after(dedupe.ttl)));
+            self.requests.insert(
+                dedupe.id,
+                (new.id, dedupe.fingerprint, self.now.after(dedupe.ttl)),
+            );
         }
         self.queue_mut(queue).accepted += 1;
-        let at = new.run_at.filter(|at| *at > self.now).map_or(At::Waits(self.now), At::Scheduled);
+        let at = new
+            .run_at
+            .filter(|at| *at > self.now)
+            .map_or(At::Waits(self.now), At::Scheduled);
         let (seq, place) = (self.next_seq, self.count());
         self.next_seq += 1;
         self.jobs.push(Job {
@@ -77,19 +94,37 @@ impl Model {
     }
 
     /// Takes in what a lease gave, and asserts that it was right to give it, and nothing more.
-    pub(super) fn leased(&mut self, pool: &str, max: usize, lease: Duration, start: bool, given: &[Leasing], now: Timestamp) {
+    pub(super) fn leased(
+        &mut self,
+        pool: &str,
+        max: usize,
+        lease: Duration,
+        start: bool,
+        given: &[Leasing],
+        now: Timestamp,
+    ) {
         self.advance(now);
         assert!(given.len() <= max, "no more than asked for");
         for leasing in given {
             let ix = self.find(leasing.lease.id).expect("a job that is known");
             assert_eq!(self.not_eligible(ix), None, "{leasing:?} may not go");
             let limits = &self.queue(self.jobs[ix].queue).limits;
-            let least = if start { limits.deadline + limits.lease_margin } else { Duration::ZERO };
+            let least = if start {
+                limits.deadline + limits.lease_margin
+            } else {
+                Duration::ZERO
+            };
             let until = self.now.after(lease.max(least));
             let job = &self.jobs[ix];
             assert_eq!(leasing.lease.token, job.token + 1, "one higher at every lease");
-            assert_eq!((leasing.until, leasing.started, leasing.seq), (until, start, job.seq));
-            assert_eq!((leasing.priority, leasing.group.as_deref()), (job.priority, job.group));
+            assert_eq!(
+                (leasing.until, leasing.started, leasing.seq),
+                (until, start, job.seq)
+            );
+            assert_eq!(
+                (leasing.priority, leasing.group.as_deref()),
+                (job.priority, job.group)
+            );
             assert_eq!(leasing.tries, job.tries + 1, "tries count this one");
             self.probe_if_open(ix);
             if start {
@@ -102,7 +137,11 @@ impl Model {
         if given.len() < max {
             for ix in 0..self.jobs.len() {
                 let of_pool = self.queue(self.jobs[ix].queue).name.pool() == pool;
-                assert!(!of_pool || self.not_eligible(ix).is_some(), "{:?} could go and did not", self.jobs[ix]);
+                assert!(
+                    !of_pool || self.not_eligible(ix).is_some(),
+                    "{:?} could go and did not",
+                    self.jobs[ix]
+                );
             }
         }
     }
@@ -117,7 +156,8 @@ impl Model {
 
     fn held(&mut self, lease: LeaseRef) -> Result<usize, LeaseError> {
         let ix = self.find(lease.id).ok_or(LeaseError::Stale)?;
-        let holds = self.jobs[ix].token == lease.token && matches!(self.jobs[ix].at, At::Leased(_) | At::Started(_));
+        let holds =
+            self.jobs[ix].token == lease.token && matches!(self.jobs[ix].at, At::Leased(_) | At::Started(_));
         if !holds {
             let queue = self.jobs[ix].queue;
             self.queue_mut(queue).stale += 1;
@@ -129,7 +169,9 @@ impl Model {
     pub(super) fn start(&mut self, lease: LeaseRef, now: Timestamp) -> Result<Started, LeaseError> {
         self.advance(now);
         let ix = self.held(lease)?;
-        let At::Leased(until) = self.jobs[ix].at else { return Ok(Started { attempt: lease.token }) };
+        let At::Leased(until) = self.jobs[ix].at else {
+            return Ok(Started { attempt: lease.token });
+        };
         let limits = &self.queue(self.jobs[ix].queue).limits;
         if until.since(self.now) < limits.deadline + limits.lease_margin {
             return Err(LeaseError::TooLate);
@@ -153,7 +195,11 @@ impl Model {
         let ix = self.held(lease)?;
         let until = self.now.after(by);
         let started = matches!(self.jobs[ix].at, At::Started(_));
-        self.jobs[ix].at = if started { At::Started(until) } else { At::Leased(until) };
+        self.jobs[ix].at = if started {
+            At::Started(until)
+        } else {
+            At::Leased(until)
+        };
         Ok(())
     }
 
@@ -167,7 +213,10 @@ impl Model {
             self.end(ix, At::Done);
             return Ok(());
         }
-        let not_taken = matches!(settle.outcome, Outcome::Retry { .. } | Outcome::Release | Outcome::Panicked);
+        let not_taken = matches!(
+            settle.outcome,
+            Outcome::Retry { .. } | Outcome::Release | Outcome::Panicked
+        );
         self.jobs[ix].allowed_again += usize::from(started && not_taken);
         match settle.outcome {
             Outcome::Done => self.end(ix, At::Done),
@@ -208,7 +257,11 @@ impl Model {
             (Signal::Success, Breaker::Probe(probe)) if probe == id => queue.breaker = Breaker::Closed(0),
             (Signal::Failure, Breaker::Probe(probe)) if probe == id => queue.breaker = open,
             (Signal::Failure, Breaker::Closed(failures)) if config.failures > 0 => {
-                queue.breaker = if failures + 1 >= config.failures { open } else { Breaker::Closed(failures + 1) };
+                queue.breaker = if failures + 1 >= config.failures {
+                    open
+                } else {
+                    Breaker::Closed(failures + 1)
+                };
             }
             (Signal::Throttled { after }, _) => {
                 let wait = queue.limits.throttle_wait;
@@ -223,7 +276,9 @@ impl Model {
 
     pub(super) fn evidence(&mut self, evidence: &Evidence, now: Timestamp) -> EvidenceEffect {
         self.advance(now);
-        let Some(ix) = self.find(evidence.id) else { return EvidenceEffect::Nothing };
+        let Some(ix) = self.find(evidence.id) else {
+            return EvidenceEffect::Nothing;
+        };
         let job = &mut self.jobs[ix];
         let newest = job.proved.or(job.starts.last().copied()).unwrap_or(0);
         if evidence.attempt == 0 || evidence.attempt > newest {
@@ -256,199 +311,5 @@ impl Model {
             _ => {}
         }
         EvidenceEffect::Nothing
-    }
-
-    fn configure(&mut self, name: QueueName, limits: Limits) {
-        if let Some(budget) = &limits.budget {
-            let entry = self.budgets.entry(budget.name.to_string()).or_insert_with(|| (budget.clone(), Vec::new()));
-            entry.0 = budget.clone();
-        }
-        let now = self.now;
-        let fresh = |window| InForce { window, since: now, starts: Vec::new() };
-        let Some(at) = self.named(&name) else {
-            self.queues.push(Some(Queue {
-                name,
-                windows: limits.windows.iter().copied().map(fresh).collect(),
-                limits,
-                paused: false,
-                paused_groups: Vec::new(),
-                breaker: Breaker::Closed(0),
-                throttled_until: Timestamp::EPOCH,
-                throttled: None,
-                starts: Vec::new(),
-                paced: Vec::new(),
-                last_place: Default::default(),
-                accepted: 0,
-                finished: [0; 8],
-                duplicates: 0,
-                stale: 0,
-                ran_out: [0; 2],
-            }));
-            return;
-        };
-        let queue = self.queue_mut(at);
-        let longest = queue.windows.iter().max_by_key(|window| window.window.window).cloned();
-        let windows = limits.windows.iter().map(|&window| {
-            let same = queue.windows.iter().find(|known| known.window == window).cloned();
-            same.unwrap_or_else(|| InForce {
-                starts: longest.as_ref().map_or_else(Vec::new, |longest| longest.starts.clone()),
-                ..fresh(window)
-            })
-        });
-        queue.windows = windows.collect();
-        queue.limits = limits;
-    }
-
-    fn started_of(&self, queue: usize, group: Option<&str>) -> u64 {
-        let of_group = |job: &Job| group.is_none() || job.group == group;
-        let started = self.jobs.iter().filter(|job| job.queue == queue && matches!(job.at, At::Started(_)));
-        started.filter(|job| of_group(job)).count() as u64
-    }
-
-    fn fitting(&self, filter: &JobFilter, fits: impl Fn(At) -> bool) -> Vec<u64> {
-        let fits = |job: &&Job| {
-            let queue = self.queue(job.queue);
-            fits(job.at)
-                && filter.queue.as_ref().is_none_or(|name| *name == queue.name)
-                && filter.pool.as_ref().is_none_or(|pool| **pool == *queue.name.pool())
-                && filter.group.as_ref().is_none_or(|group| job.group == Some(&**group))
-                && (filter.states.is_empty() || filter.states.contains(&job.at.state()))
-        };
-        self.jobs.iter().filter(fits).map(|job| job.seq).collect()
-    }
-
-    fn by_seq(&self, seq: u64) -> Option<usize> {
-        self.jobs.iter().position(|job| job.seq == seq)
-    }
-
-    pub(super) fn control(&mut self, control: &Control, now: Timestamp) -> Result<Controlled, ControlError> {
-        self.advance(now);
-        let existing = |name: &QueueName| self.named(name).ok_or_else(|| ControlError::NoQueue(name.clone()));
-        let of_queue = |queue| Controlled { changed: 0, in_flight: self.started_of(queue, None) };
-        let changed = |changed| Controlled { changed, in_flight: 0 };
-        match control {
-            Control::Configure { queue, limits } => {
-                self.configure(queue.clone(), limits.clone());
-                let queue = self.named(queue).expect("it was just configured");
-                return Ok(Controlled { changed: 1, in_flight: self.started_of(queue, None) });
-            }
-            Control::Pause { queue, .. } => {
-                let queue = existing(queue)?;
-                let answer = of_queue(queue);
-                self.queue_mut(queue).paused = true;
-                return Ok(answer);
-            }
-            Control::Resume { queue } => {
-                let queue = existing(queue)?;
-                let answer = of_queue(queue);
-                let state = self.queue_mut(queue);
-                state.paused = false;
-                state.breaker = Breaker::Closed(0);
-                state.throttled_until = Timestamp::EPOCH;
-                return Ok(answer);
-            }
-            Control::PauseGroup { queue, group } => {
-                let queue = existing(queue)?;
-                let groups = &mut self.queue_mut(queue).paused_groups;
-                if !groups.contains(&group_name(group)) {
-                    groups.push(group_name(group));
-                }
-                return Ok(Controlled { changed: 0, in_flight: self.started_of(queue, Some(group)) });
-            }
-            Control::ResumeGroup { queue, group } => {
-                let queue = existing(queue)?;
-                self.queue_mut(queue).paused_groups.retain(|paused| **paused != **group);
-                return Ok(Controlled::default());
-            }
-            Control::CancelAll(filter) => {
-                let seqs = self.fitting(filter, |at| at.waits() || matches!(at, At::Leased(_)));
-                for seq in &seqs {
-                    let ix = self.by_seq(*seq).expect("it waits");
-                    self.end(ix, At::Cancelled);
-                }
-                let queues = (0..self.queues.len()).filter(|queue| {
-                    self.queues[*queue].as_ref().is_some_and(|queue| {
-                        filter.queue.as_ref().is_none_or(|name| *name == queue.name)
-                            && filter.pool.as_ref().is_none_or(|pool| **pool == *queue.name.pool())
-                    })
-                });
-                let in_flight = queues.map(|queue| self.started_of(queue, filter.group.as_deref())).sum();
-                return Ok(Controlled { changed: seqs.len() as u64, in_flight });
-            }
-            Control::RetryAll(filter) => {
-                let seqs = self.fitting(filter, |at| at == At::Dead);
-                for seq in &seqs {
-                    let ix = self.by_seq(*seq).expect("it is kept");
-                    self.order_again(ix);
-                }
-                return Ok(changed(seqs.len() as u64));
-            }
-            Control::Purge(filter) => {
-                let seqs = self.fitting(filter, |at| at == At::Dead);
-                self.jobs.retain(|job| !seqs.contains(&job.seq));
-                return Ok(changed(seqs.len() as u64));
-            }
-            Control::Clean { filter, keep } => {
-                let mut gone = Vec::new();
-                for queue in self.queues.iter().flatten() {
-                    let state = |at| {
-                        let filter = JobFilter { queue: Some(queue.name.clone()), ..filter.clone() };
-                        self.fitting(&filter, |other| other == at)
-                    };
-                    if filter.queue.as_ref().is_none_or(|name| *name == queue.name) {
-                        for seqs in [At::Done, At::Cancelled, At::Expired, At::Dead].map(state) {
-                            gone.extend_from_slice(&seqs[..seqs.len().saturating_sub(*keep)]);
-                        }
-                    }
-                }
-                self.jobs.retain(|job| !gone.contains(&job.seq));
-                return Ok(changed(gone.len() as u64));
-            }
-            Control::Remove { queue } => {
-                let queue = existing(queue)?;
-                let live = self.in_state(queue, |at| !at.is_final());
-                if live > 0 {
-                    return Err(ControlError::NotEmpty(live));
-                }
-                let finals = self.in_state(queue, At::is_final);
-                self.jobs.retain(|job| job.queue != queue);
-                self.queues[queue] = None;
-                return Ok(changed(finals));
-            }
-            Control::Cancel { id } | Control::Promote { id } | Control::RetryDead { id } | Control::Resolve { id, .. } => {
-                let ix = self.find(*id).ok_or(ControlError::NoJob(*id))?;
-                self.control_of(ix, control)?;
-            }
-        }
-        Ok(Controlled { changed: 1, in_flight: 0 })
-    }
-
-    fn order_again(&mut self, ix: usize) {
-        self.jobs[ix].allowed_again += 1;
-        self.jobs[ix].tries = 0;
-        self.jobs[ix].expires = None;
-        self.revive(ix);
-    }
-
-    fn control_of(&mut self, ix: usize, control: &Control) -> Result<(), ControlError> {
-        let at = self.jobs[ix].at;
-        let uncertain = at.state() == JobState::Uncertain;
-        let wrong = Err(ControlError::WrongState(at.state()));
-        match (control, at) {
-            (Control::Cancel { .. }, _) if at.waits() || matches!(at, At::Leased(_)) => self.end(ix, At::Cancelled),
-            (Control::Promote { .. }, At::Scheduled(_)) => self.append(ix),
-            (Control::Promote { .. }, At::Waits(from)) if from > self.now => {
-                self.jobs[ix].at = At::Waits(self.now);
-                self.jobs[ix].strikes = 0;
-            }
-            (Control::RetryDead { .. }, _) if uncertain || at.is_final() && at != At::Done => self.order_again(ix),
-            (Control::Resolve { resolution, .. }, _) if uncertain => match resolution {
-                Resolution::Sent => self.end(ix, At::Done),
-                Resolution::Failed => self.end(ix, At::Dead),
-                Resolution::Retry => self.order_again(ix),
-            },
-            _ => return wrong,
-        }
-        Ok(())
     }
 }

@@ -1,0 +1,10 @@
+//! The API as a client sees it: the real application, broker and records in a temporary directory, requests handed to
+//! the router without a socket. Every answer is compared with the OpenAPI document on its way.
+
+mod access;
+mod bulk;
+mod contract;
+mod flow;
+mod house;
+mod refusals;
+mod webhooks;

@@ -1,0 +1,327 @@
+//! A running `palomar serve`, a simulated provider beside it, and questions to both.
+//!
+//! The server is the real binary in a directory of its own; killing it is a real SIGKILL. Nothing sleeps in place of a
+//! condition: [`until`] asks again and again, and fails with what it saw last.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use palomar_model::{Clock, Timestamp};
+use palomar_sim::cloud_api::{CloudApiSim, Config, RunningSim};
+use serde_json::{Value, json};
+
+/// How long a condition may take to come true: far longer than it ever should.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+pub const APP_SECRET: &str = "app-secret-1";
+const PHONE_NUMBER_ID: &str = "100200300400500";
+
+/// The system's clock.
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the edge of a test")]
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_micros(since.as_micros() as i64)
+    }
+}
+
+/// The monotonic present.
+#[expect(clippy::disallowed_methods, reason = "tests wait for real processes")]
+pub fn instant() -> Instant {
+    Instant::now()
+}
+
+/// Asks until `found` answers; fails with what `seen` tells when it never does.
+pub async fn until<T, F: Future<Output = Result<T, String>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let begun = instant();
+    loop {
+        match ask().await {
+            Ok(found) => return found,
+            Err(seen) if begun.elapsed() > PATIENCE => panic!("{what}: not within {PATIENCE:?}; last seen: {seen}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
+/// A server under test.
+pub struct Server {
+    pub dir: PathBuf,
+    pub address: String,
+    pub http: reqwest::Client,
+    child: Option<Child>,
+    key: String,
+    _home: tempfile::TempDir,
+}
+
+/// A port that was free a moment ago; the server keeps it over its restarts.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+/// The client of the tests: the server is on this machine.
+#[expect(clippy::disallowed_methods, reason = "a test's client, to this machine only")]
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().timeout(Duration::from_secs(60)).no_proxy().build().expect("a client")
+}
+
+impl Server {
+    /// Starts a server in a new directory and waits until it is ready.
+    pub async fn start() -> Server {
+        // As the binary does, first thing: the clients of the test speak through the same TLS library.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let home = tempfile::tempdir().expect("a directory");
+        let mut server = Server {
+            dir: home.path().join("data"),
+            address: format!("127.0.0.1:{}", free_port()),
+            http: client(),
+            child: None,
+            key: String::new(),
+            _home: home,
+        };
+        server.run().await;
+        server
+    }
+
+    /// Starts the server's process (again) and waits until it is ready.
+    pub async fn run(&mut self) {
+        self.spawn();
+        self.ready().await;
+    }
+
+    /// Starts the server's process.
+    pub fn spawn(&mut self) {
+        let log = std::fs::File::options().create(true).append(true).open(self.log()).expect("a log");
+        let child = Command::new(env!("CARGO_BIN_EXE_palomar"))
+            .args(["serve", "--data"])
+            .arg(&self.dir)
+            .args(["--listen", &self.address])
+            .current_dir(self._home.path())
+            .env("PALOMAR__SERVER__RATE_LIMIT", "1000000/s")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .spawn()
+            .expect("the server starts");
+        self.child = Some(child);
+    }
+
+    /// Where its output goes.
+    pub fn log(&self) -> PathBuf {
+        self._home.path().join("serve.log")
+    }
+
+    /// What it has printed.
+    pub fn printed(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// Waits until it answers that it is ready.
+    pub async fn ready(&mut self) {
+        let url = format!("http://{}/readyz", self.address);
+        until("the server is ready", || async {
+            assert!(!self.has_ended(), "the server ended; it printed: {}", self.printed());
+            match self.http.get(&url).send().await {
+                Ok(answer) if answer.status().is_success() => Ok(()),
+                Ok(answer) => Err(answer.text().await.unwrap_or_default()),
+                Err(error) => Err(format!("{error}; it printed: {}", self.printed())),
+            }
+        })
+        .await;
+        self.key = std::fs::read_to_string(self.dir.join("admin.key")).expect("an admin key").trim().to_owned();
+    }
+
+    fn has_ended(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with('Z'))
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("it is killed");
+            child.wait().expect("it is gone");
+        }
+    }
+
+    /// SIGTERM; answers how it ended.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("it runs");
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is told");
+        tokio::task::spawn_blocking(move || child.wait().expect("it ends")).await.expect("waited")
+    }
+
+    /// The process's number.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    /// `palomar` as a person runs it against this server.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_palomar"));
+        command.args(args).arg("--data").arg(&self.dir).args(["--server", &format!("http://{}", self.address)]);
+        command.current_dir(self._home.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command off the runtime's threads.
+    pub async fn output(&self, args: &[&str]) -> std::process::Output {
+        let mut command = self.command(args);
+        tokio::task::spawn_blocking(move || command.output().expect("it runs")).await.expect("waited")
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.try_get(path).await.expect("an answer");
+        assert_eq!(status, 200, "GET {path}: {body}");
+        body
+    }
+
+    pub async fn try_get(&self, path: &str) -> Result<(u16, Value), reqwest::Error> {
+        let answer = self.http.get(format!("http://{}{path}", self.address)).bearer_auth(&self.key).send().await?;
+        let status = answer.status().as_u16();
+        Ok((status, answer.json().await.unwrap_or(Value::Null)))
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        self.try_post(path, body, None).await.expect("an answer")
+    }
+
+    pub async fn try_post(
+        &self,
+        path: &str,
+        body: Value,
+        idempotency_key: Option<&str>,
+    ) -> Result<(u16, Value), reqwest::Error> {
+        let mut request =
+            self.http.post(format!("http://{}{path}", self.address)).bearer_auth(&self.key).json(&body);
+        if let Some(key) = idempotency_key {
+            request = request.header("Idempotency-Key", key);
+        }
+        let answer = request.send().await?;
+        let status = answer.status().as_u16();
+        Ok((status, answer.json().await.unwrap_or(Value::Null)))
+    }
+
+    /// A channel on a simulated Cloud API.
+    pub async fn channel(&self, name: &str, sim: &RunningSim, limits: Value) {
+        let body = json!({
+            "name": name,
+            "provider": "cloud_api",
+            "settings": { "phoneNumberId": PHONE_NUMBER_ID, "baseUrl": sim.url() },
+            "credentials": { "token": "token-1", "appSecret": APP_SECRET, "verifyToken": "verify-1" },
+            "limits": limits,
+        });
+        let (status, answer) = self.post("/api/channels", body).await;
+        assert_eq!(status, 201, "{answer}");
+        sim.set_webhook_url(Some(&format!("http://{}/webhooks/{name}", self.address)));
+    }
+
+    /// Sends a text; answers the message's id.
+    pub async fn send(&self, channel: &str, to: &str, text: &str) -> String {
+        let body = json!({ "channel": channel, "to": to, "type": "text", "content": { "text": text } });
+        let (status, answer) = self.post("/api/messages", body).await;
+        assert_eq!(status, 202, "{answer}");
+        answer["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// The status of a message.
+    pub async fn status(&self, id: &str) -> String {
+        self.get(&format!("/api/messages/{id}")).await["status"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until a message has a status.
+    pub async fn until_status(&self, id: &str, wanted: &str) -> Value {
+        until(&format!("message {id} is {wanted}"), || async {
+            let message = self.get(&format!("/api/messages/{id}")).await;
+            if message["status"] == wanted { Ok(message) } else { Err(message.to_string()) }
+        })
+        .await
+    }
+
+    /// How many messages of a channel have a status.
+    pub async fn count(&self, channel: &str, status: &str) -> usize {
+        self.ids(channel, status).await.len()
+    }
+
+    /// The messages of a channel that have a status: all pages.
+    pub async fn ids(&self, channel: &str, status: &str) -> Vec<String> {
+        let mut ids = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let path = format!("/api/messages?channel={channel}&status={status}&limit=200{cursor}");
+            let page = self.get(&path).await;
+            let items = page["items"].as_array().cloned().unwrap_or_default();
+            ids.extend(items.iter().filter_map(|item| item["id"].as_str().map(str::to_owned)));
+            match page["nextCursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return ids,
+            }
+        }
+    }
+
+    /// The numbers of a channel's queue.
+    pub async fn queue(&self, channel: &str) -> Value {
+        let stats = self.get("/api/queue-monitor/stats").await;
+        let name = format!("outbound/{channel}");
+        let queues = stats["queues"].as_array().cloned().unwrap_or_default();
+        queues.into_iter().find(|queue| queue["queue"] == name.as_str()).unwrap_or_else(|| panic!("no {name} in {stats}"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let printed = self.printed();
+            let tail: Vec<&str> = printed.lines().rev().take(40).collect();
+            eprintln!("--- the end of what the server printed");
+            tail.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+/// A simulated Cloud API.
+pub async fn simulator(config: Config) -> RunningSim {
+    CloudApiSim::start(Config { app_secret: APP_SECRET.into(), ..config }, Arc::new(SystemClock))
+        .await
+        .expect("a simulator")
+}
+
+/// One that limits nothing and reports at once.
+pub fn quick() -> Config {
+    Config {
+        throughput: palomar_sim::Windows::off(),
+        pair: palomar_sim::cloud_api::PairLimit::OFF,
+        ..Config::default()
+    }
+}
+
+/// A seed from the environment, or one that is printed.
+pub fn seed() -> u64 {
+    let given = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| SystemClock.now().micros() as u64 % 1_000_000_007);
+    eprintln!("SEED={seed}");
+    seed
+}
+
+/// Numbers from a seed (SplitMix64).
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % n
+    }
+}
+
+/// Whether a file holds a text.
+pub fn holds(file: &Path, text: &str) -> bool {
+    std::fs::read(file).is_ok_and(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes()))
+}
