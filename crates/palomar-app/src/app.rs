@@ -341,7 +341,7 @@ pub(crate) async fn caught_up(
     tokio::time::timeout(within, catch_up).await.map_err(|_| late())?
 }
 
-/// What providers report is never held back.
+/// What providers report is never held back, and read again at once where a reader was killed.
 fn inbound_limits(concurrency: u32) -> Limits {
     let defaults = Limits::default();
     let breaker = palomar_broker::BreakerConfig {
@@ -351,6 +351,8 @@ fn inbound_limits(concurrency: u32) -> Limits {
     Limits {
         concurrency,
         breaker,
+        order_wait: Duration::ZERO,
+        uncertain_wait: Duration::ZERO,
         ..defaults
     }
 }

@@ -141,9 +141,10 @@ impl Entrance {
 
     async fn take_payload(&self, channel: &ChannelName, payload: Bytes) -> Result<(), AppError> {
         let id = self.ids.message_id(self.clock.now());
-        self.broker
-            .enqueue(vec![NewJob::new(id, inbound_queue(channel)?, payload)])
-            .await?;
+        let mut job = NewJob::new(id, inbound_queue(channel)?, payload);
+        // A reader that was killed reads again: every event takes effect by its identity, once.
+        job.on_uncertain = palomar_broker::OnUncertain::Retry;
+        self.broker.enqueue(vec![job]).await?;
         Ok(())
     }
 

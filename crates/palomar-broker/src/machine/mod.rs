@@ -19,6 +19,7 @@ mod admit;
 mod budget;
 mod chain;
 mod change;
+#[cfg(test)]
 mod check;
 mod control;
 mod enact;
@@ -50,7 +51,7 @@ pub(crate) use fold::{Folded, RequestRow};
 pub(crate) use operate::Leasing;
 pub(crate) use restore::Restorer;
 
-use crate::types::{JobId, Limits, QueueName, Verdict};
+use crate::types::{Limits, QueueName, Verdict};
 use budget::BudgetState;
 use queue::{Group, Queue};
 use slab::{Slab, SlotIx};
@@ -201,11 +202,6 @@ impl Machine {
     /// Jobs that the machine knows.
     pub(crate) fn len(&self) -> usize {
         self.slab.len()
-    }
-
-    /// The sequence number of a job that the machine knows.
-    pub(crate) fn seq_of(&self, id: JobId) -> Option<u64> {
-        self.slab.find(id).map(|ix| self.slab[ix].seq)
     }
 
     fn queue(&self, queue: u32) -> &Queue {

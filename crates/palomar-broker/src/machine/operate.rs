@@ -11,7 +11,7 @@ use super::change::{Change, NewRow, Spec};
 use super::queue::{Breaker, Gate};
 use super::slab::{Phase, SlotIx};
 use super::turn::KeyRestraint;
-use crate::types::{Enqueued, JobId, LeaseError, LeaseRef, NewJob, Started};
+use crate::types::{Enqueued, LeaseError, LeaseRef, NewJob, Started};
 
 /// A lease that was given; the job's payload is found by its sequence number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -239,10 +239,5 @@ impl Machine {
     pub(crate) fn log(&mut self, events: Vec<Bytes>, now: Timestamp) {
         self.set_now(now);
         self.log_events(None, events);
-    }
-
-    /// The newest token of a job, for tests and tools.
-    pub(crate) fn find(&self, id: JobId) -> Option<SlotIx> {
-        self.slab.find(id)
     }
 }

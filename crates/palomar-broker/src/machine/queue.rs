@@ -223,10 +223,6 @@ impl Queue {
         self.phases[super::slab::Phase::Started as usize]
     }
 
-    pub(super) fn ready(&self) -> u64 {
-        self.phases[super::slab::Phase::Ready as usize]
-    }
-
     /// Calls `each` with every restraint that holds the whole queue, and until when, where that is known.
     ///
     /// The one place that knows what holds a queue: the lease decides by it and `explain` tells by it. `own` is the

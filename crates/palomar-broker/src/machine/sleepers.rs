@@ -12,6 +12,7 @@ pub(super) struct Sleepers {
 }
 
 impl Sleepers {
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.heap.len()
     }
@@ -82,7 +83,8 @@ impl Sleepers {
         slab[self.heap[b]].prev = b as u32;
     }
 
-    /// Panics where the invariant does not hold. For tests.
+    /// Panics where the invariant does not hold.
+    #[cfg(test)]
     pub(super) fn check(&self, slab: &Slab) {
         for (place, &ix) in self.heap.iter().enumerate() {
             assert_eq!(slab[ix].prev as usize, place, "a sleeper's place");

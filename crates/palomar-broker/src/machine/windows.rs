@@ -149,11 +149,6 @@ impl Windows {
         (Timestamp::from_micros(latest.0), latest.1)
     }
 
-    /// Whether any start is remembered.
-    pub(super) fn is_empty(&self) -> bool {
-        self.rings.iter().all(|ring| ring.entries.is_empty())
-    }
-
     /// Drops what no window needs any more.
     pub(super) fn forget(&mut self, now: Timestamp, margin_permille: u16) {
         for ring in &mut self.rings {

@@ -14,7 +14,7 @@ use palomar_broker::{
 };
 use palomar_model::{Clock, ManualClock};
 
-use crate::process::{self, Rng, WallClock, config, id, job, line, open, run, seed, take, tell};
+use crate::process::{self, Rng, WallClock, config, id, job, line, open, run, seed, take, tell, told};
 
 const CYCLES: u128 = 25;
 /// Started and not settled at most.
@@ -85,7 +85,7 @@ struct Ledger {
 
 impl Ledger {
     fn note(&mut self, line: &str) {
-        let Some((what, ids)) = line.strip_prefix('@').and_then(|line| line.split_once(' ')) else { return };
+        let Some((what, ids)) = line.split_once(' ') else { return };
         let ids = ids.split(' ').map(|id| id.parse::<u128>().expect("a number"));
         match what {
             "accepted" => self.accepted.extend(ids),
@@ -106,7 +106,7 @@ fn nothing_is_lost_and_nothing_sent_twice_over_kills() {
         let mut child = child.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).split(b'\n');
         for line in lines.by_ref().map_while(Result::ok) {
-            if line == b"@READY" {
+            if told(&line).as_deref() == Some("READY") {
                 break;
             }
         }
@@ -118,7 +118,9 @@ fn nothing_is_lost_and_nothing_sent_twice_over_kills() {
         child.wait().expect("ends");
         // A line that the kill cut in two has no end, so it is the last one and was not answered for.
         for line in reader.join().expect("reads") {
-            ledger.note(&String::from_utf8_lossy(&line));
+            if let Some(line) = told(&line) {
+                ledger.note(&line);
+            }
         }
     }
     judge(dir.path(), &ledger);

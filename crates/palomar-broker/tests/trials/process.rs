@@ -65,6 +65,12 @@ pub(crate) fn tell(line: &str) {
     std::io::stdout().lock().write_all(line.as_bytes()).expect("the trial reads");
 }
 
+/// What a line tells the trial, if it does. The test runner's own words may stand before it.
+pub(crate) fn told(line: &[u8]) -> Option<String> {
+    let at = line.iter().position(|byte| *byte == b'@')?;
+    Some(String::from_utf8_lossy(&line[at + 1..]).into_owned())
+}
+
 /// The seed of a random trial: `SEED` where it is set.
 pub(crate) fn seed(trial: &str) -> Rng {
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());

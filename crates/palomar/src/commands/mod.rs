@@ -8,6 +8,7 @@ pub(crate) mod dlq;
 pub(crate) mod doctor;
 pub(crate) mod follow;
 pub(crate) mod key;
+pub(crate) mod limits;
 pub(crate) mod message;
 pub(crate) mod queue;
 pub(crate) mod send;

@@ -1,22 +1,20 @@
 //! `palomar store`: what is kept on disk.
 //!
-//! The data directory has one user at a time: while a server runs, `info` tells what the server says of itself, and
-//! `check` asks for it to be stopped.
+//! `info` only reads and may be asked at any time. `check` reads everything and needs the directory for itself: it asks
+//! for a server on it to be stopped.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use clap::Subcommand;
-use palomar_broker::{Broker as _, EmbeddedBroker, JobState, QueueStats};
-use palomar_records::Records;
+use palomar_broker::{CheckReport, StoreInfo};
+use palomar_records::{FILE, RecordsCheck};
 use serde_json::{Value, json};
 
 use crate::cli::Context;
 use crate::clock::SystemClock;
-use crate::config::{Settings, Size};
+use crate::config::Size;
 use crate::failure::Failure;
-use crate::output::Tone;
-use crate::serve::{broker, records};
+use crate::serve::records;
 
 /// What can be done with what is kept.
 #[derive(Debug, Subcommand)]
@@ -30,15 +28,14 @@ pub(crate) enum Verb {
 /// Runs it.
 pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     let loaded = context.load(Vec::new())?;
-    let settings = &loaded.settings;
-    let dir = &settings.data_dir;
+    let dir = &loaded.settings.data_dir;
     if !dir.is_dir() {
         return Err(Failure::new(format!("nothing is kept in {}", dir.display()))
             .help("Name the data directory with --data, or start with `palomar serve`."));
     }
     match verb {
-        Verb::Info => info(context, settings).await,
-        Verb::Check => check(context, settings).await,
+        Verb::Info => info(context, dir),
+        Verb::Check => check(context, dir).await,
     }
 }
 
@@ -57,43 +54,31 @@ fn files(dir: &Path) -> Result<Vec<(String, u64)>, Failure> {
     Ok(files)
 }
 
-async fn info(context: &Context, settings: &Settings) -> Result<(), Failure> {
+fn info(context: &Context, dir: &Path) -> Result<(), Failure> {
     let out = context.out;
-    let dir = &settings.data_dir;
     let files = files(dir)?;
-    // Whoever runs on the directory can be asked; where nobody does, the files are opened.
-    let (user, said): (&str, Value) = match context.client()?.get("/readyz", &[]).await {
-        Ok(ready) => ("a server", ready),
-        Err(_) => match open(settings) {
-            Ok((broker, records)) => {
-                let about = records
-                    .info()
-                    .await
-                    .map_err(|error| Failure::new(error.to_string()))?;
-                let stats = broker
-                    .stats()
-                    .await
-                    .map_err(|error| Failure::new(error.to_string()))?;
-                let jobs = broker.opened().jobs;
-                close(&broker).await?;
-                (
-                    "nobody",
-                    json!({"records": about, "jobs": jobs, "queues": stats.queues.len(), "logEnd": stats.log_end.0}),
-                )
-            }
-            Err(failure) => ("another process", json!({"problem": failure.what})),
-        },
-    };
+    let StoreInfo {
+        schema,
+        job_rows,
+        log_rows,
+        log_end,
+        free_bytes,
+        ..
+    } = palomar_broker::store_info(dir).map_err(|error| Failure::new(error.to_string()))?;
     if out.json {
         let files: Vec<Value> = files
             .iter()
             .map(|(name, bytes)| json!({"file": name, "bytes": bytes}))
             .collect();
-        return out.document(&json!({"dir": dir, "files": files, "usedBy": user, "about": said}));
+        let queue = json!({"schema": schema, "jobs": job_rows, "logRows": log_rows, "logEnd": log_end});
+        return out.document(&json!({"dir": dir, "files": files, "queue": queue, "freeBytes": free_bytes}));
     }
     out.pairs(&[
         ("directory", dir.display().to_string()),
-        ("used by", user.to_owned()),
+        ("free on its disk", rounded(free_bytes)),
+        ("schema of the queue", schema.to_string()),
+        ("jobs", job_rows.to_string()),
+        ("end of the event log", log_end.to_string()),
     ]);
     out.line("");
     let rows: Vec<_> = files
@@ -101,10 +86,6 @@ async fn info(context: &Context, settings: &Settings) -> Result<(), Failure> {
         .map(|(name, bytes)| vec![name.clone(), rounded(*bytes)])
         .collect();
     out.table(&["file", "size"], &rows, "no files");
-    out.line("");
-    for (name, value) in said.as_object().into_iter().flatten() {
-        out.line(format_args!("{} {value}", out.paint(Tone::Dim, name)));
-    }
     Ok(())
 }
 
@@ -117,86 +98,74 @@ fn rounded(bytes: u64) -> String {
     Size(bytes / unit * unit).to_string()
 }
 
-fn open(settings: &Settings) -> Result<(EmbeddedBroker, Records), Failure> {
-    let broker = broker(settings, Arc::new(SystemClock))?;
-    let records = records(&settings.data_dir, &SystemClock)?;
-    Ok((broker, records))
-}
-
-async fn close(broker: &EmbeddedBroker) -> Result<(), Failure> {
-    broker
-        .close()
-        .await
-        .map_err(|error| Failure::new(format!("the queue was not closed in order: {error}")))
-}
-
-async fn check(context: &Context, settings: &Settings) -> Result<(), Failure> {
+async fn check(context: &Context, dir: &Path) -> Result<(), Failure> {
     let out = context.out;
-    let (broker, records) = open(settings)?;
-    let mut problems = broker.opened().damaged.clone();
-    let stats = broker
-        .stats()
-        .await
-        .map_err(|error| Failure::new(error.to_string()))?;
-    problems.extend(stats.queues.iter().filter_map(sum_problem));
-    let found = records
-        .check()
-        .await
-        .map_err(|error| Failure::new(format!("the records can't be read: {error}")))?;
-    problems.extend(found.problems);
-    let cursor = records
-        .cursor()
-        .await
-        .map_err(|error| Failure::new(error.to_string()))?;
-    if cursor > stats.log_end.0 {
-        problems.push(format!(
-            "the records stand at {cursor}, the event log ends at {}",
-            stats.log_end.0
-        ));
-    }
-    let jobs = broker.opened().jobs;
-    close(&broker).await?;
+    let queue = palomar_broker::check(dir).map_err(|error| Failure::new(error.to_string()))?;
+    let (found, cursor) = check_records(dir).await?;
+    let log_end = palomar_broker::store_info(dir)
+        .map_err(|error| Failure::new(error.to_string()))?
+        .log_end;
+    let problems = problems(&queue, found.as_ref(), cursor, log_end);
+    let counters = found.map_or(0, |found| found.counters_compared);
+    let (jobs, queues) = (queue.job_rows, queue.queues.len());
     if out.json {
-        out.document(&json!({"problems": problems, "jobs": jobs, "queues": stats.queues.len(), "countersCompared": found.counters_compared}))?;
+        out.document(
+            &json!({"problems": problems, "jobs": jobs, "queues": queues, "countersCompared": counters}),
+        )?;
     } else {
         problems.iter().for_each(|problem| out.line(problem));
     }
     match problems.len() {
         0 => {
             out.talk(format_args!(
-                "{jobs} jobs in {} queues and {} counters: everything is whole and adds up",
-                stats.queues.len(),
-                found.counters_compared
+                "{jobs} jobs in {queues} queues and {counters} counters: everything is whole and adds up"
             ));
             Ok(())
         }
-        many => Err(
-            Failure::new(format!("{many} problems in {}", settings.data_dir.display()))
-                .help("Keep a copy of the directory before anything else; then restore a backup."),
-        ),
+        many => Err(Failure::new(format!("{many} problems in {}", dir.display()))
+            .help("Keep a copy of the directory before anything else; then restore a backup.")),
     }
 }
 
-/// I1: what was accepted is live or final, per queue.
-fn sum_problem(queue: &QueueStats) -> Option<String> {
-    let live = [
-        JobState::Scheduled,
-        JobState::Queued,
-        JobState::Started,
-        JobState::Uncertain,
-    ];
-    let live: u64 = live.iter().map(|state| queue.counts[*state as usize]).sum();
-    let ended: u64 = queue.finished.iter().sum();
-    (queue.accepted != live + ended).then(|| {
+/// What the records are found to be, and how far they reach in the event log; nothing where there are none yet.
+async fn check_records(dir: &Path) -> Result<(Option<RecordsCheck>, u64), Failure> {
+    if !dir.join(FILE).exists() {
+        return Ok((None, 0));
+    }
+    let records = records(dir, &SystemClock)?;
+    let failed = |error| Failure::new(format!("the records can't be read: {error}"));
+    Ok((
+        Some(records.check().await.map_err(failed)?),
+        records.cursor().await.map_err(failed)?,
+    ))
+}
+
+/// Everything that is wrong, each in a line.
+fn problems(queue: &CheckReport, records: Option<&RecordsCheck>, cursor: u64, log_end: u64) -> Vec<String> {
+    let mut problems: Vec<String> = queue.structure.iter().chain(&queue.damaged).cloned().collect();
+    problems.extend(queue.queues.iter().filter(|queue| !queue.adds_up()).map(|queue| {
         format!(
-            "{}: {} were accepted, but {live} are live and {ended} have ended",
-            queue.queue, queue.accepted
+            "{}: {} were accepted, but {} are live and {} have ended",
+            queue.queue, queue.accepted, queue.live, queue.finished
         )
-    })
+    }));
+    problems.extend(
+        records
+            .into_iter()
+            .flat_map(|records| records.problems.iter().cloned()),
+    );
+    if cursor > log_end {
+        problems.push(format!(
+            "the records stand at {cursor}, the event log ends at {log_end}"
+        ));
+    }
+    problems
 }
 
 #[cfg(test)]
 mod tests {
+    use palomar_broker::{QueueCheck, QueueName};
+
     use super::*;
 
     #[test]
@@ -209,5 +178,27 @@ mod tests {
         ] {
             assert_eq!(rounded(bytes), said);
         }
+    }
+
+    #[test]
+    fn what_does_not_add_up_is_told() {
+        let queue = QueueName::new("outbound", "demo").expect("a name");
+        let report = CheckReport {
+            queues: vec![QueueCheck {
+                queue,
+                accepted: 3,
+                live: 1,
+                finished: 1,
+            }],
+            ..CheckReport::default()
+        };
+        let found = problems(&report, None, 9, 8);
+        assert_eq!(
+            found,
+            [
+                "outbound/demo: 3 were accepted, but 1 are live and 1 have ended",
+                "the records stand at 9, the event log ends at 8"
+            ]
+        );
     }
 }

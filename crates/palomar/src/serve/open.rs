@@ -47,7 +47,7 @@ pub(super) async fn open(settings: &Settings) -> Result<Engine, Failure> {
 }
 
 /// Opens the broker of the data directory.
-pub(crate) fn broker(settings: &Settings, clock: Arc<dyn Clock>) -> Result<EmbeddedBroker, Failure> {
+fn broker(settings: &Settings, clock: Arc<dyn Clock>) -> Result<EmbeddedBroker, Failure> {
     let config = EmbeddedConfig {
         machine: MachineConfig {
             keep_finished: settings.broker.keep_completed,

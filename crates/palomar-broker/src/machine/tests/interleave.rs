@@ -83,7 +83,7 @@ impl World {
     }
 
     fn seen(&self) -> Option<Seen> {
-        let ix = self.machine.find(id(1))?;
+        let ix = self.machine.slab.find(id(1))?;
         let slot = &self.machine.slab[ix];
         let when = if slot.phase.sleeps() {
             slot.when.micros() - self.now.micros()
@@ -108,7 +108,10 @@ impl World {
     }
 
     fn phase(&self) -> Option<Phase> {
-        self.machine.find(id(1)).map(|ix| self.machine.slab[ix].phase)
+        self.machine
+            .slab
+            .find(id(1))
+            .map(|ix| self.machine.slab[ix].phase)
     }
 
     /// What one worker does with its lease; whether that is refused as stale.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use palomar_model::Timestamp;
 
 use super::super::Leasing;
-use super::{Rng, begin, done, job, machine_with, next_time, secs};
+use super::{Rng, begin, configure, done, id, job, machine_with, name, next_time, secs, start_one};
 use crate::types::{Budget, Key, Limits, NewJob, Pair, Window};
 
 fn window(max: u32, seconds: u64) -> Window {
@@ -236,4 +236,46 @@ fn run_days(limits: Limits, workers: usize, ahead: bool) -> Vec<(i64, u64)> {
         };
     }
     starts
+}
+
+#[test]
+fn a_recipient_who_counts_needs_no_place_in_another_queue() {
+    let budget = |max| {
+        Some(Budget {
+            name: "portfolio".into(),
+            max,
+            window: secs(3600),
+        })
+    };
+    let limits = |max| Limits {
+        budget: budget(max),
+        ..Limits::default()
+    };
+    let mut machine = machine_with(limits(1));
+    configure(&mut machine, "p/other", limits(1), begin());
+    let of = |n, key: &str, queue| NewJob {
+        key: Some(Key::of(key)),
+        queue: name(queue),
+        ..job(n)
+    };
+    machine.enqueue(vec![of(1, "a", "p/q")], begin());
+    let first = start_one(&mut machine, begin()).expect("a job");
+    done(&mut machine, first.lease, begin());
+    // Both wait for a place; a second place goes to the first of them, who counts from then on in both queues.
+    machine.enqueue(
+        vec![of(2, "b", "p/q"), of(3, "b", "p/other"), of(4, "c", "p/other")],
+        begin(),
+    );
+    assert!(start_one(&mut machine, begin()).is_none());
+    configure(&mut machine, "p/q", limits(2), begin());
+    let both: Vec<_> = (0..2)
+        .filter_map(|_| start_one(&mut machine, begin()))
+        .map(|leasing| leasing.lease.id)
+        .collect();
+    assert_eq!(both.len(), 2, "one place for two jobs of one recipient");
+    assert!(both.contains(&id(2)) && both.contains(&id(3)), "{both:?}");
+    assert!(
+        start_one(&mut machine, begin()).is_none(),
+        "no place for the other"
+    );
 }
