@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use palomar_model::Secret;
 
+use crate::bench;
 use crate::client::Client;
 use crate::commands::{channel, config, key, message, queue, send, shell, simulate, store};
 use crate::config::{Loaded, Sources, Span, load};
@@ -104,6 +105,9 @@ pub(crate) enum Command {
     /// Run a simulated provider.
     #[command(subcommand)]
     Simulate(simulate::Verb),
+    /// Measure this version on this machine.
+    #[command(subcommand)]
+    Bench(bench::What),
     /// What is kept on disk.
     #[command(subcommand)]
     Store(store::Verb),

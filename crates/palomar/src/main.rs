@@ -9,6 +9,7 @@
 //! What always holds: the clock, the environment, standard output and the exit status are touched here and nowhere
 //! below; everything else is given in.
 
+mod bench;
 mod cli;
 mod client;
 mod clock;
@@ -73,6 +74,9 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
         }
         Command::Man(flags) => commands::shell::man(context, &flags),
         Command::Version => commands::shell::version(context),
+        Command::Bench(what) => {
+            runtime(tokio::runtime::Builder::new_multi_thread())?.block_on(bench::run(what))
+        }
         Command::Serve(flags) => {
             runtime(tokio::runtime::Builder::new_multi_thread())?.block_on(serve::run(context, flags))
         }
@@ -93,6 +97,7 @@ async fn talk(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Store(verb) => commands::store::run(context, verb).await,
         Command::Doctor => commands::doctor::run(context).await,
         Command::Serve(_)
+        | Command::Bench(_)
         | Command::Config(_)
         | Command::Completions(_)
         | Command::Man(_)

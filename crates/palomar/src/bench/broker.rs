@@ -19,19 +19,19 @@ use super::measure::{Measurement, Usage, percentiles, print};
 
 /// What to measure, and how much.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(super) struct Options {
     /// Operations in a measurement.
-    pub n: usize,
+    pub(super) n: usize,
     /// Parts to run; all where empty.
-    pub only: Vec<String>,
+    pub(super) only: Vec<String>,
     /// Where the stores are made (each in a folder of its own, removed afterwards).
-    pub dir: PathBuf,
+    pub(super) dir: PathBuf,
     /// Flush at each commit, or once a second.
-    pub flush: Flush,
+    pub(super) flush: Flush,
     /// Waiting jobs in the parts `backlog` and `restart`.
-    pub backlog: Vec<usize>,
+    pub(super) backlog: Vec<usize>,
     /// Channels in the part `channels`.
-    pub channels: Vec<usize>,
+    pub(super) channels: Vec<usize>,
 }
 
 const PARTS: [&str; 13] = [
@@ -60,7 +60,7 @@ impl Store {
 }
 
 /// Runs the parts that are asked for.
-pub async fn run(options: Options, clock: Arc<dyn Clock>, seed: u64) -> anyhow::Result<()> {
+pub(super) async fn run(options: Options, clock: Arc<dyn Clock>, seed: u64) -> anyhow::Result<()> {
     if let Some(unknown) = options.only.iter().find(|part| !PARTS.contains(&part.as_str())) {
         anyhow::bail!("there is no part {unknown}; the parts are {}", PARTS.join(", "));
     }

@@ -14,13 +14,13 @@ use super::measure::{Measurement, Usage};
 
 /// What to measure, and how much.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(super) struct Options {
     /// Messages in a measurement.
-    pub n: usize,
+    pub(super) n: usize,
     /// Parts to run; all where empty.
-    pub only: Vec<String>,
+    pub(super) only: Vec<String>,
     /// Where the server's data lies.
-    pub dir: PathBuf,
+    pub(super) dir: PathBuf,
 }
 
 const PARTS: [&str; 4] = ["post_c1", "post_c64", "bulk_ndjson", "bulk_json_500"];
@@ -159,7 +159,7 @@ fn message(i: usize) -> String {
 }
 
 /// Runs the parts that are asked for.
-pub async fn run(options: Options) -> anyhow::Result<()> {
+pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     if let Some(unknown) = options.only.iter().find(|part| !PARTS.contains(&part.as_str())) {
         anyhow::bail!("there is no part {unknown}; the parts are {}", PARTS.join(", "));
     }

@@ -6,23 +6,23 @@ use serde_json::{Map, Value, json};
 
 /// Figures of this process from `/proc`.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Usage {
+pub(super) struct Usage {
     /// Processor time, user and system, of all threads.
-    pub cpu: Duration,
+    pub(super) cpu: Duration,
     /// Bytes that were sent to the disk.
-    pub written: u64,
+    pub(super) written: u64,
     /// Resident memory.
-    pub resident: u64,
+    pub(super) resident: u64,
 }
 
 impl Usage {
     /// The figures of this process now.
-    pub fn now() -> Usage {
+    pub(super) fn now() -> Usage {
         Usage::of("self")
     }
 
     /// The figures of a process now; zero where the system has no `/proc`.
-    pub fn of(process: &str) -> Usage {
+    pub(super) fn of(process: &str) -> Usage {
         let read = |file: &str| std::fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
         let stat = read("stat");
         // Fields are counted after the name, which may hold spaces: utime and stime are the 14th and 15th of all.
@@ -39,7 +39,7 @@ impl Usage {
 }
 
 /// A running measurement.
-pub struct Measurement {
+pub(super) struct Measurement {
     begun: Instant,
     usage: Usage,
 }
@@ -47,12 +47,12 @@ pub struct Measurement {
 impl Measurement {
     /// Begins now.
     #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-    pub fn begin() -> Measurement {
+    pub(super) fn begin() -> Measurement {
         Measurement { begun: Instant::now(), usage: Usage::now() }
     }
 
     /// Ends: prints a line for `n` operations, with what is `more` to say.
-    pub fn end(self, engine: &str, what: &str, n: usize, more: Value) {
+    pub(super) fn end(self, engine: &str, what: &str, n: usize, more: Value) {
         let took = self.begun.elapsed();
         let usage = Usage::now();
         let per = |total: f64| (total / n.max(1) as f64 * 10.0).round() / 10.0;
@@ -71,7 +71,7 @@ impl Measurement {
 
 /// Prints one measurement.
 #[expect(clippy::print_stdout, reason = "the lines are the benchmark's result")]
-pub fn print(engine: &str, what: &str, fields: Map<String, Value>) {
+pub(super) fn print(engine: &str, what: &str, fields: Map<String, Value>) {
     let mut line = Map::new();
     line.insert("bench".into(), json!("queue"));
     line.insert("engine".into(), json!(engine));
@@ -81,7 +81,7 @@ pub fn print(engine: &str, what: &str, fields: Map<String, Value>) {
 }
 
 /// Percentiles of laps, in milliseconds.
-pub fn percentiles(laps: &mut [Duration]) -> Value {
+pub(super) fn percentiles(laps: &mut [Duration]) -> Value {
     laps.sort_unstable();
     let at = |share: f64| {
         let index = ((laps.len() as f64 * share) as usize).min(laps.len().saturating_sub(1));

@@ -2,6 +2,102 @@
 //!
 //! Absolute figures move by tens of percent between machines and minutes; only ratios taken in one run count.
 
-pub mod broker;
-pub mod http;
+mod broker;
+mod http;
 mod measure;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use palomar_broker::Flush;
+use palomar_model::{Clock as _, Timestamp};
+
+use crate::clock::SystemClock;
+use crate::failure::Failure;
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub(crate) enum What {
+    /// The embedded broker: adding, draining, the whole life of a job, latency, memory, backlogs, restarts.
+    Broker(BrokerFlags),
+    /// `POST /api/messages` and bulk, against a server of its own.
+    Http(HttpFlags),
+}
+
+/// What every measurement understands.
+#[derive(Debug, Args)]
+struct Common {
+    /// Operations in a measurement.
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    n: usize,
+    /// Only these parts, with commas between.
+    #[arg(long, value_name = "PARTS", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Where the data is made; it should lie on the disk that is meant [usual: a directory of its own, here].
+    #[arg(long, value_name = "DIR", default_value = "palomar-bench")]
+    dir: PathBuf,
+}
+
+/// `palomar bench broker`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Parts: fdatasync, add1, add50, bulk, drain, flow, priority, retry, limiter, latency, memory, backlog, channels.
+
+Examples:
+  palomar bench broker --only fdatasync,add1,add50,bulk,drain,flow
+  palomar bench broker --only backlog --backlog 10000,1000000
+  palomar bench broker --only flow --flush each-second")]
+pub(crate) struct BrokerFlags {
+    #[command(flatten)]
+    common: Common,
+    /// Flush each commit, as the server does, or once a second, for a comparison.
+    #[arg(long, value_enum, default_value_t = FlushFlag::EachCommit)]
+    flush: FlushFlag,
+    /// Waiting jobs, for the part `backlog`.
+    #[arg(long, value_name = "SIZES", value_delimiter = ',', default_value = "10000,100000")]
+    backlog: Vec<usize>,
+    /// Channels, for the part `channels`.
+    #[arg(long, value_name = "COUNTS", value_delimiter = ',', default_value = "1,100,1000")]
+    channels: Vec<usize>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum FlushFlag {
+    EachCommit,
+    EachSecond,
+}
+
+/// `palomar bench http`.
+#[derive(Debug, Args)]
+#[command(after_help = "Parts: post_c1, post_c64, bulk_ndjson, bulk_json_500.")]
+pub(crate) struct HttpFlags {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Measures.
+pub(crate) async fn run(what: What) -> Result<(), Failure> {
+    let measured = match what {
+        What::Broker(flags) => {
+            let options = broker::Options {
+                n: flags.common.n,
+                only: flags.common.only,
+                dir: flags.common.dir,
+                flush: match flags.flush {
+                    FlushFlag::EachCommit => Flush::EachCommit,
+                    FlushFlag::EachSecond => Flush::EachSecond,
+                },
+                backlog: flags.backlog,
+                channels: flags.channels,
+            };
+            let seed = SystemClock.now().since(Timestamp::EPOCH).as_micros() as u64;
+            broker::run(options, Arc::new(SystemClock), seed).await
+        }
+        What::Http(flags) => {
+            let Common { n, only, dir } = flags.common;
+            http::run(http::Options { n, only, dir }).await
+        }
+    };
+    measured.map_err(|error| Failure::new(format!("{error:#}")))
+}
