@@ -29,8 +29,10 @@ use crate::types::{
 
 /// Requests that one commit covers at most, so that the first of them is not kept waiting.
 const MOST_REQUESTS: usize = 1024;
-/// Turns that a batch waits for those who were answered together before.
+/// Turns of the processor without a request after which a batch waits no longer for more.
 const TURNS_FOR_OTHERS: usize = 40;
+/// So few answers in the last commit mean one caller, and perhaps the worker whom it feeds: nobody else will come.
+const ALONE: usize = 2;
 /// How often the room on the disk is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -85,6 +87,11 @@ pub(super) struct Actor {
     /// Answers that the last commit released.
     answered: usize,
     looked_at: Timestamp,
+}
+
+/// About what the rows of jobs take.
+fn size_of_rows(jobs: &[NewJob]) -> u64 {
+    jobs.iter().map(|job| job.payload.len() as u64 + 160).sum()
 }
 
 /// Sends the answer when the flush is through.
@@ -186,8 +193,8 @@ impl Actor {
     /// The requests of the next commit: the first and all that come with it.
     ///
     /// Callers who were just answered are likely to ask again at once, one after the other as they wake up. Were the
-    /// first of them to get a commit of its own, the others would wait for a second one: a few turns of the
-    /// processor are given up for them, and never more, so that a caller who is alone does not wait.
+    /// first of them to get a commit of its own, the others would wait for a second one, and two halves would take
+    /// turns for ever: a few turns of the processor are given up until all are here, and none where a caller is alone.
     fn gather(&self, first: Option<Request>, requests: &Receiver<Request>) -> Vec<Request> {
         let mut batch: Vec<Request> = first.into_iter().collect();
         let mut turns = 0;
@@ -197,7 +204,7 @@ impl Actor {
                     batch.push(request);
                     turns = 0;
                 }
-                Err(_) if batch.is_empty() || batch.len() >= self.answered || turns >= TURNS_FOR_OTHERS => break,
+                Err(_) if batch.is_empty() || self.answered <= ALONE || turns >= TURNS_FOR_OTHERS => break,
                 Err(_) => {
                     turns += 1;
                     std::thread::yield_now();
@@ -222,7 +229,9 @@ impl Actor {
         self.meters.operation();
         let machine = &mut self.machine;
         let reply = match request {
-            Request::Enqueue(jobs, answer) if self.space.is_full() => {
+            Request::Enqueue(jobs, answer)
+                if !self.space.admits(size_of_rows(&jobs), || self.store.spare_bytes().unwrap_or(0)) =>
+            {
                 let _ = answer.send(Err(BrokerError::Full));
                 drop(jobs);
                 return;

@@ -13,18 +13,22 @@ use std::path::{Path, PathBuf};
 pub(super) const RESERVE: u64 = 16 << 20;
 /// Free bytes below which nothing more is accepted.
 const LOW_WATER: u64 = 4 << 20;
+/// What a commit writes beside the jobs that it accepts.
+const FRAMES: u64 = 64 << 10;
 
 /// The reserve of a data directory.
 pub(super) struct Space {
     file: PathBuf,
     dir: PathBuf,
     full: bool,
+    /// Bytes that may be accepted before it is looked again.
+    room: u64,
 }
 
 impl Space {
     /// Makes sure that the reserve stands.
     pub(super) fn open(dir: &Path) -> Space {
-        let mut space = Space { file: dir.join("queue.reserve"), dir: dir.to_owned(), full: true };
+        let mut space = Space { file: dir.join("queue.reserve"), dir: dir.to_owned(), full: true, room: 0 };
         space.look(0);
         space
     }
@@ -32,6 +36,20 @@ impl Space {
     /// Whether nothing more may be accepted.
     pub(super) fn is_full(&self) -> bool {
         self.full
+    }
+
+    /// Whether `bytes` may be accepted. They are written twice, to the log and to the database: were there no room
+    /// for that, a commit would fail for good.
+    pub(super) fn admits(&mut self, bytes: u64, spare: impl FnOnce() -> u64) -> bool {
+        let cost = 2 * bytes + FRAMES;
+        if !self.full && cost > self.room {
+            self.look(spare());
+        }
+        if self.full || cost > self.room {
+            return false;
+        }
+        self.room -= cost;
+        true
     }
 
     /// The disk is full: gives the reserve up.
@@ -49,10 +67,11 @@ impl Space {
         let free = free_bytes(&self.dir);
         let stands = std::fs::metadata(&self.file).is_ok_and(|file| file.len() == RESERVE);
         if stands {
-            self.note(free < LOW_WATER, free);
+            let least = if self.full { 2 * LOW_WATER } else { LOW_WATER };
+            self.note(free + spare < least, free);
         } else if free > RESERVE + 2 * LOW_WATER {
             match self.write() {
-                Ok(()) => self.note(false, free),
+                Ok(()) => self.note(false, free.saturating_sub(RESERVE)),
                 Err(error) => {
                     tracing::warn!(%error, "the reserve can't be written");
                     let _ = std::fs::remove_file(&self.file);
@@ -72,6 +91,7 @@ impl Space {
             _ => {}
         }
         self.full = full;
+        self.room = free.saturating_sub(LOW_WATER);
     }
 
     fn write(&self) -> std::io::Result<()> {

@@ -15,6 +15,8 @@
 //! - a graceful stop leases no more, lets handlers finish within the grace period, and settles them.
 
 mod settle;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::future::Future;
