@@ -108,10 +108,6 @@ impl Key {
     pub(crate) const fn bits(self) -> u64 {
         self.0
     }
-
-    pub(crate) const fn from_bits(bits: u64) -> Option<Key> {
-        if bits == 0 { None } else { Some(Key(bits)) }
-    }
 }
 
 /// What to do with a job whose outcome stays unknown (GUARANTEES §5).

@@ -11,9 +11,9 @@ use palomar_model::{Clock, ManualClock, MessageId, Timestamp};
 
 use crate::broker::Broker;
 use crate::types::{
-    Control, ControlError, Controlled, Cursor, Enqueued, Evidence, EvidenceEffect, Explanation, Fact, JobFilter, JobId,
-    JobState, JobView, Key, LeaseError, LeaseRef, LeaseRequest, LeasedJob, Limits, LogEntry, NewJob, Outcome, QueueName,
-    QueueStats, Settle, Signal, Started, Verdict,
+    Control, ControlError, Controlled, Cursor, Enqueued, Evidence, EvidenceEffect, Explanation, Fact,
+    JobFilter, JobId, JobState, JobView, Key, LeaseError, LeaseRef, LeaseRequest, LeasedJob, Limits,
+    LogEntry, NewJob, Outcome, QueueName, QueueStats, Settle, Signal, Started, Verdict,
 };
 
 /// How long a case waits for an answer that must come: bounded, far beyond what a loaded machine needs.
@@ -156,7 +156,11 @@ impl Bench {
     }
 
     pub(super) async fn signal(&self, job: &LeasedJob, outcome: Outcome, signal: Signal) {
-        assert_eq!(self.settle_with(Settle { signal, ..settle(job.lease, outcome) }).await, Ok(()), "settles");
+        assert_eq!(
+            self.settle_with(Settle { signal, ..settle(job.lease, outcome) }).await,
+            Ok(()),
+            "settles"
+        );
     }
 
     /// Settles all as done.

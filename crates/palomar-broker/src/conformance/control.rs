@@ -123,7 +123,10 @@ pub(super) async fn dead_letters_are_retried_by_filter_and_anew(bench: Bench) {
     assert_eq!(bench.control(Control::RetryAll(of("131026"))).await.changed, 2);
     let again = bench.take(9).await;
     assert_eq!(numbers(&again), [2, 4]);
-    assert!(again.iter().all(|job| job.tries == 1 && job.attempt == 2), "counted anew, with a number of its own");
+    assert!(
+        again.iter().all(|job| job.tries == 1 && job.attempt == 2),
+        "counted anew, with a number of its own"
+    );
     assert_eq!(again[0].payload, super::bench::payload(2));
     bench.control(Control::RetryDead { id: id(1) }).await;
     assert_eq!(bench.started().await, [1]);

@@ -2,7 +2,8 @@
 
 use super::bench::{Bench, LEASE, id, job, seconds};
 use crate::types::{
-    Control, Cursor, Evidence, EvidenceEffect, Fact, JobState, NewJob, OnUncertain, Outcome, Resolution, Verdict,
+    Control, Cursor, Evidence, EvidenceEffect, Fact, JobState, NewJob, OnUncertain, Outcome, Resolution,
+    Verdict,
 };
 
 fn failed() -> Verdict {
@@ -20,12 +21,20 @@ pub(super) async fn evidence_resolves_what_is_uncertain(bench: Bench) {
     bench.pass(seconds(120)).await;
     assert_eq!(bench.evidence(3, 1, Verdict::Taken).await, EvidenceEffect::Resolved, "after the order wait");
     bench.pass(seconds(3600)).await;
-    assert_eq!(bench.evidence(4, 1, Verdict::Taken).await, EvidenceEffect::Resolved, "after the uncertain wait");
+    assert_eq!(
+        bench.evidence(4, 1, Verdict::Taken).await,
+        EvidenceEffect::Resolved,
+        "after the uncertain wait"
+    );
     for (n, state) in [(1, JobState::Done), (2, JobState::Dead), (3, JobState::Done), (4, JobState::Done)] {
         assert_eq!(bench.state(n).await, state, "job {n}");
     }
     assert_eq!(bench.view(2).await.reason.as_deref(), Some("131047: the window is closed"));
-    assert_eq!(bench.evidence(2, 1, Verdict::Taken).await, EvidenceEffect::Resolved, "a dead letter that did go out");
+    assert_eq!(
+        bench.evidence(2, 1, Verdict::Taken).await,
+        EvidenceEffect::Resolved,
+        "a dead letter that did go out"
+    );
     assert_eq!(bench.state(2).await, JobState::Done);
 }
 
@@ -43,7 +52,11 @@ pub(super) async fn evidence_spares_a_second_send(bench: Bench) {
 pub(super) async fn early_evidence_speaks_for_a_silent_worker(bench: Bench) {
     bench.accept([job(1), job(2)]).await;
     bench.take(2).await;
-    assert_eq!(bench.evidence(1, 1, Verdict::Taken).await, EvidenceEffect::Nothing, "its worker has it in hand");
+    assert_eq!(
+        bench.evidence(1, 1, Verdict::Taken).await,
+        EvidenceEffect::Nothing,
+        "its worker has it in hand"
+    );
     assert_eq!(bench.evidence(2, 1, failed()).await, EvidenceEffect::Nothing);
     assert_eq!(bench.state(1).await, JobState::Started);
     bench.pass(LEASE).await;
@@ -90,7 +103,8 @@ pub(super) async fn evidence_is_never_refused(bench: Bench) {
     let events = |n| Evidence { id: id(n), attempt: 1, verdict: Verdict::Taken, events: vec!["seen".into()] };
     bench.broker.evidence(vec![events(1), events(99)]).await.expect("evidence");
     let facts = bench.facts(Cursor(0), 1_000).await;
-    let seen: Vec<_> = facts.iter().filter(|fact| fact.fact == Fact::Event("seen".into())).map(|fact| fact.job).collect();
+    let seen: Vec<_> =
+        facts.iter().filter(|fact| fact.fact == Fact::Event("seen".into())).map(|fact| fact.job).collect();
     assert_eq!(seen, [Some(id(1)), None]);
 }
 

@@ -12,7 +12,10 @@ pub(super) async fn a_lease_takes_from_its_pool_only_and_at_most_what_it_asks(be
     assert_eq!(numbers(&leased), [1, 3]);
     let (first, now) = (&leased[0], bench.now());
     assert_eq!((first.queue.clone(), first.started, first.tries), (line(), false, 1));
-    assert_eq!((first.enqueued_at, first.until, &first.payload[..]), (now, now.after(LEASE), &b"payload 1"[..]));
+    assert_eq!(
+        (first.enqueued_at, first.until, &first.payload[..]),
+        (now, now.after(LEASE), &b"payload 1"[..])
+    );
     assert_eq!(bench.state(1).await, JobState::Queued, "a lease that has not started is still queued");
     assert_eq!(bench.started().await, [4]);
     let hooks = LeaseRequest { pool: "hooks".into(), ..request(9, true) };
@@ -37,7 +40,11 @@ pub(super) async fn tokens_rise_and_a_stale_one_changes_nothing(bench: Bench) {
     assert_eq!(bench.stats().await.stale, 6);
     assert_eq!(bench.start(new.lease).await.map(|started| started.attempt), Ok(new.attempt));
     bench.done(std::slice::from_ref(&new)).await;
-    assert_eq!(bench.settle_with(settle(new.lease, Outcome::Done)).await, Err(LeaseError::Stale), "settled once");
+    assert_eq!(
+        bench.settle_with(settle(new.lease, Outcome::Done)).await,
+        Err(LeaseError::Stale),
+        "settled once"
+    );
     let unknown = LeaseRef { id: MessageId(uuid::Uuid::from_u128(999)), token: 1 };
     assert_eq!(bench.start(unknown).await, Err(LeaseError::Stale));
 }

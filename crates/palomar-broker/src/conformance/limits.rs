@@ -64,7 +64,10 @@ pub(super) async fn a_key_keeps_its_pace(bench: Bench) {
         assert_eq!(numbers(&taken), expected, "a burst of two");
         bench.done(&taken).await;
     }
-    assert_eq!(bench.explain(3).await.holds.first(), Some(&Hold::Pair { until: bench.now().after(seconds(6)) }));
+    assert_eq!(
+        bench.explain(3).await.holds.first(),
+        Some(&Hold::Pair { until: bench.now().after(seconds(6)) })
+    );
     for n in 3..=5 {
         bench.pass(seconds(5)).await;
         assert!(bench.started().await.is_empty());
@@ -113,7 +116,10 @@ pub(super) async fn limits_that_cant_be_kept_are_refused(bench: Bench) {
         ("a window of none", windows(&[window(0, 10)])),
         ("a window of no length", windows(&[window(1, 0)])),
         ("no concurrency", Limits { concurrency: 0, ..Limits::default() }),
-        ("a pace without a burst", Limits { pair: Some(Pair { interval: seconds(1), burst: 0 }), ..Limits::default() }),
+        (
+            "a pace without a burst",
+            Limits { pair: Some(Pair { interval: seconds(1), burst: 0 }), ..Limits::default() },
+        ),
     ] {
         let answer = bench.try_control(Control::Configure { queue: line(), limits }).await;
         assert!(matches!(answer, Err(ControlError::Invalid(_))), "{what}: {answer:?}");

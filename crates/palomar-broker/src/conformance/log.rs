@@ -29,7 +29,12 @@ pub(super) async fn the_log_tells_a_job_s_whole_life(bench: Bench) {
     assert_eq!(bench.life(1).await, expected);
     let mut expected = vec![Fact::Enqueued { scheduled: false, payload: payload(2) }];
     expected.extend(tried(1));
-    expected.extend([Fact::Started { attempt: 2 }, Fact::Dead { reason: "no".into() }, Fact::Retried, Fact::Cancelled]);
+    expected.extend([
+        Fact::Started { attempt: 2 },
+        Fact::Dead { reason: "no".into() },
+        Fact::Retried,
+        Fact::Cancelled,
+    ]);
     assert_eq!(bench.life(2).await, expected);
     let all = bench.facts(Cursor(0), 1_000).await;
     assert!(all.is_sorted_by(|a, b| a.cursor < b.cursor && a.at <= b.at), "numbers rise, times do not fall");
@@ -60,7 +65,10 @@ pub(super) async fn outcome_and_events_are_one_step(bench: Bench) {
     bench.accept([job(1), job(2)]).await;
     let taken = bench.take(2).await;
     let events = vec!["sent".into(), "billed".into()];
-    let settles = taken.iter().map(|job| Settle { events: events.clone(), ..settle(job.lease, Outcome::Done) }).collect();
+    let settles = taken
+        .iter()
+        .map(|job| Settle { events: events.clone(), ..settle(job.lease, Outcome::Done) })
+        .collect();
     bench.broker.settle(settles).await.expect("settle");
     for n in [1, 2] {
         let life = bench.life(n).await;
@@ -104,7 +112,10 @@ pub(super) async fn the_log_takes_events_of_no_job(bench: Bench) {
     let later = bench.broker.log(vec!["three".into()]).await.expect("log");
     assert!(later > cursor);
     let read = bench.facts(cursor, 10).await;
-    assert_eq!(read.iter().map(|entry| entry.fact.clone()).collect::<Vec<_>>(), [Fact::Event("three".into())]);
+    assert_eq!(
+        read.iter().map(|entry| entry.fact.clone()).collect::<Vec<_>>(),
+        [Fact::Event("three".into())]
+    );
 }
 
 pub(super) async fn a_reader_waits_for_a_fact(bench: Bench) {

@@ -43,9 +43,9 @@ use crate::broker::Broker;
 use bench::Bench;
 #[cfg(test)]
 pub(crate) use model::Restart;
-pub use walk::side_by_side;
 #[cfg(test)]
 pub(crate) use walk::Walk;
+pub use walk::side_by_side;
 
 /// A named case.
 type Case = (&'static str, fn(Bench) -> LocalBoxFuture<'static, ()>);

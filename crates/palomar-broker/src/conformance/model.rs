@@ -6,7 +6,9 @@ use bytes::Bytes;
 use palomar_model::Timestamp;
 
 use crate::embedded::fact_of;
-use crate::machine::{BudgetRow, Change, Leasing, Machine, MachineConfig, NewRow, QueueRow, RequestRow, Restorer, Standing};
+use crate::machine::{
+    BudgetRow, Change, Leasing, Machine, MachineConfig, NewRow, QueueRow, RequestRow, Restorer, Standing,
+};
 use crate::types::{Fact, JobId, JobView, LeasedJob, Stats};
 
 /// How the process of a broker under test ended.
@@ -107,7 +109,10 @@ impl Model {
     }
 
     /// The process ended, and another one opened what it had stored.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a walk over restarts needs a broker that is opened again"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "a walk over restarts needs a broker that is opened again")
+    )]
     pub(super) fn restart(&mut self, how: Restart, now: Timestamp) {
         if how == Restart::Closed {
             self.fold();

@@ -69,7 +69,9 @@ pub(super) async fn a_delayed_job_waits_for_its_time(bench: Bench) {
 pub(super) async fn a_job_that_expires_never_starts(bench: Bench) {
     let end = bench.now().after(seconds(10));
     let late = NewJob { run_at: Some(bench.now().after(seconds(20))), ..job(2) };
-    bench.accept([NewJob { expires_at: Some(end), ..job(1) }, NewJob { expires_at: Some(end), ..late }]).await;
+    bench
+        .accept([NewJob { expires_at: Some(end), ..job(1) }, NewJob { expires_at: Some(end), ..late }])
+        .await;
     bench.pass(seconds(10)).await;
     assert!(bench.started().await.is_empty());
     assert_eq!((bench.state(1).await, bench.state(2).await), (JobState::Expired, JobState::Expired));
@@ -93,7 +95,10 @@ pub(super) async fn the_urgent_go_first_and_the_rest_get_their_share(bench: Benc
     let of = |priority, n| NewJob { priority, ..job(n) };
     bench.accept((1..=100).map(|n| of(Priority::Low, n))).await;
     bench.accept((101..=500).map(|n| of(Priority::Critical, n))).await;
-    assert!(numbers(&bench.take(5).await).iter().all(|n| *n > 100), "the urgent first, though they came later");
+    assert!(
+        numbers(&bench.take(5).await).iter().all(|n| *n > 100),
+        "the urgent first, though they came later"
+    );
     let mut low = 0;
     for _ in 0..9 {
         let started = bench.take(40).await;

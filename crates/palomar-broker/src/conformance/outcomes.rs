@@ -42,7 +42,11 @@ pub(super) async fn a_retry_may_count_nothing(bench: Bench) {
     bench.accept([job(1)]).await;
     for attempt in 1..=3 {
         let taken = bench.take_one().await;
-        assert_eq!((taken.tries, taken.attempt), (1, attempt), "throttling costs no attempt, yet numbers never repeat");
+        assert_eq!(
+            (taken.tries, taken.attempt),
+            (1, attempt),
+            "throttling costs no attempt, yet numbers never repeat"
+        );
         bench.settle(&taken, Outcome::Retry { at: bench.now(), counts: false }).await;
     }
 }

@@ -29,7 +29,9 @@ pub(super) async fn failures_in_a_row_open_the_breaker(bench: Bench) {
 pub(super) async fn a_success_ends_the_row_of_failures(bench: Bench) {
     bench.configure(breaker(3)).await;
     bench.accept([job(1)]).await;
-    for signal in [Signal::Failure, Signal::Failure, Signal::Success, Signal::Failure, Signal::None, Signal::Failure] {
+    for signal in
+        [Signal::Failure, Signal::Failure, Signal::Success, Signal::Failure, Signal::None, Signal::Failure]
+    {
         attempt(&bench, signal).await;
     }
     assert_eq!(bench.stats().await.breaker, BreakerState::Closed);
@@ -79,7 +81,10 @@ pub(super) async fn a_pause_signal_pauses_with_its_reason(bench: Bench) {
     attempt(&bench, Signal::Pause { reason: "the token has expired".into() }).await;
     assert!(bench.started().await.is_empty());
     assert_eq!(bench.stats().await.paused.as_deref(), Some("the token has expired"));
-    assert_eq!(bench.explain(2).await.holds.first(), Some(&Hold::Paused { reason: "the token has expired".into() }));
+    assert_eq!(
+        bench.explain(2).await.holds.first(),
+        Some(&Hold::Paused { reason: "the token has expired".into() })
+    );
     bench.pass(seconds(100_000)).await;
     assert!(bench.started().await.is_empty(), "until a person resumes");
     bench.control(crate::types::Control::Resume { queue: super::bench::line() }).await;

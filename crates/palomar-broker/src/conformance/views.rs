@@ -29,7 +29,9 @@ pub(super) async fn a_job_is_shown_while_it_is_known(bench: Bench) {
 
 pub(super) async fn explanations_name_what_holds_a_job(bench: Bench) {
     let later = bench.now().after(seconds(100));
-    bench.accept([NewJob { run_at: Some(later), ..job(1) }, keyed(2, "a"), keyed(3, "a"), grouped(4, "g")]).await;
+    bench
+        .accept([NewJob { run_at: Some(later), ..job(1) }, keyed(2, "a"), keyed(3, "a"), grouped(4, "g")])
+        .await;
     assert_eq!(bench.explain(1).await.holds, [Hold::Scheduled { at: later }]);
     assert_eq!(bench.explain(3).await.holds, [Hold::Order { behind: id(2) }]);
     bench.control(Control::PauseGroup { queue: line(), group: "g".into() }).await;
@@ -41,7 +43,10 @@ pub(super) async fn explanations_name_what_holds_a_job(bench: Bench) {
     bench.settle(&leased, Outcome::Retry { at: later, counts: true }).await;
     assert_eq!(bench.explain(2).await.holds, [Hold::Backoff { at: later }]);
     bench.control(Control::Pause { queue: line(), reason: "lunch".into() }).await;
-    assert!(bench.explain(2).await.holds.contains(&Hold::Paused { reason: "lunch".into() }), "all of them are named");
+    assert!(
+        bench.explain(2).await.holds.contains(&Hold::Paused { reason: "lunch".into() }),
+        "all of them are named"
+    );
     bench.control(Control::Resume { queue: line() }).await;
     bench.pass(seconds(100)).await;
     for taken in bench.take(9).await {

@@ -21,7 +21,7 @@ use super::payloads::{Payload, Payloads};
 use super::space::Space;
 use super::store::{Store, StoreError};
 use crate::broker::BrokerError;
-use crate::machine::{Leasing, Machine, NewRow};
+use crate::machine::{Leasing, Machine};
 use crate::types::{
     Control, ControlError, Controlled, Cursor, Enqueued, EventBody, Evidence, EvidenceEffect, Explanation, JobFilter,
     JobId, JobView, LeaseError, LeaseRef, LeaseRequest, LeasedJob, NewJob, Outcome, Settle, Signal, Started, Stats,
@@ -180,7 +180,7 @@ impl Actor {
             }
             self.serve_parked(now);
             self.flush()?;
-            if self.store.should_fold() {
+            if self.store.should_fold(self.machine.gone()) {
                 self.fold()?;
             }
             if now.since(self.looked_at) >= LOOK_EVERY || now < self.looked_at {
@@ -281,37 +281,6 @@ impl Actor {
             Request::Close(answer) => later((), answer),
         };
         self.replies.push(reply);
-    }
-
-    /// A job with its payload; none where its row can't be read, for a payload is never made up.
-    fn job(&self, id: JobId) -> Option<(JobView, Bytes)> {
-        let mut view = self.machine.view(id)?;
-        let payload = match self.accepted(view.seq) {
-            Some(row) => Payload { bytes: row.payload.clone(), enqueued_at: row.spec.enqueued_at },
-            None => match self.payloads.peek(self.store.connection(), view.seq) {
-                Ok(payload) => payload,
-                Err(why) => {
-                    tracing::error!(job = %id, %why, "a damaged job can't be shown");
-                    return None;
-                }
-            },
-        };
-        view.enqueued_at = payload.enqueued_at;
-        Some((view, payload.bytes))
-    }
-
-    /// The row of a job that was accepted in this very batch. Rows are in the order of their numbers.
-    fn accepted(&self, seq: u64) -> Option<&NewRow> {
-        let rows = self.machine.accepted();
-        rows.binary_search_by_key(&seq, |row| row.seq).ok().map(|at| &rows[at])
-    }
-
-    fn date(&self, view: &mut JobView) {
-        let pending = self.accepted(view.seq).map(|row| row.spec.enqueued_at);
-        let stored = || self.payloads.enqueued_at(self.store.connection(), view.seq);
-        if let Some(at) = pending.or_else(stored) {
-            view.enqueued_at = at;
-        }
     }
 
     /// Gives parked leases what there is now.
@@ -421,44 +390,6 @@ impl Actor {
             // Stale only where it was cancelled meanwhile.
             let _ = self.machine.settle(settle, now);
         }
-    }
-
-    /// Writes; when the disk is full, once more in the room of the reserve.
-    fn reserved(&mut self, mut write: impl FnMut(&mut Store) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        match write(&mut self.store) {
-            Err(error) if error.is_full() && self.space.give_up_reserve() => write(&mut self.store),
-            other => other,
-        }
-    }
-
-    /// Looks whether there is room on the disk; when there is none, what is not needed any more is dropped.
-    fn look(&mut self) -> Result<(), StoreError> {
-        if self.space.is_full() && self.store.can_fold() {
-            self.fold()?;
-        }
-        self.space.look(self.store.spare_bytes()?);
-        Ok(())
-    }
-
-    /// Folds the log into rows.
-    fn fold(&mut self) -> Result<(), StoreError> {
-        let read = self.read_by_all();
-        let folded = self.machine.fold();
-        for &seq in &folded.gone {
-            self.payloads.forget(seq);
-        }
-        self.reserved(|store| store.write_fold(&folded, read))
-    }
-
-    /// The last fact that every reader has read.
-    fn read_by_all(&self) -> u64 {
-        let end = self.store.log_end();
-        self.readers.values().map(|at| at.map_or(0, |at| at.0)).min().unwrap_or(end).min(end)
-    }
-
-    fn close(&mut self) -> Result<(), StoreError> {
-        self.fold()?;
-        self.store.checkpoint()
     }
 }
 

@@ -20,10 +20,12 @@ mod leasing;
 mod meters;
 mod payloads;
 mod recover;
+mod show;
 mod space;
 mod store;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};

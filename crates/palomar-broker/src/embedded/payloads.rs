@@ -67,9 +67,10 @@ impl Payloads {
                 continue;
             }
             let blob = row.get_ref(1).map_err(|error| error.to_string())?;
-            let read = blob.as_blob().map_err(|error| error.to_string()).and_then(|blob| {
-                codec::read_job(blob, found).map_err(|error| error.to_string())
-            });
+            let read = blob
+                .as_blob()
+                .map_err(|error| error.to_string())
+                .and_then(|blob| codec::read_job(blob, found).map_err(|error| error.to_string()));
             match read {
                 Ok((spec, bytes)) if found == seq => {
                     wanted = Ok(Payload { bytes, enqueued_at: spec.enqueued_at });

@@ -11,7 +11,9 @@ use rusqlite::Connection;
 
 use super::codec::{self, Damaged, Table};
 use super::store::{Fold, StoreError};
-use crate::machine::{BudgetRow, Machine, MachineConfig, NewRow, QueueRow, RequestRow, Restorer, Spec, Standing};
+use crate::machine::{
+    BudgetRow, Machine, MachineConfig, NewRow, QueueRow, RequestRow, Restorer, Spec, Standing,
+};
 use crate::types::Budget;
 
 /// What was found on disk.
@@ -62,7 +64,11 @@ fn each_row(
     Ok(())
 }
 
-fn read_budgets(db: &Connection, restorer: &mut Restorer, damaged: &mut Vec<Damaged>) -> Result<(), StoreError> {
+fn read_budgets(
+    db: &Connection,
+    restorer: &mut Restorer,
+    damaged: &mut Vec<Damaged>,
+) -> Result<(), StoreError> {
     let mut next = 0;
     each_row(db, "SELECT ix, body FROM budget WHERE ix >= ?1 ORDER BY ix", 0, |ix, row| {
         match codec::value_of::<BudgetRow>(row.get_ref(1)?.as_blob()?, Table::Budget, ix) {
@@ -86,7 +92,11 @@ fn lost_budget(ix: u64) -> BudgetRow {
     BudgetRow { config: Budget { name, max: u32::MAX, window: Duration::from_secs(1) }, starts: Vec::new() }
 }
 
-fn read_queues(db: &Connection, restorer: &mut Restorer, damaged: &mut Vec<Damaged>) -> Result<(), StoreError> {
+fn read_queues(
+    db: &Connection,
+    restorer: &mut Restorer,
+    damaged: &mut Vec<Damaged>,
+) -> Result<(), StoreError> {
     each_row(db, "SELECT ix, body FROM queue WHERE ix >= ?1 ORDER BY ix", 0, |ix, row| {
         match codec::value_of::<QueueRow>(row.get_ref(1)?.as_blob()?, Table::Queue, ix) {
             Ok(queue) => restorer.queue(ix as u32, queue),

@@ -33,9 +33,9 @@ impl Space {
         space
     }
 
-    /// Whether nothing more may be accepted.
-    pub(super) fn is_full(&self) -> bool {
-        self.full
+    /// Whether there is little room left, so that what can be given back should be.
+    pub(super) fn is_tight(&self) -> bool {
+        self.full || self.room < LOW_WATER
     }
 
     /// Whether `bytes` may be accepted. They are written twice, to the log and to the database: were there no room
@@ -53,12 +53,15 @@ impl Space {
     }
 
     /// The disk is full: gives the reserve up.
-    pub(super) fn give_up_reserve(&mut self) -> bool {
+    pub(super) fn give_up_reserve(&mut self) {
         if !self.full {
-            tracing::error!("the disk is full: nothing more is accepted, the reserve is given up for settling");
+            tracing::error!(
+                "the disk is full: nothing more is accepted, the reserve is given up for settling"
+            );
         }
         self.full = true;
-        std::fs::remove_file(&self.file).is_ok()
+        // It may have been given up before.
+        let _ = std::fs::remove_file(&self.file);
     }
 
     /// Looks whether there is room (again); `spare` bytes are free within the database file. Called now and then,
@@ -67,8 +70,14 @@ impl Space {
         let free = free_bytes(&self.dir);
         let stands = std::fs::metadata(&self.file).is_ok_and(|file| file.len() == RESERVE);
         if stands {
-            let least = if self.full { 2 * LOW_WATER } else { LOW_WATER };
-            self.note(free + spare < least, free);
+            let low = if self.full { 2 * LOW_WATER } else { LOW_WATER };
+            if free < 2 * LOW_WATER && spare > RESERVE + LOW_WATER && std::fs::remove_file(&self.file).is_ok()
+            {
+                // The room within the database is a reserve as well, and the log needs some beside it.
+                self.note(false, free + RESERVE);
+            } else {
+                self.note(free < low, free);
+            }
         } else if free > RESERVE + 2 * LOW_WATER {
             match self.write() {
                 Ok(()) => self.note(false, free.saturating_sub(RESERVE)),

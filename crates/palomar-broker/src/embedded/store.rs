@@ -22,6 +22,8 @@ use crate::machine::{Changes, Folded};
 
 /// The schema that this version reads and writes.
 const SCHEMA: i64 = 1;
+/// Jobs that are no more, after which their rows are dropped.
+const FOLD_AT_GONE: usize = 2_000;
 const OLDEST_SQLITE: i32 = 3_051_003;
 
 /// When what was committed reaches the disk.
@@ -235,8 +237,11 @@ impl Store {
     }
 
     /// Whether the log has grown enough to be folded into rows.
-    pub(super) fn should_fold(&self) -> bool {
-        self.log_bytes > 8 << 20 || self.changes > 50_000
+    ///
+    /// Jobs that are gone count most: the pages of their rows are written again by the next ones while they are still
+    /// in the write-ahead log, so that they hardly ever reach the database file.
+    pub(super) fn should_fold(&self, gone: usize) -> bool {
+        gone >= FOLD_AT_GONE || self.log_bytes > 8 << 20 || self.changes > 50_000
     }
 
     /// Whether anything has changed since the last fold.
@@ -326,6 +331,14 @@ impl Store {
             }
             Ok(())
         })
+    }
+
+    /// Gives the room of the write-ahead log back to the disk, where nobody reads in it just now.
+    pub(super) fn give_back(&self) {
+        if let Err(error) = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+            // The disk may be too full for it: nothing is lost, and it is tried again.
+            tracing::debug!(%error, "the write-ahead log was not given back");
+        }
     }
 
     /// Brings the write-ahead log into the database file.

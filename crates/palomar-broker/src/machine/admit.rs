@@ -9,13 +9,7 @@ impl Machine {
     pub(super) fn admit(&mut self, row: &NewRow) -> SlotIx {
         let spec = &row.spec;
         let group = self.group_named(spec.queue, spec.group.as_ref());
-        let mut slot = Slot::new(
-            spec.id,
-            row.seq,
-            spec.priority,
-            spec.on_uncertain,
-            spec.spends_budget,
-        );
+        let mut slot = Slot::new(spec.id, row.seq, spec.priority, spec.on_uncertain, spec.spends_budget);
         slot.key = spec.key;
         slot.next_in_key = NONE;
         slot.lane = group * 4 + spec.priority.index() as u32;
@@ -28,11 +22,7 @@ impl Machine {
         if let Some((id, fingerprint, ttl)) = spec.dedupe {
             self.remember(
                 id,
-                Remembered {
-                    job: spec.id.0.as_u128(),
-                    fingerprint,
-                    until: spec.enqueued_at.after(ttl),
-                },
+                Remembered { job: spec.id.0.as_u128(), fingerprint, until: spec.enqueued_at.after(ttl) },
             );
         }
         self.next_seq = self.next_seq.max(row.seq + 1);
@@ -61,11 +51,7 @@ impl Machine {
 
     pub(super) fn remember(&mut self, id: u128, request: Remembered) {
         // Rows are restored in another order than they were written.
-        if self
-            .remembered
-            .get(&id)
-            .is_some_and(|known| known.until >= request.until)
-        {
+        if self.remembered.get(&id).is_some_and(|known| known.until >= request.until) {
             return;
         }
         self.unsaved_requests.push(id);

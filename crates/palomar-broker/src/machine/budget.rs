@@ -19,6 +19,8 @@ pub(super) struct BudgetState {
     by_age: BTreeSet<(i64, u64)>,
     /// Queues with parked jobs, in the order in which they are let on.
     pub(super) waiting: std::collections::VecDeque<u32>,
+    /// Parked jobs that time alone has let go since a lease last looked: they hold the places that are free.
+    pub(super) let_go: usize,
     pub(super) dirty: bool,
 }
 
@@ -36,6 +38,7 @@ impl BudgetState {
             last_start: HashMap::new(),
             by_age: BTreeSet::new(),
             waiting: Default::default(),
+            let_go: 0,
             dirty: true,
         }
     }
@@ -80,10 +83,7 @@ impl BudgetState {
         let limit = now.before(self.span()).micros();
         let mut live = self.by_age.iter().skip_while(|(at, _)| *at <= limit);
         let leave_first = (self.used(now) + ahead % max + 1).saturating_sub(max);
-        let at = match leave_first
-            .checked_sub(1)
-            .and_then(|n| live.nth(usize::try_from(n).ok()?))
-        {
+        let at = match leave_first.checked_sub(1).and_then(|n| live.nth(usize::try_from(n).ok()?)) {
             Some(&(at, _)) => Timestamp::from_micros(at).after(self.span()),
             None => now,
         };
@@ -93,6 +93,15 @@ impl BudgetState {
     /// When a place becomes free; now, where one is.
     pub(super) fn next_place(&self, now: Timestamp) -> Timestamp {
         self.free_at(0, now)
+    }
+
+    /// Places that are free and that no job was let go for.
+    pub(super) fn open_places(&self, now: Timestamp) -> usize {
+        if self.next_place(now) > now {
+            return 0;
+        }
+        let free = u64::from(self.config.max).saturating_sub(self.used(now)).max(1);
+        usize::try_from(free).unwrap_or(usize::MAX).saturating_sub(self.let_go)
     }
 
     pub(super) fn record(&mut self, key: u64, now: Timestamp) {
@@ -131,11 +140,7 @@ mod tests {
     #[test]
     fn never_more_distinct_keys_in_any_window_than_allowed() {
         let hour = Duration::from_secs(3600);
-        let mut budget = BudgetState::new(Budget {
-            name: "p".into(),
-            max: 3,
-            window: 24 * hour,
-        });
+        let mut budget = BudgetState::new(Budget { name: "p".into(), max: 3, window: 24 * hour });
         let mut starts: Vec<(Timestamp, u64)> = Vec::new();
         let mut now = Timestamp::from_seconds(1_000_000);
         for step in 0_u64..2_000 {
@@ -159,11 +164,8 @@ mod tests {
 
     #[test]
     fn tells_when_a_place_is_free() {
-        let mut budget = BudgetState::new(Budget {
-            name: "p".into(),
-            max: 1,
-            window: Duration::from_secs(1000),
-        });
+        let mut budget =
+            BudgetState::new(Budget { name: "p".into(), max: 1, window: Duration::from_secs(1000) });
         let now = Timestamp::from_seconds(5_000);
         budget.record(7, now);
         assert_eq!(budget.free_at(7, now), now);

@@ -17,11 +17,8 @@ impl Machine {
 
     fn set_tail(&mut self, queue: u32, key: u64, tail: Option<SlotIx>) {
         let groups = &self.groups;
-        let queue_of = |slot: &super::slab::Slot| {
-            groups[slot.lane as usize / 4]
-                .as_ref()
-                .map_or(u32::MAX, |g| g.queue)
-        };
+        let queue_of =
+            |slot: &super::slab::Slot| groups[slot.lane as usize / 4].as_ref().map_or(u32::MAX, |g| g.queue);
         self.slab.set_tail(queue, key, tail, queue_of);
     }
 
@@ -126,7 +123,6 @@ impl Machine {
             return ix;
         }
         let queue = self.queue_of(ix);
-        self.tail_of(queue, self.slab[ix].key)
-            .map_or(ix, |tail| self.slab[tail].next_in_key)
+        self.tail_of(queue, self.slab[ix].key).map_or(ix, |tail| self.slab[tail].next_in_key)
     }
 }

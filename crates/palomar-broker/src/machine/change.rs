@@ -29,12 +29,7 @@ pub(crate) enum Change {
     /// An unstarted lease is over.
     Returned { seq: u64, strike: bool },
     /// Known not taken: queued again.
-    Requeued {
-        seq: u64,
-        at: Timestamp,
-        counts: bool,
-        strike: bool,
-    },
+    Requeued { seq: u64, at: Timestamp, counts: bool, strike: bool },
     /// Done.
     Done { seq: u64 },
     /// A dead letter.
@@ -54,11 +49,7 @@ pub(crate) enum Change {
     /// Evidence proved a second send.
     DuplicateSend { seq: u64 },
     /// A queue was created or changed.
-    Configured {
-        queue: u32,
-        name: QueueName,
-        limits: Limits,
-    },
+    Configured { queue: u32, name: QueueName, limits: Limits },
     /// A queue is no more.
     Removed { queue: u32 },
     /// Paused.
@@ -74,11 +65,7 @@ pub(crate) enum Change {
     /// The other side fails.
     Faulted { queue: u32 },
     /// The other side asks to slow down.
-    Throttled {
-        queue: u32,
-        until: Timestamp,
-        rate_permille: u32,
-    },
+    Throttled { queue: u32, until: Timestamp, rate_permille: u32 },
     /// The breaker opened.
     BreakerOpened { queue: u32, until: Timestamp },
     /// The breaker let a probe through.

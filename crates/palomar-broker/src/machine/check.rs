@@ -17,23 +17,14 @@ impl Machine {
             let queue = self.queue_of(ix);
             phases.entry(queue).or_default()[slot.phase as usize] += 1;
             sleeping += usize::from(slot.phase.sleeps());
-            assert_eq!(
-                self.slab.find(slot.job_id()),
-                Some(ix),
-                "a job is found by its id"
-            );
+            assert_eq!(self.slab.find(slot.job_id()), Some(ix), "a job is found by its id");
             assert_eq!(
                 self.reasons.contains_key(&ix),
                 slot.phase == Phase::Dead,
                 "a dead letter has a reason"
             );
             if slot.has_key() {
-                assert_eq!(
-                    slot.next_in_key != NONE,
-                    slot.phase.chained(),
-                    "{:?} in a chain",
-                    slot.phase
-                );
+                assert_eq!(slot.next_in_key != NONE, slot.phase.chained(), "{:?} in a chain", slot.phase);
                 if slot.phase.chained() {
                     chains.entry((queue, slot.key)).or_default().push(ix);
                 }
@@ -46,20 +37,10 @@ impl Machine {
             let Some(queue) = queue else { continue };
             let counted = phases.get(&(ix as u32)).copied().unwrap_or_default();
             assert_eq!(counted, queue.phases, "jobs by phase of {}", queue.name);
-            let live: u64 = PHASES
-                .iter()
-                .zip(counted)
-                .filter(|(p, _)| !p.is_final())
-                .map(|(_, n)| n)
-                .sum();
+            let live: u64 = PHASES.iter().zip(counted).filter(|(p, _)| !p.is_final()).map(|(_, n)| n).sum();
             let tally = queue.tally;
             let finished = tally.done + tally.dead + tally.cancelled + tally.expired;
-            assert_eq!(
-                tally.accepted,
-                live + finished,
-                "accepted = live + final (I1) in {}",
-                queue.name
-            );
+            assert_eq!(tally.accepted, live + finished, "accepted = live + final (I1) in {}", queue.name);
         }
         self.check_lanes();
         for ((queue, key), members) in chains {
@@ -83,16 +64,10 @@ impl Machine {
                 }
                 assert_eq!((len, last), (lane.len, lane.tail), "a lane's length and end");
                 let waits = lane.len > 0 && !group.paused;
-                assert!(
-                    !waits || group.in_ring[priority],
-                    "a group that waits is in the ring"
-                );
+                assert!(!waits || group.in_ring[priority], "a group that waits is in the ring");
                 if waits {
                     let queue = self.queue(group.queue);
-                    assert!(
-                        queue.rings[priority].contains(&(ix as u32)),
-                        "the ring names the group"
-                    );
+                    assert!(queue.rings[priority].contains(&(ix as u32)), "the ring names the group");
                 }
             }
         }

@@ -20,18 +20,12 @@ impl Machine {
             Control::Pause { queue, reason } => {
                 let queue = self.existing(&queue)?;
                 self.record(Change::Paused { queue, reason });
-                Ok(Controlled {
-                    changed: 0,
-                    in_flight: self.queue(queue).started(),
-                })
+                Ok(Controlled { changed: 0, in_flight: self.queue(queue).started() })
             }
             Control::Resume { queue } => {
                 let queue = self.existing(&queue)?;
                 self.record(Change::Resumed { queue });
-                Ok(Controlled {
-                    changed: 0,
-                    in_flight: self.queue(queue).started(),
-                })
+                Ok(Controlled { changed: 0, in_flight: self.queue(queue).started() })
             }
             Control::PauseGroup { queue, group } => self.pause_group(&queue, &group),
             Control::ResumeGroup { queue, group } => {
@@ -59,10 +53,7 @@ impl Machine {
     }
 
     fn existing(&self, name: &QueueName) -> Result<u32, ControlError> {
-        self.queue_by_name
-            .get(name)
-            .copied()
-            .ok_or_else(|| ControlError::NoQueue(name.clone()))
+        self.queue_by_name.get(name).copied().ok_or_else(|| ControlError::NoQueue(name.clone()))
     }
 
     fn known(&self, id: JobId) -> Result<SlotIx, ControlError> {
@@ -78,23 +69,14 @@ impl Machine {
             None => self.queues.len() as u32,
         };
         self.record(Change::Configured { queue, name, limits });
-        Ok(Controlled {
-            changed: 1,
-            in_flight: self.queue(queue).started(),
-        })
+        Ok(Controlled { changed: 1, in_flight: self.queue(queue).started() })
     }
 
     fn pause_group(&mut self, name: &QueueName, group: &Arc<str>) -> Result<Controlled, ControlError> {
         let queue = self.existing(name)?;
-        self.record(Change::GroupPaused {
-            queue,
-            group: Arc::clone(group),
-        });
+        self.record(Change::GroupPaused { queue, group: Arc::clone(group) });
         let group = self.group_named(queue, Some(group));
-        Ok(Controlled {
-            changed: 0,
-            in_flight: u64::from(self.group(group).started),
-        })
+        Ok(Controlled { changed: 0, in_flight: u64::from(self.group(group).started) })
     }
 
     fn cancel(&mut self, id: JobId) -> Result<Controlled, ControlError> {
@@ -105,10 +87,7 @@ impl Machine {
         }
         let seq = slot.seq;
         self.conclude_with(ix, Change::Cancelled { seq });
-        Ok(Controlled {
-            changed: 1,
-            in_flight: 0,
-        })
+        Ok(Controlled { changed: 1, in_flight: 0 })
     }
 
     fn cancel_all(&mut self, filter: &JobFilter) -> Controlled {
@@ -118,28 +97,19 @@ impl Machine {
             let seq = self.slab[ix].seq;
             self.conclude_with(ix, Change::Cancelled { seq });
         }
-        Controlled {
-            changed: slots.len() as u64,
-            in_flight: self.in_flight_of(filter),
-        }
+        Controlled { changed: slots.len() as u64, in_flight: self.in_flight_of(filter) }
     }
 
     fn in_flight_of(&self, filter: &JobFilter) -> u64 {
         let queues = self.queues.iter().flatten();
         queues
             .filter(|queue| filter.queue.as_ref().is_none_or(|name| *name == queue.name))
-            .filter(|queue| {
-                filter
-                    .pool
-                    .as_ref()
-                    .is_none_or(|pool| **pool == *queue.name.pool())
-            })
+            .filter(|queue| filter.pool.as_ref().is_none_or(|pool| **pool == *queue.name.pool()))
             .map(|queue| match &filter.group {
                 None => queue.started(),
-                Some(_) => queue
-                    .groups
-                    .get(&filter.group)
-                    .map_or(0, |&group| u64::from(self.group(group).started)),
+                Some(_) => {
+                    queue.groups.get(&filter.group).map_or(0, |&group| u64::from(self.group(group).started))
+                }
             })
             .sum()
     }
@@ -151,22 +121,11 @@ impl Machine {
             Phase::Scheduled => self.record_of(ix, Change::Woke { seq }),
             Phase::Backoff => {
                 let at = self.now;
-                self.record_of(
-                    ix,
-                    Change::Requeued {
-                        seq,
-                        at,
-                        counts: true,
-                        strike: false,
-                    },
-                );
+                self.record_of(ix, Change::Requeued { seq, at, counts: true, strike: false });
             }
             phase => return Err(ControlError::WrongState(state_of(phase))),
         }
-        Ok(Controlled {
-            changed: 1,
-            in_flight: 0,
-        })
+        Ok(Controlled { changed: 1, in_flight: 0 })
     }
 
     fn revive(&mut self, ix: SlotIx, fits: impl Fn(Phase) -> bool) -> Result<Controlled, ControlError> {
@@ -176,10 +135,7 @@ impl Machine {
         }
         let seq = slot.seq;
         self.record_of(ix, Change::Revived { seq, by_person: true });
-        Ok(Controlled {
-            changed: 1,
-            in_flight: 0,
-        })
+        Ok(Controlled { changed: 1, in_flight: 0 })
     }
 
     fn retry_all(&mut self, filter: &JobFilter) -> Controlled {
@@ -188,19 +144,13 @@ impl Machine {
             let seq = self.slab[ix].seq;
             self.record_of(ix, Change::Revived { seq, by_person: true });
         }
-        Controlled {
-            changed: slots.len() as u64,
-            in_flight: 0,
-        }
+        Controlled { changed: slots.len() as u64, in_flight: 0 }
     }
 
     fn purge(&mut self, filter: &JobFilter) -> Controlled {
         let slots = self.slots_that_fit(filter, |phase| phase == Phase::Dead);
         self.forget_all(&slots);
-        Controlled {
-            changed: slots.len() as u64,
-            in_flight: 0,
-        }
+        Controlled { changed: slots.len() as u64, in_flight: 0 }
     }
 
     fn forget_all(&mut self, slots: &[SlotIx]) {
@@ -220,20 +170,11 @@ impl Machine {
         match resolution {
             Resolution::Sent => self.conclude_with(ix, Change::Done { seq }),
             Resolution::Failed => {
-                self.conclude_with(
-                    ix,
-                    Change::Died {
-                        seq,
-                        reason: "a person settled it as failed".into(),
-                    },
-                );
+                self.conclude_with(ix, Change::Died { seq, reason: "a person settled it as failed".into() });
             }
             Resolution::Retry => self.record_of(ix, Change::Revived { seq, by_person: true }),
         }
-        Ok(Controlled {
-            changed: 1,
-            in_flight: 0,
-        })
+        Ok(Controlled { changed: 1, in_flight: 0 })
     }
 
     fn clean(&mut self, filter: &JobFilter, keep: usize) -> Controlled {
@@ -243,10 +184,7 @@ impl Machine {
                 let Some(state) = &self.queues[queue as usize] else {
                     break;
                 };
-                let of_queue = JobFilter {
-                    queue: Some(state.name.clone()),
-                    ..filter.clone()
-                };
+                let of_queue = JobFilter { queue: Some(state.name.clone()), ..filter.clone() };
                 if filter.queue.as_ref().is_some_and(|name| *name != state.name) {
                     break;
                 }
@@ -256,10 +194,7 @@ impl Machine {
                 changed += beyond as u64;
             }
         }
-        Controlled {
-            changed,
-            in_flight: 0,
-        }
+        Controlled { changed, in_flight: 0 }
     }
 
     fn remove(&mut self, name: &QueueName) -> Result<Controlled, ControlError> {
@@ -271,10 +206,7 @@ impl Machine {
             return Err(ControlError::NotEmpty(all - finals));
         }
         self.record(Change::Removed { queue });
-        Ok(Controlled {
-            changed: finals,
-            in_flight: 0,
-        })
+        Ok(Controlled { changed: finals, in_flight: 0 })
     }
 
     /// Slots of jobs that fit, in the order of arrival.
@@ -299,18 +231,14 @@ impl Machine {
         let group = self.group(slot.lane / 4);
         let queue = self.queue(group.queue);
         filter.queue.as_ref().is_none_or(|name| *name == queue.name)
-            && filter
-                .pool
-                .as_ref()
-                .is_none_or(|pool| **pool == *queue.name.pool())
+            && filter.pool.as_ref().is_none_or(|pool| **pool == *queue.name.pool())
             && (filter.group.is_none() || filter.group == group.name)
             && (filter.states.is_empty() || filter.states.contains(&state_of(slot.phase)))
             && filter.before.is_none_or(|before| slot.when < before)
-            && filter.reason.as_ref().is_none_or(|part| {
-                self.reasons
-                    .get(&ix)
-                    .is_some_and(|reason| reason.contains(&**part))
-            })
+            && filter
+                .reason
+                .as_ref()
+                .is_none_or(|part| self.reasons.get(&ix).is_some_and(|reason| reason.contains(&**part)))
     }
 }
 
@@ -347,17 +275,10 @@ fn problem_of(limits: &Limits) -> Option<&'static str> {
     if limits.margin_permille > 500 {
         return Some("the margin must be at most 500 thousandths");
     }
-    if limits
-        .pair
-        .is_some_and(|pair| pair.burst == 0 || pair.interval.is_zero())
-    {
+    if limits.pair.is_some_and(|pair| pair.burst == 0 || pair.interval.is_zero()) {
         return Some("a pair limit needs an interval and a burst of at least 1");
     }
-    if limits
-        .budget
-        .as_ref()
-        .is_some_and(|budget| budget.max == 0 || budget.window.is_zero())
-    {
+    if limits.budget.as_ref().is_some_and(|budget| budget.max == 0 || budget.window.is_zero()) {
         return Some("a budget must allow at least one key in a window longer than zero");
     }
     None

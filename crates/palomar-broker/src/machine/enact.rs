@@ -38,15 +38,9 @@ impl Machine {
             Change::Succeeded { queue } => self.queue_mut(*queue).breaker = Breaker::Fresh,
             Change::Faulted { queue } => {
                 let state = self.queue_mut(*queue);
-                state.breaker = Breaker::Closed {
-                    failures: state.breaker.failures().saturating_add(1),
-                };
+                state.breaker = Breaker::Closed { failures: state.breaker.failures().saturating_add(1) };
             }
-            Change::Throttled {
-                queue,
-                until,
-                rate_permille,
-            } => {
+            Change::Throttled { queue, until, rate_permille } => {
                 let now = self.now;
                 let throttle = &mut self.queue_mut(*queue).throttle;
                 throttle.until = throttle.until.max(*until);
@@ -125,9 +119,7 @@ impl Machine {
                 self.leave(ix);
                 self.enter_first(ix, Phase::Ready, self.now);
             }
-            Change::Requeued {
-                at, counts, strike, ..
-            } => {
+            Change::Requeued { at, counts, strike, .. } => {
                 if !counts {
                     self.slab[ix].attempts = self.slab[ix].attempts.saturating_sub(1);
                 }
@@ -273,22 +265,19 @@ impl Machine {
             self.queues[at] = Some(Queue::new(name.clone(), pool, limits.clone()));
             self.queue_by_name.insert(name.clone(), queue);
         }
-        let budget = limits
-            .budget
-            .as_ref()
-            .map(|budget| match self.budget_by_name.get(&budget.name) {
-                Some(&ix) => {
-                    self.budgets[ix as usize].config = budget.clone();
-                    self.budgets[ix as usize].dirty = true;
-                    ix
-                }
-                None => {
-                    self.budgets.push(BudgetState::new(budget.clone()));
-                    let ix = self.budgets.len() as u32 - 1;
-                    self.budget_by_name.insert(Arc::clone(&budget.name), ix);
-                    ix
-                }
-            });
+        let budget = limits.budget.as_ref().map(|budget| match self.budget_by_name.get(&budget.name) {
+            Some(&ix) => {
+                self.budgets[ix as usize].config = budget.clone();
+                self.budgets[ix as usize].dirty = true;
+                ix
+            }
+            None => {
+                self.budgets.push(BudgetState::new(budget.clone()));
+                let ix = self.budgets.len() as u32 - 1;
+                self.budget_by_name.insert(Arc::clone(&budget.name), ix);
+                ix
+            }
+        });
         let now = self.now;
         let state = self.queue_mut(queue);
         // A fold may have forgotten them already: what is remembered must not depend on it.
@@ -323,9 +312,7 @@ impl Machine {
         };
         self.queue_by_name.remove(&state.name);
         self.pools[state.pool as usize].queues -= 1;
-        self.pools[state.pool as usize]
-            .ring
-            .retain(|&other| other != queue);
+        self.pools[state.pool as usize].ring.retain(|&other| other != queue);
         if let Some(until) = state.gated_until {
             self.gated.remove(&(until, queue));
         }
@@ -350,11 +337,7 @@ impl Machine {
     /// Forgets the oldest kept jobs of a queue beyond what is kept.
     pub(super) fn trim_kept(&mut self, queue: u32, phase: Phase) {
         let list = kept_list(phase);
-        let keep = if phase == Phase::Dead {
-            self.config.keep_dead
-        } else {
-            self.config.keep_finished
-        };
+        let keep = if phase == Phase::Dead { self.config.keep_dead } else { self.config.keep_finished };
         while self.queue(queue).kept[list].len > keep {
             let ix = self.queue(queue).kept[list].head;
             let seq = self.slab[ix].seq;
@@ -369,10 +352,7 @@ impl Machine {
 
     /// The attempt that evidence is measured by: the newest that started, or the one that is known to be taken.
     pub(super) fn newest_start(&self, ix: SlotIx) -> u32 {
-        self.started_under
-            .get(&ix)
-            .copied()
-            .unwrap_or(self.slab[ix].token)
+        self.started_under.get(&ix).copied().unwrap_or(self.slab[ix].token)
     }
 
     pub(super) fn standing_phase(&self, ix: SlotIx) -> PhaseTag {

@@ -36,13 +36,7 @@ impl Machine {
             (Phase::Started | Phase::Done, Verdict::Taken) if !newest => {
                 if phase == Phase::Started {
                     // Should the newer attempt turn out not to have been taken, the job is done all the same.
-                    self.record_of(
-                        ix,
-                        Change::Vouched {
-                            seq,
-                            verdict: Verdict::Taken,
-                        },
-                    );
+                    self.record_of(ix, Change::Vouched { seq, verdict: Verdict::Taken });
                 }
                 // A provider tells of one send several times: sent, delivered, read.
                 if self.duplicated.contains(&ix) {

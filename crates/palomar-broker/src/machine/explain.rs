@@ -36,9 +36,7 @@ impl Machine {
             Phase::Parked => self.parked(ix, &mut holds),
             Phase::Blocked => {
                 let behind = self.first_of_chain(ix);
-                holds.push(Hold::Order {
-                    behind: self.slab[behind].job_id(),
-                });
+                holds.push(Hold::Order { behind: self.slab[behind].job_id() });
                 None
             }
             Phase::Ready => {
@@ -54,9 +52,7 @@ impl Machine {
                 None
             }
             Phase::Doubted | Phase::Aside => {
-                holds.push(Hold::Uncertain {
-                    until: Some(slot.when),
-                });
+                holds.push(Hold::Uncertain { until: Some(slot.when) });
                 None
             }
             Phase::Held => {
@@ -65,22 +61,14 @@ impl Machine {
             }
             Phase::Dead | Phase::Done | Phase::Cancelled | Phase::Expired => None,
         };
-        Some(Explanation {
-            state: state_of(slot.phase),
-            holds,
-            expected_at,
-            ahead,
-        })
+        Some(Explanation { state: state_of(slot.phase), holds, expected_at, ahead })
     }
 
     fn parked(&self, ix: SlotIx, holds: &mut Vec<Hold>) -> Option<Timestamp> {
         let queue = self.queue_of(ix);
         let budget = &self.budgets[self.queue(queue).budget? as usize];
         let until = budget.place_after(self.before(ix), self.now);
-        holds.push(Hold::Budget {
-            name: budget.config.name.clone(),
-            until,
-        });
+        holds.push(Hold::Budget { name: budget.config.name.clone(), until });
         self.when_open(queue, until, 0, holds)
     }
 
@@ -98,12 +86,7 @@ impl Machine {
                 from = until;
             }
             KeyRestraint::Budget => {
-                let name = self
-                    .queue(queue)
-                    .limits
-                    .budget
-                    .as_ref()
-                    .map(|budget| budget.name.clone());
+                let name = self.queue(queue).limits.budget.as_ref().map(|budget| budget.name.clone());
                 let until =
                     self.budgets[self.queue(queue).budget? as usize].free_at(self.slab[ix].key, self.now);
                 holds.push(Hold::Budget { name: name?, until });
@@ -164,10 +147,7 @@ impl Machine {
             if state.paused {
                 continue;
             }
-            ahead += state.lanes[..priority]
-                .iter()
-                .map(|lane| u64::from(lane.len))
-                .sum::<u64>();
+            ahead += state.lanes[..priority].iter().map(|lane| u64::from(lane.len)).sum::<u64>();
             if group != lane / 4 {
                 // Groups take turns: each gets about as many starts as this one before its job.
                 ahead += u64::from(state.lanes[priority].len).min(before);
@@ -185,17 +165,8 @@ fn forecast(queue: &Queue, at: Timestamp, ahead: u64) -> Timestamp {
     if rest == 0 || looked_at == 0 {
         return end;
     }
-    let slowest = queue
-        .limits
-        .windows
-        .iter()
-        .map(|window| window.window / window.max)
-        .max();
-    end.after(
-        slowest
-            .unwrap_or_default()
-            .saturating_mul(u32::try_from(rest).unwrap_or(u32::MAX)),
-    )
+    let slowest = queue.limits.windows.iter().map(|window| window.window / window.max).max();
+    end.after(slowest.unwrap_or_default().saturating_mul(u32::try_from(rest).unwrap_or(u32::MAX)))
 }
 
 /// Fills the windows with `ahead` starts from `at` on: when the next has room, and the window that decided last.

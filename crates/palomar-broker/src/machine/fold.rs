@@ -39,10 +39,7 @@ pub(crate) struct RequestRow {
 impl Machine {
     /// What differs from the rows since the last fold.
     pub(crate) fn fold(&mut self) -> Folded {
-        let mut folded = Folded {
-            next_seq: self.next_seq,
-            ..Folded::default()
-        };
+        let mut folded = Folded { next_seq: self.next_seq, ..Folded::default() };
         for ix in std::mem::take(&mut self.dirty) {
             if self.slab.get(ix).is_some_and(super::slab::Slot::dirty) {
                 self.slab[ix].set_dirty(false);
@@ -62,28 +59,14 @@ impl Machine {
                 folded.queues.push((ix as u32, self.queue_row(ix as u32)));
             }
         }
-        for (ix, budget) in self
-            .budgets
-            .iter_mut()
-            .enumerate()
-            .filter(|(_, budget)| budget.dirty)
-        {
+        for (ix, budget) in self.budgets.iter_mut().enumerate().filter(|(_, budget)| budget.dirty) {
             budget.dirty = false;
             folded.budgets.push((ix as u32, budget.row()));
         }
         for id in std::mem::take(&mut self.unsaved_requests) {
             if let Some(request) = self.remembered.get(&id) {
-                let Remembered {
-                    job,
-                    fingerprint,
-                    until,
-                } = *request;
-                folded.requests.push(RequestRow {
-                    id,
-                    job,
-                    fingerprint,
-                    until,
-                });
+                let Remembered { job, fingerprint, until } = *request;
+                folded.requests.push(RequestRow { id, job, fingerprint, until });
             }
         }
         folded

@@ -68,10 +68,7 @@ pub struct MachineConfig {
 
 impl Default for MachineConfig {
     fn default() -> MachineConfig {
-        MachineConfig {
-            keep_finished: 100,
-            keep_dead: 100_000,
-        }
+        MachineConfig { keep_finished: 100, keep_dead: 100_000 }
     }
 }
 
@@ -194,6 +191,11 @@ impl Machine {
         &self.changes.rows
     }
 
+    /// Jobs that are no more since the last fold.
+    pub(crate) fn gone(&self) -> usize {
+        self.gone.len()
+    }
+
     /// Whether there is something to make durable.
     pub(crate) fn has_changes(&self) -> bool {
         !self.changes.is_empty()
@@ -245,11 +247,7 @@ impl Machine {
             Some(&queue) => queue,
             None => {
                 let queue = self.queues.len() as u32;
-                self.record(Change::Configured {
-                    queue,
-                    name: name.clone(),
-                    limits: Limits::default(),
-                });
+                self.record(Change::Configured { queue, name: name.clone(), limits: Limits::default() });
                 queue
             }
         }

@@ -42,19 +42,12 @@ impl Machine {
 
     fn enqueue_one(&mut self, job: NewJob) -> Enqueued {
         if let Some(dedupe) = job.dedupe
-            && let Some(known) = self
-                .remembered
-                .get(&dedupe.id)
-                .filter(|known| known.until > self.now)
+            && let Some(known) = self.remembered.get(&dedupe.id).filter(|known| known.until > self.now)
         {
             self.dedupe_hits += 1;
             let of = palomar_model::MessageId(uuid::Uuid::from_u128(known.job));
             let same = known.fingerprint == dedupe.fingerprint;
-            return if same {
-                Enqueued::Duplicate { of }
-            } else {
-                Enqueued::Conflict { of }
-            };
+            return if same { Enqueued::Duplicate { of } } else { Enqueued::Conflict { of } };
         }
         if self.slab.find(job.id).is_some() {
             self.dedupe_hits += 1;
@@ -74,9 +67,7 @@ impl Machine {
                 on_uncertain: job.on_uncertain,
                 spends_budget: job.spends_budget,
                 enqueued_at: self.now,
-                dedupe: job
-                    .dedupe
-                    .map(|dedupe| (dedupe.id, dedupe.fingerprint, dedupe.ttl)),
+                dedupe: job.dedupe.map(|dedupe| (dedupe.id, dedupe.fingerprint, dedupe.ttl)),
             },
             payload: job.payload,
         };
@@ -105,7 +96,7 @@ impl Machine {
             match self.next_of_pool(pool, &mut aside) {
                 Some(ix) => given.push(self.lease_one(ix, lease, start)),
                 // A place in a budget may have been offered to jobs that can't go for other reasons.
-                None if aside < super::turn::MOST_ASIDE && self.free_budgets() => {}
+                None if aside < super::turn::MOST_ASIDE && self.offer_places() => {}
                 None => break,
             }
         }
@@ -120,11 +111,7 @@ impl Machine {
         self.probe_if_open(queue, seq);
         let limits = &self.queue(queue).limits;
         // A start is never given less time than a call may take.
-        let least = if start {
-            limits.deadline + limits.lease_margin
-        } else {
-            Duration::ZERO
-        };
+        let least = if start { limits.deadline + limits.lease_margin } else { Duration::ZERO };
         let until = self.now.after(lease.max(least));
         if start {
             self.record_of(ix, Change::Started { seq, token });
@@ -136,10 +123,7 @@ impl Machine {
         let tries = u32::from(self.slab[ix].attempts) + u32::from(!start);
         Leasing {
             seq,
-            lease: LeaseRef {
-                id: self.id_of(ix),
-                token,
-            },
+            lease: LeaseRef { id: self.id_of(ix), token },
             queue: self.queue(queue).name.clone(),
             group,
             priority: self.slab[ix].priority(),
@@ -210,13 +194,7 @@ impl Machine {
             return Err(LeaseError::TakenBack);
         }
         self.probe_if_open(queue, seq);
-        self.record_of(
-            ix,
-            Change::Started {
-                seq,
-                token: lease.token,
-            },
-        );
+        self.record_of(ix, Change::Started { seq, token: lease.token });
         self.hold_until(ix, until);
         Ok(Started { attempt: lease.token })
     }

@@ -32,11 +32,7 @@ pub(super) struct List {
 
 impl Default for List {
     fn default() -> List {
-        List {
-            head: NONE,
-            tail: NONE,
-            len: 0,
-        }
+        List { head: NONE, tail: NONE, len: 0 }
     }
 }
 
@@ -82,11 +78,7 @@ impl Breaker {
     }
 
     pub(super) fn failures(self) -> u32 {
-        if let Breaker::Closed { failures } = self {
-            failures
-        } else {
-            0
-        }
+        if let Breaker::Closed { failures } = self { failures } else { 0 }
     }
 }
 
@@ -104,9 +96,7 @@ impl Throttle {
     pub(super) fn rate_permille(self, now: Timestamp) -> u32 {
         let Some((at, rate)) = self.last else { return 1000 };
         let steps = now.since(at).as_micros() / RECOVERY_STEP.as_micros();
-        let gained = u32::try_from(steps)
-            .unwrap_or(u32::MAX)
-            .saturating_mul(RECOVERY_PERMILLE);
+        let gained = u32::try_from(steps).unwrap_or(u32::MAX).saturating_mul(RECOVERY_PERMILLE);
         rate.saturating_add(gained).min(1000)
     }
 
@@ -229,12 +219,7 @@ impl Queue {
     /// number of unstarted leases that the question is about (1 when a leased job asks whether it may start).
     pub(super) fn restraints(&self, now: Timestamp, own: u64, mut each: impl FnMut(Option<Timestamp>, Hold)) {
         if let Some(reason) = &self.paused {
-            each(
-                None,
-                Hold::Paused {
-                    reason: Arc::clone(reason),
-                },
-            );
+            each(None, Hold::Paused { reason: Arc::clone(reason) });
         }
         match self.breaker {
             Breaker::Open { until } if until > now => each(Some(until), Hold::Breaker { until }),
@@ -242,20 +227,10 @@ impl Queue {
             _ => {}
         }
         if self.throttle.until > now {
-            each(
-                Some(self.throttle.until),
-                Hold::Throttled {
-                    until: self.throttle.until,
-                },
-            );
+            each(Some(self.throttle.until), Hold::Throttled { until: self.throttle.until });
         }
         if own == 0 && self.in_flight() >= u64::from(self.limits.concurrency) {
-            each(
-                None,
-                Hold::Concurrency {
-                    max: self.limits.concurrency,
-                },
-            );
+            each(None, Hold::Concurrency { max: self.limits.concurrency });
         }
         if !self.limits.windows.is_empty() {
             let reserved = if own == 0 { self.leased() } else { 0 };
@@ -299,9 +274,7 @@ impl Queue {
 
     /// Which priority goes next, of those that wait.
     pub(super) fn next_priority(&self, waiting: [bool; 4]) -> Option<usize> {
-        let owed = (0..4)
-            .rev()
-            .find(|&p| waiting[p] && self.owed[p] >= TURNS_OWED_AFTER);
+        let owed = (0..4).rev().find(|&p| waiting[p] && self.owed[p] >= TURNS_OWED_AFTER);
         owed.or_else(|| (0..4).find(|&p| waiting[p]))
     }
 
@@ -330,10 +303,7 @@ impl Queue {
         self.windows.record(now, self.limits.margin_permille);
         if let (Some(pair), true) = (self.limits.pair, key != 0) {
             let tat = self.pairs.get(&key).copied().unwrap_or(i64::MIN);
-            self.pairs.insert(
-                key,
-                super::windows::pair_after_start(tat, pair.interval, now.micros()),
-            );
+            self.pairs.insert(key, super::windows::pair_after_start(tat, pair.interval, now.micros()));
             if self.pairs.len() > 1024 && self.pairs.len().is_power_of_two() {
                 self.pairs.retain(|_, tat| *tat > now.micros());
             }

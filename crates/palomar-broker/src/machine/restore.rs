@@ -34,13 +34,7 @@ impl Restorer {
     pub(crate) fn new(config: MachineConfig, folded_until: u64) -> Restorer {
         let mut machine = Machine::new(config);
         machine.slab.begin_restoring();
-        Restorer {
-            machine,
-            folded_until,
-            waiting: Vec::new(),
-            finals: Vec::new(),
-            later: VecDeque::new(),
-        }
+        Restorer { machine, folded_until, waiting: Vec::new(), finals: Vec::new(), later: VecDeque::new() }
     }
 
     pub(crate) fn budget(&mut self, ix: u32, row: BudgetRow) {
@@ -48,11 +42,7 @@ impl Restorer {
         // Budgets are numbered without gaps: one that is missing was damaged. Its queues begin a new one.
         while machine.budgets.len() < ix as usize {
             let name = format!("damaged-{}", machine.budgets.len()).into();
-            machine.budgets.push(BudgetState::new(Budget {
-                name,
-                max: 1,
-                window: Duration::from_secs(1),
-            }));
+            machine.budgets.push(BudgetState::new(Budget { name, max: 1, window: Duration::from_secs(1) }));
         }
         machine.budget_by_name.insert(row.config.name.clone(), ix);
         let mut state = BudgetState::from_row(row);
@@ -63,20 +53,10 @@ impl Restorer {
     pub(crate) fn queue(&mut self, ix: u32, row: QueueRow) {
         let machine = &mut self.machine;
         // Another queue may have changed the budget since this one was configured: the budget's own row is right.
-        let budget = row
-            .limits
-            .budget
-            .as_ref()
-            .and_then(|budget| machine.budget_by_name.get(&budget.name).copied());
+        let budget =
+            row.limits.budget.as_ref().and_then(|budget| machine.budget_by_name.get(&budget.name).copied());
         let config = budget.map(|budget| machine.budgets[budget as usize].config.clone());
-        machine.enact(
-            &Change::Configured {
-                queue: ix,
-                name: row.name,
-                limits: row.limits,
-            },
-            None,
-        );
+        machine.enact(&Change::Configured { queue: ix, name: row.name, limits: row.limits }, None);
         if let (Some(budget), Some(config)) = (budget, config) {
             machine.budgets[budget as usize].config = config;
             machine.budgets[budget as usize].dirty = false;
@@ -98,14 +78,7 @@ impl Restorer {
     pub(crate) fn ensure_queue(&mut self, ix: u32) {
         let known = self.machine.queues.get(ix as usize).is_some_and(Option::is_some);
         if !known && let Ok(name) = QueueName::new("damaged", &format!("queue-{ix}")) {
-            self.machine.enact(
-                &Change::Configured {
-                    queue: ix,
-                    name,
-                    limits: Limits::default(),
-                },
-                None,
-            );
+            self.machine.enact(&Change::Configured { queue: ix, name, limits: Limits::default() }, None);
             let reason = "the row of this queue was damaged: its name and limits are lost".into();
             self.machine.enact(&Change::Paused { queue: ix, reason }, None);
         }
@@ -133,38 +106,20 @@ impl Restorer {
     pub(crate) fn pause_all(&mut self, reason: &str) {
         for queue in 0..self.machine.queues.len() as u32 {
             if self.machine.queues[queue as usize].is_some() {
-                self.machine.record(Change::Paused {
-                    queue,
-                    reason: reason.into(),
-                });
+                self.machine.record(Change::Paused { queue, reason: reason.into() });
             }
         }
     }
 
     pub(crate) fn request(&mut self, row: RequestRow) {
-        let RequestRow {
-            id,
-            job,
-            fingerprint,
-            until,
-        } = row;
-        self.machine.remember(
-            id,
-            Remembered {
-                job,
-                fingerprint,
-                until,
-            },
-        );
+        let RequestRow { id, job, fingerprint, until } = row;
+        self.machine.remember(id, Remembered { job, fingerprint, until });
         self.machine.unsaved_requests.pop();
     }
 
     /// Takes a job in; jobs come in the order of their numbers.
     pub(crate) fn job(&mut self, row: NewRow, standing: Option<Standing>) {
-        if standing
-            .as_ref()
-            .is_some_and(|standing| standing.phase == PhaseTag::Gone)
-        {
+        if standing.as_ref().is_some_and(|standing| standing.phase == PhaseTag::Gone) {
             self.machine.gone.push(row.seq);
             return;
         }
@@ -177,11 +132,7 @@ impl Restorer {
         let ix = self.machine.admit(&row);
         self.machine.unsaved_requests.truncate(unsaved);
         let standing = standing.unwrap_or_else(|| Standing {
-            phase: if row.spec.due().is_some() {
-                PhaseTag::Scheduled
-            } else {
-                PhaseTag::Queued
-            },
+            phase: if row.spec.due().is_some() { PhaseTag::Scheduled } else { PhaseTag::Queued },
             when: row.spec.since(),
             token: 0,
             attempts: 0,
@@ -278,11 +229,7 @@ impl Restorer {
         self.machine.set_now(at);
         match change {
             Change::Enqueued { from, count } => {
-                while self
-                    .later
-                    .front()
-                    .is_some_and(|row| row.seq < from + u64::from(*count))
-                {
+                while self.later.front().is_some_and(|row| row.seq < from + u64::from(*count)) {
                     self.admit_later();
                 }
             }
@@ -330,10 +277,7 @@ impl Restorer {
             if let Some(Breaker::HalfOpen { .. }) =
                 machine.queues[queue as usize].as_ref().map(|queue| queue.breaker)
             {
-                machine.record(Change::BreakerOpened {
-                    queue,
-                    until: machine.now,
-                });
+                machine.record(Change::BreakerOpened { queue, until: machine.now });
             }
         }
         debug_assert!(

@@ -35,38 +35,14 @@ impl Machine {
             Outcome::Release if unstarted => self.record_of(ix, Change::Returned { seq, strike: false }),
             // There was no attempt that could count.
             Outcome::Retry { at, .. } if unstarted => {
-                self.record_of(
-                    ix,
-                    Change::Requeued {
-                        seq,
-                        at,
-                        counts: true,
-                        strike: false,
-                    },
-                );
+                self.record_of(ix, Change::Requeued { seq, at, counts: true, strike: false });
             }
             Outcome::Retry { at, counts } => {
-                self.record_of(
-                    ix,
-                    Change::Requeued {
-                        seq,
-                        at,
-                        counts,
-                        strike: false,
-                    },
-                );
+                self.record_of(ix, Change::Requeued { seq, at, counts, strike: false });
             }
             Outcome::Release => {
                 let at = self.now;
-                self.record_of(
-                    ix,
-                    Change::Requeued {
-                        seq,
-                        at,
-                        counts: false,
-                        strike: false,
-                    },
-                );
+                self.record_of(ix, Change::Requeued { seq, at, counts: false, strike: false });
             }
             Outcome::Panicked => self.panicked(ix, unstarted),
         }
@@ -78,24 +54,13 @@ impl Machine {
         if self.slab[ix].strikes() + 1 >= POISON {
             self.conclude_with(
                 ix,
-                Change::Died {
-                    seq,
-                    reason: "poison: its handler panicked three times".into(),
-                },
+                Change::Died { seq, reason: "poison: its handler panicked three times".into() },
             );
         } else if unstarted {
             self.record_of(ix, Change::Returned { seq, strike: true });
         } else {
             let at = self.now;
-            self.record_of(
-                ix,
-                Change::Requeued {
-                    seq,
-                    at,
-                    counts: true,
-                    strike: true,
-                },
-            );
+            self.record_of(ix, Change::Requeued { seq, at, counts: true, strike: true });
         }
     }
 
@@ -162,18 +127,11 @@ impl Machine {
                 let wait = after.unwrap_or(state.limits.throttle_wait);
                 let rate_permille = state.throttle.slowed(self.now, state.limits.throttle_wait);
                 let until = self.now.after(wait);
-                self.record(Change::Throttled {
-                    queue,
-                    until,
-                    rate_permille,
-                });
+                self.record(Change::Throttled { queue, until, rate_permille });
             }
             Signal::Pause { reason } => {
                 if state.paused.is_none() {
-                    self.record(Change::Paused {
-                        queue,
-                        reason: Arc::clone(reason),
-                    });
+                    self.record(Change::Paused { queue, reason: Arc::clone(reason) });
                 }
             }
         }
@@ -186,11 +144,7 @@ impl Machine {
         let state = self.queue(queue);
         if state.breaker == (Breaker::HalfOpen { probe: seq }) {
             let called = self.slab[ix].phase == Phase::Started;
-            let wait = if called {
-                state.limits.breaker.open_for
-            } else {
-                Duration::ZERO
-            };
+            let wait = if called { state.limits.breaker.open_for } else { Duration::ZERO };
             let until = self.now.after(wait);
             self.record(Change::BreakerOpened { queue, until });
         }

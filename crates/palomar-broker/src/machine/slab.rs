@@ -85,10 +85,7 @@ impl Phase {
 
     /// Whether no attempt will start by itself.
     pub(super) const fn is_final(self) -> bool {
-        matches!(
-            self,
-            Phase::Dead | Phase::Done | Phase::Cancelled | Phase::Expired
-        )
+        matches!(self, Phase::Dead | Phase::Done | Phase::Cancelled | Phase::Expired)
     }
 
     /// Whether the job waits for its turn or its time, and may be cancelled.
@@ -196,11 +193,7 @@ impl Slot {
     }
 
     pub(super) fn set_dirty(&mut self, dirty: bool) {
-        self.flags = if dirty {
-            self.flags | DIRTY
-        } else {
-            self.flags & !DIRTY
-        };
+        self.flags = if dirty { self.flags | DIRTY } else { self.flags & !DIRTY };
     }
 
     pub(super) fn has_key(&self) -> bool {
@@ -268,11 +261,7 @@ impl Slab {
     }
 
     pub(super) fn insert(&mut self, slot: Slot) -> SlotIx {
-        let reused = if self.restoring.is_none() {
-            self.free.pop()
-        } else {
-            None
-        };
+        let reused = if self.restoring.is_none() { self.free.pop() } else { None };
         let ix = reused.unwrap_or_else(|| {
             self.used += 1;
             self.used - 1
@@ -282,14 +271,12 @@ impl Slab {
         }
         let chunk = ix as usize / CHUNK;
         if chunk == self.chunks.len() {
-            self.chunks
-                .push(std::iter::repeat_with(|| None).take(CHUNK).collect());
+            self.chunks.push(std::iter::repeat_with(|| None).take(CHUNK).collect());
         }
         let hash = hash_id(slot.id);
         self.chunks[chunk][ix as usize % CHUNK] = Some(slot);
         let chunks = &self.chunks;
-        self.by_id
-            .insert_unique(hash, ix, |&ix| hash_id(slot_in(chunks, ix).id));
+        self.by_id.insert_unique(hash, ix, |&ix| hash_id(slot_in(chunks, ix).id));
         ix
     }
 
@@ -308,9 +295,7 @@ impl Slab {
     /// The last job of the chain of (queue, key).
     pub(super) fn tail(&self, queue: u32, key: u64, queue_of: impl Fn(&Slot) -> u32) -> Option<SlotIx> {
         self.by_key
-            .find(hash_key(queue, key), |&ix| {
-                self[ix].key == key && queue_of(&self[ix]) == queue
-            })
+            .find(hash_key(queue, key), |&ix| self[ix].key == key && queue_of(&self[ix]) == queue)
             .copied()
     }
 
@@ -385,15 +370,7 @@ mod tests {
         let mut slab = Slab::default();
         let id = |n: u128| palomar_model::MessageId(Uuid::from_u128(n));
         let slots: Vec<_> = (0..10_000)
-            .map(|n| {
-                slab.insert(Slot::new(
-                    id(n),
-                    n as u64,
-                    Priority::Low,
-                    OnUncertain::Drop,
-                    false,
-                ))
-            })
+            .map(|n| slab.insert(Slot::new(id(n), n as u64, Priority::Low, OnUncertain::Drop, false)))
             .collect();
         for (n, &ix) in slots.iter().enumerate() {
             assert_eq!(slab.find(id(n as u128)), Some(ix));

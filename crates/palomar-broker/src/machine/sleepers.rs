@@ -89,10 +89,7 @@ impl Sleepers {
         for (place, &ix) in self.heap.iter().enumerate() {
             assert_eq!(slab[ix].prev as usize, place, "a sleeper's place");
             assert!(slab[ix].phase.sleeps(), "a {:?} job sleeps", slab[ix].phase);
-            assert!(
-                place == 0 || !Self::before(slab, ix, self.heap[(place - 1) / 2]),
-                "heap order"
-            );
+            assert!(place == 0 || !Self::before(slab, ix, self.heap[(place - 1) / 2]), "heap order");
         }
     }
 }

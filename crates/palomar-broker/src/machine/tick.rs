@@ -32,11 +32,7 @@ impl Machine {
             && until <= self.now
         {
             self.forget_at.pop();
-            if self
-                .remembered
-                .get(&id)
-                .is_some_and(|request| request.until <= self.now)
-            {
+            if self.remembered.get(&id).is_some_and(|request| request.until <= self.now) {
                 self.remembered.remove(&id);
             }
         }
@@ -51,6 +47,7 @@ impl Machine {
             .budgets
             .iter()
             .filter(|budget| !budget.waiting.is_empty())
+            .filter(|budget| budget.next_place(self.now) > self.now || budget.open_places(self.now) > 0)
             .map(|budget| budget.next_place(self.now))
             .min();
         let again = self.gave_up.then_some(self.now);
@@ -108,35 +105,25 @@ impl Machine {
         let seq = self.slab[ix].seq;
         match self.slab[ix].policy() {
             OnUncertain::Hold => self.shift(ix, Phase::Held, self.now),
-            OnUncertain::Retry => self.record_of(
-                ix,
-                Change::Revived {
-                    seq,
-                    by_person: false,
-                },
-            ),
-            OnUncertain::Drop => self.conclude_with(
-                ix,
-                Change::Died {
-                    seq,
-                    reason: "uncertain".into(),
-                },
-            ),
+            OnUncertain::Retry => self.record_of(ix, Change::Revived { seq, by_person: false }),
+            OnUncertain::Drop => self.conclude_with(ix, Change::Died { seq, reason: "uncertain".into() }),
         }
     }
 
-    /// Lets parked jobs try again, as many as there are places; whether there were any.
-    pub(super) fn free_budgets(&mut self) -> bool {
+    /// A lease has looked at all that was let go: what is free now is offered anew.
+    pub(super) fn offer_places(&mut self) -> bool {
+        for budget in &mut self.budgets {
+            budget.let_go = 0;
+        }
+        self.free_budgets()
+    }
+
+    /// Lets parked jobs try again, as many as there are places; whether there were any. Once: what was let go holds
+    /// the places until a lease has looked at it, so that time passing twice is as good as once.
+    fn free_budgets(&mut self) -> bool {
         let mut moved = false;
         for budget in 0..self.budgets.len() {
-            let state = &self.budgets[budget];
-            if state.waiting.is_empty() || state.next_place(self.now) > self.now {
-                continue;
-            }
-            let free = u64::from(state.config.max)
-                .saturating_sub(state.used(self.now))
-                .max(1);
-            let mut places = usize::try_from(free).unwrap_or(usize::MAX);
+            let mut places = self.budgets[budget].open_places(self.now);
             let mut rounds = self.budgets[budget].waiting.len();
             while places > 0 && rounds > 0 {
                 let Some(queue) = self.budgets[budget].waiting.pop_front() else {
@@ -153,6 +140,7 @@ impl Machine {
                 let unparked = self.unpark(queue, places);
                 moved |= unparked > 0;
                 places -= unparked;
+                self.budgets[budget].let_go += unparked;
                 if self.queue(queue).parked.len > 0 {
                     self.budgets[budget].waiting.push_back(queue);
                 }

@@ -299,11 +299,7 @@ impl Machine {
                 Some(state) => state.gate(self.now, 0),
                 None => Gate::Shut,
             };
-            let picked = if gate == Gate::Open {
-                self.pick(queue, aside)
-            } else {
-                None
-            };
+            let picked = if gate == Gate::Open { self.pick(queue, aside) } else { None };
             if picked.is_some() {
                 self.pools[pool as usize].ring.rotate_left(1);
                 return picked;
@@ -343,10 +339,8 @@ impl Machine {
         if self.queue(queue).phases[Phase::Pacing as usize] == 0 {
             return;
         }
-        let pacing = self
-            .slab
-            .iter()
-            .filter(|(ix, slot)| slot.phase == Phase::Pacing && self.queue_of(*ix) == queue);
+        let pacing =
+            self.slab.iter().filter(|(ix, slot)| slot.phase == Phase::Pacing && self.queue_of(*ix) == queue);
         let mut pacing: Vec<(u64, SlotIx)> = pacing.map(|(ix, slot)| (slot.seq, ix)).collect();
         pacing.sort_unstable();
         for (_, ix) in pacing {

@@ -42,10 +42,7 @@ impl Machine {
                 }
             }
         }
-        page.into_sorted_vec()
-            .into_iter()
-            .map(|(_, ix)| self.view_of(ix))
-            .collect()
+        page.into_sorted_vec().into_iter().map(|(_, ix)| self.view_of(ix)).collect()
     }
 
     /// All in numbers. The end of the log is for the store to say.
@@ -105,9 +102,7 @@ impl Machine {
             expired_leases: queue.expired_leases,
             oldest_waiting: oldest,
             next_start: queue.gated_until,
-            budget_used: queue
-                .budget
-                .map(|budget| self.budgets[budget as usize].used(self.now)),
+            budget_used: queue.budget.map(|budget| self.budgets[budget as usize].used(self.now)),
         }
     }
 }

@@ -44,11 +44,7 @@ impl Ring {
 
     fn forget(&mut self, now: i64, margin_permille: u16) {
         let span = self.span(margin_permille);
-        while self
-            .entries
-            .front()
-            .is_some_and(|&(_, last, _)| last.saturating_add(span) <= now)
-        {
+        while self.entries.front().is_some_and(|&(_, last, _)| last.saturating_add(span) <= now) {
             if let Some((_, _, count)) = self.entries.pop_front() {
                 self.total -= u64::from(count);
             }
@@ -110,14 +106,9 @@ impl Windows {
                 if let Some(same) = self.rings.iter().find(|ring| ring.config == config) {
                     return same.clone();
                 }
-                let (entries, total) = longest
-                    .as_ref()
-                    .map_or_else(Default::default, |ring| (ring.entries.clone(), ring.total));
-                Ring {
-                    config,
-                    entries,
-                    total,
-                }
+                let (entries, total) =
+                    longest.as_ref().map_or_else(Default::default, |ring| (ring.entries.clone(), ring.total));
+                Ring { config, entries, total }
             })
             .collect();
     }
@@ -177,10 +168,7 @@ mod tests {
     use super::*;
 
     fn window(max: u32, seconds: u64) -> Window {
-        Window {
-            max,
-            window: Duration::from_secs(seconds),
-        }
+        Window { max, window: Duration::from_secs(seconds) }
     }
 
     /// Runs a backlog through the windows for `hours` of virtual time and returns the start times.
@@ -206,11 +194,7 @@ mod tests {
     fn no_sliding_window_ever_holds_more_and_a_backlog_uses_what_is_allowed() {
         for (name, windows, hours) in [
             ("80 a minute", vec![window(80, 60)], 48),
-            (
-                "10/s and 600/min and 36,000/h",
-                vec![window(10, 1), window(600, 60), window(36_000, 3600)],
-                6,
-            ),
+            ("10/s and 600/min and 36,000/h", vec![window(10, 1), window(600, 60), window(36_000, 3600)], 6),
             ("80 a second", vec![window(80, 1)], 1),
             ("1,000 a second", vec![window(1000, 1)], 1),
         ] {
@@ -230,11 +214,7 @@ mod tests {
                 slowest = slowest.min(seconds * f64::from(w.max) / w.window.as_secs_f64());
             }
             let used = starts.len() as f64 / slowest;
-            assert!(
-                used >= 0.98,
-                "{name}: only {:.1} % of what is allowed is used",
-                used * 100.0
-            );
+            assert!(used >= 0.98, "{name}: only {:.1} % of what is allowed is used", used * 100.0);
         }
     }
 
@@ -245,11 +225,7 @@ mod tests {
         for i in 0..36_000_i64 {
             state.record(Timestamp::from_micros(i * 100_000), 15);
         }
-        assert!(
-            state.rings[0].entries.len() <= 520,
-            "{}",
-            state.rings[0].entries.len()
-        );
+        assert!(state.rings[0].entries.len() <= 520, "{}", state.rings[0].entries.len());
     }
 
     #[test]
@@ -260,10 +236,7 @@ mod tests {
         assert_eq!(state.free_at(1, 1000, 0, now).0, now);
         assert_eq!(state.free_at(2, 1000, 0, now).0, Timestamp::MAX);
         state.record(now, 0);
-        assert_eq!(
-            state.free_at(1, 1000, 0, now).0,
-            now.after(Duration::from_secs(10))
-        );
+        assert_eq!(state.free_at(1, 1000, 0, now).0, now.after(Duration::from_secs(10)));
     }
 
     #[test]
@@ -275,10 +248,7 @@ mod tests {
             state.record(now, 0);
         }
         state.configure(&[window(5, 30)]);
-        assert_eq!(
-            state.free_at(0, 1000, 0, now).0,
-            now.after(Duration::from_secs(30))
-        );
+        assert_eq!(state.free_at(0, 1000, 0, now).0, now.after(Duration::from_secs(30)));
     }
 
     #[test]

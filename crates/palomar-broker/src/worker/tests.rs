@@ -156,8 +156,8 @@ async fn a_graceful_stop_leaves_nothing_uncertain_and_loses_nothing() {
         let (stopped, ()) = tokio::join!(worker.stop(GRACE), fixture.enqueue(301..=310));
         assert_eq!(stopped, 0);
         let stats = fixture.stats().await;
-        let [queued, started, uncertain] =
-            [JobState::Queued, JobState::Started, JobState::Uncertain].map(|state| stats.counts[state as usize]);
+        let [queued, started, uncertain] = [JobState::Queued, JobState::Started, JobState::Uncertain]
+            .map(|state| stats.counts[state as usize]);
         assert_eq!((started, uncertain, stats.leased), (0, 0, 0), "round {round}: {stats:?}");
         assert_eq!(queued + stats.finished[JobState::Done as usize], 310, "round {round}: none is lost");
         assert!(stats.starts >= stats.finished[JobState::Done as usize]);

@@ -20,7 +20,8 @@ fn payload(n: u128) -> String {
 /// Accepts the backlog and waits for its end.
 pub(crate) fn child() {
     run(async {
-        let broker = EmbeddedBroker::open(process::config(&process::dir()), Arc::new(WallClock)).expect("opens");
+        let broker =
+            EmbeddedBroker::open(process::config(&process::dir()), Arc::new(WallClock)).expect("opens");
         for batch in 0..BACKLOG / BATCH {
             let ids = batch * BATCH + 1..=(batch + 1) * BATCH;
             broker.enqueue(ids.map(|n| job(n, payload(n))).collect()).await.expect("enqueue");
@@ -46,18 +47,29 @@ fn a_large_backlog_survives_a_kill_in_order() {
     assert_eq!((broker.opened().jobs as u128, broker.opened().damaged.len()), (BACKLOG, 0));
     run(async {
         let first = broker.lease(take(50, Duration::ZERO)).await.expect("lease");
-        println!("backlog: {BACKLOG} jobs, open after {:?}, first lease {:?} later", opened.since(begun), WallClock.now().since(opened));
+        println!(
+            "backlog: {BACKLOG} jobs, open after {:?}, first lease {:?} later",
+            opened.since(begun),
+            WallClock.now().since(opened)
+        );
         assert_eq!(numbers(&first), (1..=50).collect::<Vec<_>>());
         assert!(first.iter().zip(1..).all(|(job, n)| job.payload == payload(n)));
         let mut after = 0;
         loop {
-            let page = broker.jobs(JobFilter::default(), u64::try_from(after).expect("small"), 10_000).await.expect("jobs");
+            let page = broker
+                .jobs(JobFilter::default(), u64::try_from(after).expect("small"), 10_000)
+                .await
+                .expect("jobs");
             if page.is_empty() {
                 break;
             }
             for job in page {
                 after += 1;
-                assert_eq!((job.id, u128::from(job.seq)), (process::id(after), after), "in the order of arrival");
+                assert_eq!(
+                    (job.id, u128::from(job.seq)),
+                    (process::id(after), after),
+                    "in the order of arrival"
+                );
                 assert_eq!(job.state, if after <= 50 { JobState::Started } else { JobState::Queued });
             }
         }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use palomar_broker::{
-    Broker, Control, EmbeddedBroker, Enqueued, JobFilter, JobState, Key, Limits, NewJob, Outcome, Settle, Signal, check,
+    Broker, Control, EmbeddedBroker, Enqueued, JobFilter, JobState, Key, Limits, NewJob, Outcome, Settle,
+    Signal, check,
 };
 use palomar_model::{Clock, ManualClock};
 
@@ -23,7 +24,8 @@ const IN_FLIGHT: usize = 32;
 /// Enqueues, sends and settles until it is killed.
 pub(crate) fn child() {
     run(async {
-        let broker = Arc::new(EmbeddedBroker::open(config(&process::dir()), Arc::new(WallClock)).expect("opens"));
+        let broker =
+            Arc::new(EmbeddedBroker::open(config(&process::dir()), Arc::new(WallClock)).expect("opens"));
         let limits = Limits { concurrency: IN_FLIGHT as u32, ..Limits::default() };
         broker.control(Control::Configure { queue: line(), limits }).await.expect("control").expect("valid");
         tell("READY");
@@ -39,7 +41,7 @@ pub(crate) fn child() {
 }
 
 fn keyed(n: u128) -> NewJob {
-    let key = (n % 3 == 0).then(|| Key::of(&format!("key {}", n % 400)));
+    let key = n.is_multiple_of(3).then(|| Key::of(&format!("key {}", n % 400)));
     NewJob { key, ..job(n, format!("payload {n}")) }
 }
 
@@ -63,8 +65,14 @@ async fn work(broker: Arc<EmbeddedBroker>, mut rng: Rng) {
             let (n, refused) = (job.lease.id.0.as_u128(), rng.below(10) == 0);
             assert_eq!(job.payload, format!("payload {n}"), "the right payload");
             tell(&format!("{} {n}", if refused { "refused" } else { "sent" }));
-            let outcome = if refused { Outcome::Retry { at: WallClock.now(), counts: true } } else { Outcome::Done };
-            let settle = Settle { lease: job.lease, outcome, signal: Signal::None, events: vec![format!("{n}").into()] };
+            let outcome =
+                if refused { Outcome::Retry { at: WallClock.now(), counts: true } } else { Outcome::Done };
+            let settle = Settle {
+                lease: job.lease,
+                outcome,
+                signal: Signal::None,
+                events: vec![format!("{n}").into()],
+            };
             let answers = broker.settle(vec![settle]).await.expect("settle");
             assert!(answers[0].is_ok(), "{answers:?}");
             if !refused {

@@ -6,7 +6,9 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use palomar_broker::{Broker, BrokerError, EmbeddedBroker, JobFilter, JobState, Outcome, Settle, Signal, check};
+use palomar_broker::{
+    Broker, BrokerError, EmbeddedBroker, JobFilter, JobState, Outcome, Settle, Signal, check,
+};
 use palomar_model::{ManualClock, Timestamp};
 
 use crate::process::{self, job, need_strace, open, run, take, tell, told};
@@ -47,7 +49,8 @@ async fn script(broker: &EmbeddedBroker) -> Result<(), BrokerError> {
         for job in broker.lease(take(3, Duration::ZERO)).await? {
             let n = job.lease.id.0.as_u128();
             tell(&format!("started {n}"));
-            let settle = Settle { lease: job.lease, outcome: Outcome::Done, signal: Signal::None, events: Vec::new() };
+            let settle =
+                Settle { lease: job.lease, outcome: Outcome::Done, signal: Signal::None, events: Vec::new() };
             broker.settle(vec![settle]).await?[0].expect("settles");
             tell(&format!("done {n}"));
         }
@@ -58,7 +61,9 @@ async fn script(broker: &EmbeddedBroker) -> Result<(), BrokerError> {
 /// All jobs in one text.
 async fn standing(broker: &EmbeddedBroker) -> String {
     match broker.jobs(JobFilter::default(), 0, 10_000).await {
-        Ok(jobs) => jobs.iter().map(|job| format!("{}:{}:{};", job.seq, job.state.as_str(), job.token)).collect(),
+        Ok(jobs) => {
+            jobs.iter().map(|job| format!("{}:{}:{};", job.seq, job.state.as_str(), job.token)).collect()
+        }
         Err(_) => "none".into(),
     }
 }
@@ -71,7 +76,8 @@ fn trial(fault: &[&str]) -> bool {
     run(async { open(&store, clock()).close().await.expect("closes") });
     let mut wrapper = vec!["timeout", "120", "strace", "-f", "-o", "/dev/null"];
     wrapper.extend(fault);
-    let output = process::command(&wrapper, "faults", &store, 0).stderr(Stdio::null()).output().expect("runs");
+    let output =
+        process::command(&wrapper, "faults", &store, 0).stderr(Stdio::null()).output().expect("runs");
     let lines: Vec<String> = output.stdout.split(|byte| *byte == b'\n').filter_map(told).collect();
     let what = format!("{fault:?}: {lines:?}");
     let mut known: BTreeMap<u128, Vec<JobState>> = BTreeMap::new();
@@ -87,14 +93,17 @@ fn trial(fault: &[&str]) -> bool {
         known.insert(n, states);
     }
     assert!(check(&store).expect("checks").is_sound(), "{what}");
-    run(async { judge(&store, &known, lines.iter().find_map(|line| line.strip_prefix("jobs ")), &what).await });
+    run(async {
+        judge(&store, &known, lines.iter().find_map(|line| line.strip_prefix("jobs ")), &what).await;
+    });
     !lines.iter().any(|line| line.starts_with("jobs "))
 }
 
 async fn judge(store: &Path, known: &BTreeMap<u128, Vec<JobState>>, memory: Option<&str>, what: &str) {
     let broker = open(store, clock());
     for (n, states) in known {
-        let (view, payload) = broker.job(process::id(*n)).await.expect("job").unwrap_or_else(|| panic!("{n} lost: {what}"));
+        let (view, payload) =
+            broker.job(process::id(*n)).await.expect("job").unwrap_or_else(|| panic!("{n} lost: {what}"));
         assert!(states.contains(&view.state), "job {n} is {:?}: {what}", view.state);
         assert_eq!(payload, format!("payload {n}"), "{what}");
     }
@@ -109,9 +118,12 @@ fn no_failing_call_makes_a_false_answer() {
     assert!(!trial(&["-e", "trace=none"]), "the script runs to its end where nothing fails");
     let mut failed = 0;
     let mut trials = 0;
-    for (calls, error, every) in
-        [("fdatasync,fsync", "EIO", 2), ("pwrite64", "EIO", 9), ("pwrite64", "ENOSPC", 9), ("ftruncate", "EIO", 2)]
-    {
+    for (calls, error, every) in [
+        ("fdatasync,fsync", "EIO", 2),
+        ("pwrite64", "EIO", 9),
+        ("pwrite64", "ENOSPC", 9),
+        ("ftruncate", "EIO", 2),
+    ] {
         for n in (1..=if every == 2 { 40 } else { 190 }).step_by(every) {
             trials += 1;
             let (trace, fault) = (format!("trace={calls}"), format!("inject={calls}:error={error}:when={n}"));

@@ -19,9 +19,11 @@ const ROUNDS: u128 = 20;
 /// 64 callers: each enqueues, and settles what it leases.
 pub(crate) fn child() {
     run(async {
-        let broker = EmbeddedBroker::open(process::config(&process::dir()), Arc::new(WallClock)).expect("opens");
+        let broker =
+            EmbeddedBroker::open(process::config(&process::dir()), Arc::new(WallClock)).expect("opens");
         let broker = Arc::new(broker);
-        let callers: Vec<_> = (0..CALLERS).map(|caller| tokio::spawn(call(Arc::clone(&broker), caller))).collect();
+        let callers: Vec<_> =
+            (0..CALLERS).map(|caller| tokio::spawn(call(Arc::clone(&broker), caller))).collect();
         for caller in callers {
             caller.await.expect("a caller");
         }
@@ -82,17 +84,29 @@ fn no_answer_comes_before_its_flush_and_one_flush_serves_many() {
     let dir = tempfile::tempdir().expect("a directory");
     let record = dir.path().join("strace");
     let path = record.to_str().expect("a path of text");
-    let wrapper =
-        ["strace", "-f", "-y", "-s", "8192", "-e", "trace=fdatasync,fsync,pwrite64,write,writev,pwritev", "-o", path];
+    let wrapper = [
+        "strace",
+        "-f",
+        "-y",
+        "-s",
+        "8192",
+        "-e",
+        "trace=fdatasync,fsync,pwrite64,write,writev,pwritev",
+        "-o",
+        path,
+    ];
     let store = dir.path().join("store");
     let output = process::command(&wrapper, "flush", &store, 0).stderr(Stdio::null()).output().expect("runs");
     assert!(String::from_utf8_lossy(&output.stdout).contains("@END"), "the callers have finished");
     let record = String::from_utf8_lossy(&std::fs::read(&record).expect("a record")).into_owned();
     let calls = calls(&record);
-    let of_wal = |call: &&Call<'_>| call.arguments.split_once('>').is_some_and(|(file, _)| file.ends_with("queue.db-wal"));
+    let of_wal = |call: &&Call<'_>| {
+        call.arguments.split_once('>').is_some_and(|(file, _)| file.ends_with("queue.db-wal"))
+    };
     let flushes: Vec<&Call<'_>> =
         calls.iter().filter(of_wal).filter(|call| matches!(call.name, "fdatasync" | "fsync")).collect();
-    let writes: Vec<&Call<'_>> = calls.iter().filter(of_wal).filter(|call| call.name.contains("write")).collect();
+    let writes: Vec<&Call<'_>> =
+        calls.iter().filter(of_wal).filter(|call| call.name.contains("write")).collect();
     let mut written: HashMap<&str, usize> = HashMap::new();
     for write in &writes {
         for text in texts(write.arguments) {
@@ -103,7 +117,8 @@ fn no_answer_comes_before_its_flush_and_one_flush_serves_many() {
     for call in calls.iter().filter(|call| call.name == "write" && call.arguments.contains("\"@<")) {
         for text in texts(call.arguments) {
             answers += 1;
-            let written = written.get(text).unwrap_or_else(|| panic!("{text} was answered, and never written"));
+            let written =
+                written.get(text).unwrap_or_else(|| panic!("{text} was answered, and never written"));
             let covered = flushes.iter().any(|flush| flush.begun > *written && flush.ended < call.begun);
             assert!(covered, "{text} was answered in line {} of the record, before its flush", call.begun);
         }
@@ -111,7 +126,10 @@ fn no_answer_comes_before_its_flush_and_one_flush_serves_many() {
     // Leases are requests too; their answers make no line.
     let requests = answers + (CALLERS * ROUNDS) as usize;
     let share = flushes.len() as f64 / requests as f64;
-    println!("flush: {requests} requests, {answers} answers checked, {} flushes: {share:.3} each", flushes.len());
+    println!(
+        "flush: {requests} requests, {answers} answers checked, {} flushes: {share:.3} each",
+        flushes.len()
+    );
     assert!(answers >= (CALLERS * ROUNDS) as usize, "{answers} answers");
     assert!(share <= 0.2, "{share:.3} flushes a request");
 }

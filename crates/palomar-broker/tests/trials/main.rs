@@ -2,6 +2,7 @@
 //!
 //! A trial that needs a process of its own starts this very binary again: see `process`. The figures that a trial saw
 //! are printed; run with `--nocapture` to read them. Random trials print their seed, and take `SEED=…`.
+#![expect(clippy::print_stdout, reason = "trials tell what they saw")]
 
 mod backlog;
 mod crash;

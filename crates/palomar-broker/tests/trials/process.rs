@@ -7,7 +7,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use palomar_broker::{EmbeddedBroker, EmbeddedConfig, LeaseRequest, LeasedJob, MachineConfig, NewJob, QueueName};
+use palomar_broker::{
+    EmbeddedBroker, EmbeddedConfig, LeaseRequest, LeasedJob, MachineConfig, NewJob, QueueName,
+};
 use palomar_model::{Clock, MessageId, Timestamp};
 
 /// The clock of this machine.
@@ -48,7 +50,10 @@ pub(crate) fn command(wrapper: &[&str], role: &str, dir: &Path, number: u128) ->
         }
     };
     command.args(["child_process", "--exact", "--nocapture", "--test-threads=1"]);
-    command.env("PALOMAR_TRIAL", role).env("PALOMAR_TRIAL_DIR", dir).env("PALOMAR_TRIAL_NUMBER", number.to_string());
+    command
+        .env("PALOMAR_TRIAL", role)
+        .env("PALOMAR_TRIAL_DIR", dir)
+        .env("PALOMAR_TRIAL_NUMBER", number.to_string());
     command
 }
 

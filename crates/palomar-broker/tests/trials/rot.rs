@@ -4,7 +4,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use palomar_broker::{Broker, BrokerError, EmbeddedBroker, EmbeddedConfig, Flush, JobFilter, Outcome, Settle, Signal, check};
+use palomar_broker::{
+    Broker, BrokerError, EmbeddedBroker, EmbeddedConfig, Flush, JobFilter, Outcome, Settle, Signal, check,
+};
 use palomar_model::{ManualClock, Timestamp};
 
 use crate::process::{id, job, numbers, run, seed, take};

@@ -24,7 +24,6 @@ async fn keeps_the_contract() {
 #[tokio::test]
 async fn answers_as_the_reference_does() {
     let seed = seed();
-    println!("SEED={seed}");
     for seed in [1, 2, seed] {
         let fixture = Fixture::new();
         let broker: Arc<dyn Broker> = fixture.open();
@@ -36,7 +35,9 @@ async fn answers_as_the_reference_does() {
 async fn walk_over_restarts(seed: u64, how: Restart) {
     let mut fixture = Fixture::new();
     // A reader that acknowledges nothing keeps the whole log.
-    let open = |fixture: &Fixture| fixture.open_with(EmbeddedConfig { readers: vec!["walk".into()], ..fixture.config() });
+    let open = |fixture: &Fixture| {
+        fixture.open_with(EmbeddedConfig { readers: vec!["walk".into()], ..fixture.config() })
+    };
     let mut broker: Arc<EmbeddedBroker> = open(&fixture);
     let mut walk = Walk::new(broker.clone(), Arc::clone(&fixture.clock), seed);
     for _ in 0..20 {
@@ -58,7 +59,6 @@ async fn walk_over_restarts(seed: u64, how: Restart) {
 #[tokio::test]
 async fn answers_as_the_reference_does_over_restarts() {
     let seed = seed();
-    println!("SEED={seed}");
     for seed in [1, seed] {
         walk_over_restarts(seed, Restart::Closed).await;
     }
@@ -67,7 +67,6 @@ async fn answers_as_the_reference_does_over_restarts() {
 #[tokio::test]
 async fn answers_as_the_reference_does_after_kills() {
     let seed = seed();
-    println!("SEED={seed}");
     for seed in [1, seed] {
         walk_over_restarts(seed, Restart::Killed).await;
     }

@@ -26,8 +26,12 @@ fn what_is_no_directory_is_said_to_be_so() {
     let fixture = Fixture::new();
     let file = fixture.dir.path().join("file");
     std::fs::write(&file, "not a directory").expect("writes");
-    let error = EmbeddedBroker::open(EmbeddedConfig::in_dir(&file), fixture.clock.clone()).expect_err("no directory");
-    assert!(matches!(error, StoreError::Directory { .. }) && error.to_string().contains("writable"), "{error}");
+    let error =
+        EmbeddedBroker::open(EmbeddedConfig::in_dir(&file), fixture.clock.clone()).expect_err("no directory");
+    assert!(
+        matches!(error, StoreError::Directory { .. }) && error.to_string().contains("writable"),
+        "{error}"
+    );
     let nowhere = fixture.dir.path().join("nowhere");
     assert!(matches!(check(&nowhere), Err(StoreError::Directory { .. })));
     assert!(matches!(store_info(&nowhere), Err(StoreError::Directory { .. })));
@@ -79,7 +83,11 @@ async fn damaged_rows_are_named_and_set_aside() {
         let report = check(fixture.dir.path()).expect("checks");
         assert!(report.damaged.iter().any(|row| row.contains(what)), "{what}: {report:?}");
         let broker = fixture.open();
-        assert!(broker.opened().damaged.iter().any(|row| row.contains(what)), "{what}: {:?}", broker.opened());
+        assert!(
+            broker.opened().damaged.iter().any(|row| row.contains(what)),
+            "{what}: {:?}",
+            broker.opened()
+        );
         let started: Vec<_> = lease(&broker, 9, true).await.iter().map(number).collect();
         assert_eq!(started, rest, "{what}: the rest is served, and nothing twice");
     }

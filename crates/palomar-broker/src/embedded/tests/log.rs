@@ -61,7 +61,9 @@ async fn readers_lose_and_repeat_nothing_over_folds_and_restarts() {
     let complete = |entry: &LogEntry| entry.job.is_some() == !matches!(entry.fact, Fact::Event(_));
     assert!(seen_slow.iter().all(complete), "facts know their jobs, long after these are forgotten");
     let payload = |entry: &LogEntry| match &entry.fact {
-        Fact::Enqueued { payload, .. } => *payload == format!("payload {}", entry.job.expect("a job").0.as_u128()),
+        Fact::Enqueued { payload, .. } => {
+            *payload == format!("payload {}", entry.job.expect("a job").0.as_u128())
+        }
         _ => true,
     };
     assert!(seen_slow.iter().all(payload), "and their payloads");

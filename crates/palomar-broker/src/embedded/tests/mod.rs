@@ -45,7 +45,10 @@ impl Fixture {
 
     /// The directory as a kill would leave it now: its files are copied while the broker runs.
     fn killed(&self) -> Fixture {
-        let copy = Fixture { dir: tempfile::tempdir().expect("a temporary directory"), clock: Arc::clone(&self.clock) };
+        let copy = Fixture {
+            dir: tempfile::tempdir().expect("a temporary directory"),
+            clock: Arc::clone(&self.clock),
+        };
         copy_store(self.dir.path(), copy.dir.path());
         copy
     }
@@ -78,23 +81,36 @@ async fn accept(broker: &EmbeddedBroker, jobs: impl IntoIterator<Item = NewJob>)
 }
 
 async fn lease(broker: &EmbeddedBroker, max: usize, start: bool) -> Vec<LeasedJob> {
-    let request =
-        LeaseRequest { pool: "outbound".into(), max, lease: Duration::from_secs(60), start, wait: Duration::ZERO };
+    let request = LeaseRequest {
+        pool: "outbound".into(),
+        max,
+        lease: Duration::from_secs(60),
+        start,
+        wait: Duration::ZERO,
+    };
     broker.lease(request).await.expect("lease")
 }
 
 async fn settle(broker: &EmbeddedBroker, jobs: &[LeasedJob], outcome: Outcome) {
     let settles = jobs
         .iter()
-        .map(|job| Settle { lease: job.lease, outcome: outcome.clone(), signal: Signal::None, events: Vec::new() })
+        .map(|job| Settle {
+            lease: job.lease,
+            outcome: outcome.clone(),
+            signal: Signal::None,
+            events: Vec::new(),
+        })
         .collect();
     let answers = broker.settle(settles).await.expect("settle");
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
 }
 
-/// The seed of a random test: `SEED` where it is set.
+/// The seed of a random test: `SEED` where it is set. It is printed, for the test to be run again with it.
+#[expect(clippy::print_stdout, reason = "the runner shows it where the test fails")]
 fn seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
-    seed.unwrap_or_else(|| std::hash::RandomState::new().build_hasher().finish())
+    let seed = seed.unwrap_or_else(|| std::hash::RandomState::new().build_hasher().finish());
+    println!("SEED={seed}");
+    seed
 }

@@ -14,8 +14,8 @@ use crate::types::{Cursor, Fact, NewJob, Outcome};
 /// Payloads of all sizes, compressible and not.
 fn payload(n: u128) -> Bytes {
     let size = [0, 1, 100, 1_024, 1_025, 5_000, 70_000][n as usize % 7];
-    let noise = |i: usize| (i as u128 * 2_654_435_761 * (n + 7) >> 13) as u8;
-    let even = n % 2 == 0;
+    let noise = |i: usize| ((i as u128 * 2_654_435_761 * (n + 7)) >> 13) as u8;
+    let even = n.is_multiple_of(2);
     (0..size).map(|i| if even { b'a' + (n % 26) as u8 } else { noise(i) }).collect::<Vec<u8>>().into()
 }
 
@@ -37,7 +37,12 @@ async fn every_payload_is_right_whatever_the_budget() {
             for _ in 0..5 {
                 let taken = lease(&broker, 30, true).await;
                 for job in &taken {
-                    assert_eq!(job.payload, payload(number(job)), "job {} with {payload_memory} bytes", number(job));
+                    assert_eq!(
+                        job.payload,
+                        payload(number(job)),
+                        "job {} with {payload_memory} bytes",
+                        number(job)
+                    );
                 }
                 // Read again from disk at the next attempt.
                 let retry = Outcome::Retry { at: Timestamp::EPOCH, counts: true };

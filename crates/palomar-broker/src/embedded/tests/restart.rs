@@ -8,16 +8,18 @@ use palomar_model::Clock;
 use super::super::EmbeddedBroker;
 use super::{Fixture, accept, job, lease, line, number, settle};
 use crate::broker::Broker;
-use crate::types::{
-    Budget, Control, Dedupe, Enqueued, JobState, Key, Limits, NewJob, Outcome, Pair, Window,
-};
+use crate::types::{Budget, Control, Dedupe, Enqueued, JobState, Key, Limits, NewJob, Outcome, Pair, Window};
 
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
 /// Closes and opens, or opens what a kill would have left.
-async fn again(fixture: Fixture, broker: Arc<EmbeddedBroker>, closed: bool) -> (Fixture, Arc<EmbeddedBroker>) {
+async fn again(
+    fixture: Fixture,
+    broker: Arc<EmbeddedBroker>,
+    closed: bool,
+) -> (Fixture, Arc<EmbeddedBroker>) {
     let fixture = if closed {
         broker.close().await.expect("closes");
         fixture
@@ -108,7 +110,11 @@ async fn limits_windows_pace_and_budget_go_on() {
             ..Limits::default()
         };
         let queue = line();
-        broker.control(Control::Configure { queue, limits: limits.clone() }).await.expect("control").expect("valid");
+        broker
+            .control(Control::Configure { queue, limits: limits.clone() })
+            .await
+            .expect("control")
+            .expect("valid");
         let keyed = |n, key| NewJob { key: Some(Key::of(key)), ..job(n) };
         accept(&broker, [keyed(1, "a"), keyed(2, "b"), keyed(3, "a"), keyed(4, "c")]).await;
         accept(&broker, (5..=9).map(job)).await;

@@ -8,35 +8,18 @@ use crate::types::{BreakerState, Control, JobFilter, LeaseError, Limits, Outcome
 
 fn breaker_of(machine: &Machine, queue: &str) -> BreakerState {
     let stats = machine.stats();
-    stats
-        .queues
-        .into_iter()
-        .find(|stats| stats.queue.as_str() == queue)
-        .expect("the queue")
-        .breaker
+    stats.queues.into_iter().find(|stats| stats.queue.as_str() == queue).expect("the queue").breaker
 }
 
 fn fails(machine: &mut Machine, lease: crate::types::LeaseRef, now: Timestamp) {
-    settle(
-        machine,
-        lease,
-        Outcome::Retry {
-            at: now,
-            counts: true,
-        },
-        Signal::Failure,
-        now,
-    );
+    settle(machine, lease, Outcome::Retry { at: now, counts: true }, Signal::Failure, now);
 }
 
 #[test]
 fn opens_after_ten_in_a_row_probes_once_a_minute_and_closes_on_success() {
     let mut machine = machine_with(Limits::default());
     configure(&mut machine, "p/other", Limits::default(), begin());
-    let others = (1000..2000).map(|n| crate::types::NewJob {
-        queue: name("p/other"),
-        ..job(n)
-    });
+    let others = (1000..2000).map(|n| crate::types::NewJob { queue: name("p/other"), ..job(n) });
     machine.enqueue((0..100).map(job).chain(others).collect(), begin());
     let (end, mut now) = (begin().after(secs(600)), begin());
     let (mut calls, mut probes, mut other) = (0, Vec::new(), 0);
@@ -61,18 +44,11 @@ fn opens_after_ten_in_a_row_probes_once_a_minute_and_closes_on_success() {
                 done(&mut machine, leasing.lease, now);
                 assert_eq!(breaker_of(&machine, "p/q"), BreakerState::Closed);
                 assert_eq!((other, probes.len()), (1000, 5));
-                assert!(
-                    probes.windows(2).all(|pair| pair[1].since(pair[0]) >= secs(60)),
-                    "{probes:?}"
-                );
+                assert!(probes.windows(2).all(|pair| pair[1].since(pair[0]) >= secs(60)), "{probes:?}");
                 return;
             }
         }
-        now = if went {
-            now.after(secs(1))
-        } else {
-            next_time(&machine, now)
-        };
+        now = if went { now.after(secs(1)) } else { next_time(&machine, now) };
     }
     panic!("it never closed");
 }
@@ -86,36 +62,15 @@ fn what_was_leased_before_it_opened_is_no_second_probe() {
         let leasing = start_one(&mut machine, begin()).expect("a job");
         fails(&mut machine, leasing.lease, begin());
     }
-    assert_eq!(
-        machine.start(ahead[0].lease, begin()),
-        Err(LeaseError::TakenBack),
-        "it is open"
-    );
+    assert_eq!(machine.start(ahead[0].lease, begin()), Err(LeaseError::TakenBack), "it is open");
     let later = begin().after(secs(60));
     assert!(machine.start(ahead[1].lease, later).is_ok(), "the probe");
-    assert_eq!(
-        machine.start(ahead[2].lease, later),
-        Err(LeaseError::TakenBack),
-        "one probe at a time"
-    );
+    assert_eq!(machine.start(ahead[2].lease, later), Err(LeaseError::TakenBack), "one probe at a time");
     assert!(machine.lease("p", 5, secs(60), true, later).is_empty());
     // A probe that was called and told nothing is not followed by another at once.
-    settle(
-        &mut machine,
-        ahead[1].lease,
-        Outcome::Uncertain,
-        Signal::None,
-        later,
-    );
-    assert!(
-        machine
-            .lease("p", 5, secs(60), true, later.after(secs(59)))
-            .is_empty()
-    );
-    assert_eq!(
-        machine.lease("p", 5, secs(60), true, later.after(secs(60))).len(),
-        1
-    );
+    settle(&mut machine, ahead[1].lease, Outcome::Uncertain, Signal::None, later);
+    assert!(machine.lease("p", 5, secs(60), true, later.after(secs(59))).is_empty());
+    assert_eq!(machine.lease("p", 5, secs(60), true, later.after(secs(60))).len(), 1);
 }
 
 #[test]
@@ -129,29 +84,17 @@ fn a_probe_that_expires_or_is_settled_by_evidence_makes_way_for_another() {
         settle(
             &mut machine,
             leasing.lease,
-            Outcome::Dead {
-                reason: "down".into(),
-            },
+            Outcome::Dead { reason: "down".into() },
             Signal::Failure,
             begin(),
         );
     }
     machine.enqueue(vec![first, job(2)], begin());
-    let probe = machine
-        .lease("p", 1, secs(300), false, begin().after(secs(60)))
-        .pop()
-        .expect("the probe");
+    let probe = machine.lease("p", 1, secs(300), false, begin().after(secs(60))).pop().expect("the probe");
     assert_eq!(probe.lease.id, id(1));
     let late = begin().after(secs(80));
-    assert_eq!(
-        machine.start(probe.lease, late),
-        Err(LeaseError::TakenBack),
-        "it expired"
-    );
-    assert_eq!(
-        start_one(&mut machine, late).expect("the next probe").lease.id,
-        id(2)
-    );
+    assert_eq!(machine.start(probe.lease, late), Err(LeaseError::TakenBack), "it expired");
+    assert_eq!(start_one(&mut machine, late).expect("the next probe").lease.id, id(2));
 }
 
 #[test]
@@ -160,53 +103,31 @@ fn nothing_starts_after_pause_or_cancel_has_answered() {
     for round in 0..1_000 {
         let mut machine = machine_with(Limits::default());
         let mut now = begin();
-        let grouped = (0..60).map(|n| crate::types::NewJob {
-            group: Some("g".into()),
-            ..job(n)
-        });
+        let grouped = (0..60).map(|n| crate::types::NewJob { group: Some("g".into()), ..job(n) });
         machine.enqueue(grouped.collect(), now);
         let mut ahead = machine.lease("p", rng.below(20) as usize, secs(600), false, now);
         let running = machine.lease("p", rng.below(20) as usize, secs(600), true, now);
         let (queue, group) = (name("p/q"), std::sync::Arc::<str>::from("g"));
         let order = match round % 3 {
-            0 => Control::Pause {
-                queue: queue.clone(),
-                reason: "stop".into(),
-            },
-            1 => Control::PauseGroup {
-                queue: queue.clone(),
-                group: group.clone(),
-            },
-            _ => Control::CancelAll(JobFilter {
-                group: Some(group.clone()),
-                ..JobFilter::default()
-            }),
+            0 => Control::Pause { queue: queue.clone(), reason: "stop".into() },
+            1 => Control::PauseGroup { queue: queue.clone(), group: group.clone() },
+            _ => Control::CancelAll(JobFilter { group: Some(group.clone()), ..JobFilter::default() }),
         };
         let answer = machine.control(order, now).expect("an answer");
         assert_eq!(answer.in_flight, running.len() as u64, "how many are in flight");
         for _ in 0..20 {
             now = now.after(secs(rng.below(20)));
-            assert!(
-                machine.lease("p", 10, secs(60), rng.one_in(2), now).is_empty(),
-                "I13"
-            );
+            assert!(machine.lease("p", 10, secs(60), rng.one_in(2), now).is_empty(), "I13");
             if let Some(leasing) = ahead.pop() {
-                assert!(
-                    machine.start(leasing.lease, now).is_err(),
-                    "I13: a lease from before"
-                );
+                assert!(machine.start(leasing.lease, now).is_err(), "I13: a lease from before");
             }
             machine.check();
         }
         for leasing in running {
             done(&mut machine, leasing.lease, now);
         }
-        machine
-            .control(Control::Resume { queue: queue.clone() }, now)
-            .expect("an answer");
-        machine
-            .control(Control::ResumeGroup { queue, group }, now)
-            .expect("an answer");
+        machine.control(Control::Resume { queue: queue.clone() }, now).expect("an answer");
+        machine.control(Control::ResumeGroup { queue, group }, now).expect("an answer");
         assert_eq!(
             start_one(&mut machine, now).is_some(),
             round % 3 < 2,
@@ -223,18 +144,10 @@ fn pausing_a_long_queue_takes_no_longer_than_a_short_one() {
     let begun = std::time::Instant::now();
     for _ in 0..1_000 {
         machine
-            .control(
-                Control::Pause {
-                    queue: name("p/q"),
-                    reason: "stop".into(),
-                },
-                begin(),
-            )
+            .control(Control::Pause { queue: name("p/q"), reason: "stop".into() }, begin())
             .expect("an answer");
         assert!(start_one(&mut machine, begin()).is_none());
-        machine
-            .control(Control::Resume { queue: name("p/q") }, begin())
-            .expect("an answer");
+        machine.control(Control::Resume { queue: name("p/q") }, begin()).expect("an answer");
     }
     // A pass over all jobs would take seconds.
     assert!(begun.elapsed() < secs(1), "{:?}", begun.elapsed());

@@ -58,60 +58,26 @@ type Seen = (u8, u32, u16, u8, i64, Option<bool>, u32);
 
 impl World {
     fn new(policy: OnUncertain) -> World {
-        let breaker = BreakerConfig {
-            failures: 0,
-            open_for: secs(60),
-        };
-        let limits = Limits {
-            breaker,
-            deadline: secs(2),
-            lease_margin: secs(1),
-            ..Limits::default()
-        };
+        let breaker = BreakerConfig { failures: 0, open_for: secs(60) };
+        let limits = Limits { breaker, deadline: secs(2), lease_margin: secs(1), ..Limits::default() };
         let mut machine = machine_with(limits);
         let mut new = job(1);
         new.on_uncertain = policy;
         machine.enqueue(vec![new], begin());
-        World {
-            machine,
-            now: begin(),
-            held: [None; WORKERS],
-            tokens: vec![0],
-            started: Vec::new(),
-            stale: 0,
-        }
+        World { machine, now: begin(), held: [None; WORKERS], tokens: vec![0], started: Vec::new(), stale: 0 }
     }
 
     fn seen(&self) -> Option<Seen> {
         let ix = self.machine.slab.find(id(1))?;
         let slot = &self.machine.slab[ix];
-        let when = if slot.phase.sleeps() {
-            slot.when.micros() - self.now.micros()
-        } else {
-            0
-        };
-        let vouched = self
-            .machine
-            .vouched
-            .get(&ix)
-            .map(|verdict| *verdict == Verdict::Taken);
+        let when = if slot.phase.sleeps() { slot.when.micros() - self.now.micros() } else { 0 };
+        let vouched = self.machine.vouched.get(&ix).map(|verdict| *verdict == Verdict::Taken);
         let newest = self.machine.newest_start(ix);
-        Some((
-            slot.phase as u8,
-            slot.token,
-            slot.attempts,
-            slot.strikes(),
-            when,
-            vouched,
-            newest,
-        ))
+        Some((slot.phase as u8, slot.token, slot.attempts, slot.strikes(), when, vouched, newest))
     }
 
     fn phase(&self) -> Option<Phase> {
-        self.machine
-            .slab
-            .find(id(1))
-            .map(|ix| self.machine.slab[ix].phase)
+        self.machine.slab.find(id(1)).map(|ix| self.machine.slab[ix].phase)
     }
 
     /// What one worker does with its lease; whether that is refused as stale.
@@ -124,24 +90,13 @@ impl World {
             Op::Settle(_, outcome) => {
                 let outcome = match outcome {
                     0 => Outcome::Done,
-                    1 => Outcome::Retry {
-                        at: now.after(secs(1)),
-                        counts: true,
-                    },
+                    1 => Outcome::Retry { at: now.after(secs(1)), counts: true },
                     2 => Outcome::Dead { reason: "no".into() },
                     3 => Outcome::Uncertain,
                     4 => Outcome::Release,
                     _ => Outcome::Panicked,
                 };
-                self.machine.settle(
-                    Settle {
-                        lease,
-                        outcome,
-                        signal: Signal::None,
-                        events: Vec::new(),
-                    },
-                    now,
-                )
+                self.machine.settle(Settle { lease, outcome, signal: Signal::None, events: Vec::new() }, now)
             }
             _ => return None,
         };
@@ -154,10 +109,7 @@ impl World {
         match op {
             Op::Lease { worker, start } => {
                 let given = self.machine.lease("p", 1, secs(5), start, self.now).pop()?;
-                assert!(
-                    self.tokens.iter().all(|token| *token < given.lease.token),
-                    "a token is given once"
-                );
+                assert!(self.tokens.iter().all(|token| *token < given.lease.token), "a token is given once");
                 self.tokens.push(given.lease.token);
                 self.held[worker] = Some(given.lease);
             }
@@ -182,36 +134,12 @@ impl World {
                 self.machine.tick(self.now);
             }
             Op::Evidence { newest, taken } => {
-                let attempt = if newest {
-                    *self.tokens.last()?
-                } else {
-                    *self.tokens.iter().rev().nth(1)?
-                };
-                let verdict = if taken {
-                    Verdict::Taken
-                } else {
-                    Verdict::Failed { reason: "no".into() }
-                };
-                self.machine.evidence(
-                    Evidence {
-                        id: id(1),
-                        attempt,
-                        verdict,
-                        events: Vec::new(),
-                    },
-                    self.now,
-                );
+                let attempt = if newest { *self.tokens.last()? } else { *self.tokens.iter().rev().nth(1)? };
+                let verdict = if taken { Verdict::Taken } else { Verdict::Failed { reason: "no".into() } };
+                self.machine.evidence(Evidence { id: id(1), attempt, verdict, events: Vec::new() }, self.now);
             }
-            Op::Cancel => drop(
-                self.machine
-                    .control(Control::Cancel { id: id(1) }, self.now)
-                    .ok()?,
-            ),
-            Op::Retry => drop(
-                self.machine
-                    .control(Control::RetryDead { id: id(1) }, self.now)
-                    .ok()?,
-            ),
+            Op::Cancel => drop(self.machine.control(Control::Cancel { id: id(1) }, self.now).ok()?),
+            Op::Retry => drop(self.machine.control(Control::RetryDead { id: id(1) }, self.now).ok()?),
         }
         if self.phase() == Some(Phase::Started) && phase != Some(Phase::Started) {
             let token = *self.tokens.last()?;
@@ -260,9 +188,6 @@ fn every_interleaving_of_three_workers_on_one_job() {
     let depth = from_env("DEPTH", 10) as usize;
     for policy in [OnUncertain::Hold, OnUncertain::Retry] {
         let (states, stale) = explore(policy, depth);
-        assert!(
-            states > 1_000 && stale > 1_000,
-            "{states} states, {stale} stale operations"
-        );
+        assert!(states > 1_000 && stale > 1_000, "{states} states, {stale} stale operations");
     }
 }

@@ -57,10 +57,7 @@ impl Rng {
 
 /// A number from the environment, so that a long run or one seed can be asked for.
 pub(super) fn from_env(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 pub(super) fn id(n: u64) -> JobId {
@@ -82,24 +79,13 @@ pub(super) fn begin() -> Timestamp {
 
 /// A machine with one queue, `p/q`.
 pub(super) fn machine_with(limits: Limits) -> Machine {
-    let mut machine = Machine::new(MachineConfig {
-        keep_finished: 10,
-        keep_dead: 1000,
-    });
+    let mut machine = Machine::new(MachineConfig { keep_finished: 10, keep_dead: 1000 });
     configure(&mut machine, "p/q", limits, begin());
     machine
 }
 
 pub(super) fn configure(machine: &mut Machine, queue: &str, limits: Limits, now: Timestamp) {
-    machine
-        .control(
-            Control::Configure {
-                queue: name(queue),
-                limits,
-            },
-            now,
-        )
-        .expect("limits that can be kept");
+    machine.control(Control::Configure { queue: name(queue), limits }, now).expect("limits that can be kept");
 }
 
 /// A job of `p/q`.
@@ -114,17 +100,7 @@ pub(super) fn settle(
     signal: Signal,
     now: Timestamp,
 ) {
-    machine
-        .settle(
-            Settle {
-                lease,
-                outcome,
-                signal,
-                events: Vec::new(),
-            },
-            now,
-        )
-        .expect("a lease that holds");
+    machine.settle(Settle { lease, outcome, signal, events: Vec::new() }, now).expect("a lease that holds");
 }
 
 pub(super) fn done(machine: &mut Machine, lease: LeaseRef, now: Timestamp) {

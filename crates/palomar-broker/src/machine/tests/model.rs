@@ -54,10 +54,7 @@ impl At {
 
     /// Whether later jobs of the key wait for it.
     fn holds_order(self) -> bool {
-        matches!(
-            self,
-            At::Waits(_) | At::Leased(_) | At::Started(_) | At::Doubted(_)
-        )
+        matches!(self, At::Waits(_) | At::Leased(_) | At::Started(_) | At::Doubted(_))
     }
 }
 
@@ -178,10 +175,7 @@ impl Model {
     }
 
     pub(super) fn in_state(&self, queue: usize, fits: impl Fn(At) -> bool) -> u64 {
-        self.jobs
-            .iter()
-            .filter(|job| job.queue == queue && fits(job.at))
-            .count() as u64
+        self.jobs.iter().filter(|job| job.queue == queue && fits(job.at)).count() as u64
     }
 
     /// Whether a job is the first of its key.
@@ -216,10 +210,7 @@ impl Model {
         if queue.paused {
             return Some("paused");
         }
-        if job
-            .group
-            .is_some_and(|group| queue.paused_groups.contains(&group))
-        {
+        if job.group.is_some_and(|group| queue.paused_groups.contains(&group)) {
             return Some("group paused");
         }
         match queue.breaker {
@@ -271,11 +262,7 @@ impl Model {
     pub(super) fn keys_of(&self, budget: &str) -> std::collections::BTreeSet<u64> {
         let (config, starts) = &self.budgets[budget];
         let from = self.now.before(config.window + config.window / 1000);
-        starts
-            .iter()
-            .filter(|(at, _)| *at > from)
-            .map(|(_, key)| *key)
-            .collect()
+        starts.iter().filter(|(at, _)| *at > from).map(|(_, key)| *key).collect()
     }
 
     /// Why a lease may not give a job.
@@ -296,20 +283,13 @@ impl Model {
         let now = self.now;
         assert!(self.is_first(ix), "I10: not the first of its key");
         let job = &mut self.jobs[ix];
-        assert!(
-            job.starts.last().is_none_or(|last| *last < token),
-            "I3: an attempt starts once"
-        );
+        assert!(job.starts.last().is_none_or(|last| *last < token), "I3: an attempt starts once");
         job.starts.push(token);
         job.tries += 1;
         job.token = token;
         job.at = At::Started(until);
         let allowed = 1 + job.allowed_again + job.policy_again;
-        assert!(
-            job.starts.len() <= allowed,
-            "I4: {} calls, {allowed} allowed",
-            job.starts.len()
-        );
+        assert!(job.starts.len() <= allowed, "I4: {} calls, {allowed} allowed", job.starts.len());
         assert!(
             job.policy == OnUncertain::Retry || job.policy_again == 0,
             "I4: by itself only under its policy"
@@ -323,34 +303,19 @@ impl Model {
             window.starts.retain(|at| at.after(span) > now);
             window.starts.push(now);
             let from = now.before(window.window.window);
-            let count = queue.starts[window.before..]
-                .iter()
-                .rev()
-                .take_while(|(at, _)| *at > from)
-                .count();
-            assert!(
-                count <= window.window.max as usize,
-                "I11: {count} starts in {:?}",
-                window.window
-            );
+            let count = queue.starts[window.before..].iter().rev().take_while(|(at, _)| *at > from).count();
+            assert!(count <= window.window.max as usize, "I11: {count} starts in {:?}", window.window);
         }
         if key == 0 {
             return;
         }
         let last = queue.last_place.insert(key, place);
-        assert!(
-            last.is_none_or(|last| last <= place),
-            "I10: start order is not queue order"
-        );
+        assert!(last.is_none_or(|last| last <= place), "I10: start order is not queue order");
         if let Some(pair) = queue.limits.pair {
             queue.paced.push((now, key, pair.interval));
         }
         if let Some(budget) = queue.limits.budget.clone().filter(|_| spends) {
-            self.budgets
-                .get_mut(&*budget.name)
-                .expect("a budget in force")
-                .1
-                .push((now, key));
+            self.budgets.get_mut(&*budget.name).expect("a budget in force").1.push((now, key));
         }
     }
 }

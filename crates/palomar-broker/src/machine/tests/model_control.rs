@@ -9,18 +9,12 @@ use crate::types::{Control, ControlError, Controlled, JobFilter, JobState, Limit
 impl Model {
     pub(super) fn configure(&mut self, name: QueueName, limits: Limits) {
         if let Some(budget) = &limits.budget {
-            let entry = self
-                .budgets
-                .entry(budget.name.to_string())
-                .or_insert_with(|| (budget.clone(), Vec::new()));
+            let entry =
+                self.budgets.entry(budget.name.to_string()).or_insert_with(|| (budget.clone(), Vec::new()));
             entry.0 = budget.clone();
         }
         let now = self.now;
-        let fresh = |window, before| InForce {
-            window,
-            before,
-            starts: Vec::new(),
-        };
+        let fresh = |window, before| InForce { window, before, starts: Vec::new() };
         let Some(at) = self.named(&name) else {
             self.queues.push(Some(Queue {
                 name,
@@ -43,11 +37,7 @@ impl Model {
             return;
         };
         let queue = self.queue_mut(at);
-        let mut longest = queue
-            .windows
-            .iter()
-            .max_by_key(|window| window.window.window)
-            .cloned();
+        let mut longest = queue.windows.iter().max_by_key(|window| window.window.window).cloned();
         if let Some(longest) = &mut longest {
             let span = longest.window.window
                 + longest.window.window / 1000 * u32::from(queue.limits.margin_permille);
@@ -56,9 +46,7 @@ impl Model {
         let windows = limits.windows.iter().map(|&window| {
             let same = queue.windows.iter().find(|known| known.window == window).cloned();
             same.unwrap_or_else(|| InForce {
-                starts: longest
-                    .as_ref()
-                    .map_or_else(Vec::new, |longest| longest.starts.clone()),
+                starts: longest.as_ref().map_or_else(Vec::new, |longest| longest.starts.clone()),
                 ..fresh(window, queue.starts.len())
             })
         });
@@ -68,10 +56,7 @@ impl Model {
 
     fn started_of(&self, queue: usize, group: Option<&str>) -> u64 {
         let of_group = |job: &Job| group.is_none() || job.group == group;
-        let started = self
-            .jobs
-            .iter()
-            .filter(|job| job.queue == queue && matches!(job.at, At::Started(_)));
+        let started = self.jobs.iter().filter(|job| job.queue == queue && matches!(job.at, At::Started(_)));
         started.filter(|job| of_group(job)).count() as u64
     }
 
@@ -80,14 +65,8 @@ impl Model {
             let queue = self.queue(job.queue);
             fits(job.at)
                 && filter.queue.as_ref().is_none_or(|name| *name == queue.name)
-                && filter
-                    .pool
-                    .as_ref()
-                    .is_none_or(|pool| **pool == *queue.name.pool())
-                && filter
-                    .group
-                    .as_ref()
-                    .is_none_or(|group| job.group == Some(&**group))
+                && filter.pool.as_ref().is_none_or(|pool| **pool == *queue.name.pool())
+                && filter.group.as_ref().is_none_or(|group| job.group == Some(&**group))
                 && (filter.states.is_empty() || filter.states.contains(&job.at.state()))
         };
         self.jobs.iter().filter(fits).map(|job| job.seq).collect()
@@ -99,26 +78,14 @@ impl Model {
 
     pub(super) fn control(&mut self, control: &Control, now: Timestamp) -> Result<Controlled, ControlError> {
         self.advance(now);
-        let existing = |name: &QueueName| {
-            self.named(name)
-                .ok_or_else(|| ControlError::NoQueue(name.clone()))
-        };
-        let of_queue = |queue| Controlled {
-            changed: 0,
-            in_flight: self.started_of(queue, None),
-        };
-        let changed = |changed| Controlled {
-            changed,
-            in_flight: 0,
-        };
+        let existing = |name: &QueueName| self.named(name).ok_or_else(|| ControlError::NoQueue(name.clone()));
+        let of_queue = |queue| Controlled { changed: 0, in_flight: self.started_of(queue, None) };
+        let changed = |changed| Controlled { changed, in_flight: 0 };
         match control {
             Control::Configure { queue, limits } => {
                 self.configure(queue.clone(), limits.clone());
                 let queue = self.named(queue).expect("it was just configured");
-                return Ok(Controlled {
-                    changed: 1,
-                    in_flight: self.started_of(queue, None),
-                });
+                return Ok(Controlled { changed: 1, in_flight: self.started_of(queue, None) });
             }
             Control::Pause { queue, .. } => {
                 let queue = existing(queue)?;
@@ -141,16 +108,11 @@ impl Model {
                 if !groups.contains(&group_name(group)) {
                     groups.push(group_name(group));
                 }
-                return Ok(Controlled {
-                    changed: 0,
-                    in_flight: self.started_of(queue, Some(group)),
-                });
+                return Ok(Controlled { changed: 0, in_flight: self.started_of(queue, Some(group)) });
             }
             Control::ResumeGroup { queue, group } => {
                 let queue = existing(queue)?;
-                self.queue_mut(queue)
-                    .paused_groups
-                    .retain(|paused| **paused != **group);
+                self.queue_mut(queue).paused_groups.retain(|paused| **paused != **group);
                 return Ok(Controlled::default());
             }
             Control::CancelAll(filter) => {
@@ -162,19 +124,11 @@ impl Model {
                 let queues = (0..self.queues.len()).filter(|queue| {
                     self.queues[*queue].as_ref().is_some_and(|queue| {
                         filter.queue.as_ref().is_none_or(|name| *name == queue.name)
-                            && filter
-                                .pool
-                                .as_ref()
-                                .is_none_or(|pool| **pool == *queue.name.pool())
+                            && filter.pool.as_ref().is_none_or(|pool| **pool == *queue.name.pool())
                     })
                 });
-                let in_flight = queues
-                    .map(|queue| self.started_of(queue, filter.group.as_deref()))
-                    .sum();
-                return Ok(Controlled {
-                    changed: seqs.len() as u64,
-                    in_flight,
-                });
+                let in_flight = queues.map(|queue| self.started_of(queue, filter.group.as_deref())).sum();
+                return Ok(Controlled { changed: seqs.len() as u64, in_flight });
             }
             Control::RetryAll(filter) => {
                 let seqs = self.fitting(filter, |at| at == At::Dead);
@@ -193,10 +147,7 @@ impl Model {
                 let mut gone = Vec::new();
                 for queue in self.queues.iter().flatten() {
                     let state = |at| {
-                        let filter = JobFilter {
-                            queue: Some(queue.name.clone()),
-                            ..filter.clone()
-                        };
+                        let filter = JobFilter { queue: Some(queue.name.clone()), ..filter.clone() };
                         self.fitting(&filter, |other| other == at)
                     };
                     if filter.queue.as_ref().is_none_or(|name| *name == queue.name) {
@@ -227,10 +178,7 @@ impl Model {
                 self.control_of(ix, control)?;
             }
         }
-        Ok(Controlled {
-            changed: 1,
-            in_flight: 0,
-        })
+        Ok(Controlled { changed: 1, in_flight: 0 })
     }
 
     fn order_again(&mut self, ix: usize) {

@@ -13,17 +13,12 @@ use crate::types::{
 
 /// A group's name that lives as long as the trials.
 pub(super) fn group_name(name: &str) -> &'static str {
-    super::random::GROUPS
-        .iter()
-        .find(|known| **known == name)
-        .expect("a group of the trials")
+    super::random::GROUPS.iter().find(|known| **known == name).expect("a group of the trials")
 }
 
 impl Model {
     pub(super) fn named(&self, name: &QueueName) -> Option<usize> {
-        self.queues
-            .iter()
-            .position(|queue| queue.as_ref().is_some_and(|queue| queue.name == *name))
+        self.queues.iter().position(|queue| queue.as_ref().is_some_and(|queue| queue.name == *name))
     }
 
     pub(super) fn enqueue(&mut self, jobs: &[NewJob], now: Timestamp) -> Vec<Enqueued> {
@@ -33,18 +28,12 @@ impl Model {
 
     fn enqueue_one(&mut self, new: &NewJob) -> Enqueued {
         if let Some(dedupe) = new.dedupe
-            && let Some(&(of, fingerprint, _)) = self
-                .requests
-                .get(&dedupe.id)
-                .filter(|(_, _, until)| *until > self.now)
+            && let Some(&(of, fingerprint, _)) =
+                self.requests.get(&dedupe.id).filter(|(_, _, until)| *until > self.now)
         {
             self.hits += 1;
             let same = fingerprint == dedupe.fingerprint;
-            return if same {
-                Enqueued::Duplicate { of }
-            } else {
-                Enqueued::Conflict { of }
-            };
+            return if same { Enqueued::Duplicate { of } } else { Enqueued::Conflict { of } };
         }
         if self.find(new.id).is_some() {
             self.hits += 1;
@@ -55,16 +44,10 @@ impl Model {
         }
         let queue = self.named(&new.queue).expect("it was just made");
         if let Some(dedupe) = new.dedupe {
-            self.requests.insert(
-                dedupe.id,
-                (new.id, dedupe.fingerprint, self.now.after(dedupe.ttl)),
-            );
+            self.requests.insert(dedupe.id, (new.id, dedupe.fingerprint, self.now.after(dedupe.ttl)));
         }
         self.queue_mut(queue).accepted += 1;
-        let at = new
-            .run_at
-            .filter(|at| *at > self.now)
-            .map_or(At::Waits(self.now), At::Scheduled);
+        let at = new.run_at.filter(|at| *at > self.now).map_or(At::Waits(self.now), At::Scheduled);
         let (seq, place) = (self.next_seq, self.count());
         self.next_seq += 1;
         self.jobs.push(Job {
@@ -109,22 +92,12 @@ impl Model {
             let ix = self.find(leasing.lease.id).expect("a job that is known");
             assert_eq!(self.not_eligible(ix), None, "{leasing:?} may not go");
             let limits = &self.queue(self.jobs[ix].queue).limits;
-            let least = if start {
-                limits.deadline + limits.lease_margin
-            } else {
-                Duration::ZERO
-            };
+            let least = if start { limits.deadline + limits.lease_margin } else { Duration::ZERO };
             let until = self.now.after(lease.max(least));
             let job = &self.jobs[ix];
             assert_eq!(leasing.lease.token, job.token + 1, "one higher at every lease");
-            assert_eq!(
-                (leasing.until, leasing.started, leasing.seq),
-                (until, start, job.seq)
-            );
-            assert_eq!(
-                (leasing.priority, leasing.group.as_deref()),
-                (job.priority, job.group)
-            );
+            assert_eq!((leasing.until, leasing.started, leasing.seq), (until, start, job.seq));
+            assert_eq!((leasing.priority, leasing.group.as_deref()), (job.priority, job.group));
             assert_eq!(leasing.tries, job.tries + 1, "tries count this one");
             self.probe_if_open(ix);
             if start {
@@ -195,11 +168,7 @@ impl Model {
         let ix = self.held(lease)?;
         let until = self.now.after(by);
         let started = matches!(self.jobs[ix].at, At::Started(_));
-        self.jobs[ix].at = if started {
-            At::Started(until)
-        } else {
-            At::Leased(until)
-        };
+        self.jobs[ix].at = if started { At::Started(until) } else { At::Leased(until) };
         Ok(())
     }
 
@@ -213,10 +182,8 @@ impl Model {
             self.end(ix, At::Done);
             return Ok(());
         }
-        let not_taken = matches!(
-            settle.outcome,
-            Outcome::Retry { .. } | Outcome::Release | Outcome::Panicked
-        );
+        let not_taken =
+            matches!(settle.outcome, Outcome::Retry { .. } | Outcome::Release | Outcome::Panicked);
         self.jobs[ix].allowed_again += usize::from(started && not_taken);
         match settle.outcome {
             Outcome::Done => self.end(ix, At::Done),
@@ -257,11 +224,8 @@ impl Model {
             (Signal::Success, Breaker::Probe(probe)) if probe == id => queue.breaker = Breaker::Closed(0),
             (Signal::Failure, Breaker::Probe(probe)) if probe == id => queue.breaker = open,
             (Signal::Failure, Breaker::Closed(failures)) if config.failures > 0 => {
-                queue.breaker = if failures + 1 >= config.failures {
-                    open
-                } else {
-                    Breaker::Closed(failures + 1)
-                };
+                queue.breaker =
+                    if failures + 1 >= config.failures { open } else { Breaker::Closed(failures + 1) };
             }
             (Signal::Throttled { after }, _) => {
                 let wait = queue.limits.throttle_wait;

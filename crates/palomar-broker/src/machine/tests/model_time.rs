@@ -11,18 +11,9 @@ impl Model {
     /// The process ends and another begins: all leases are over, and what was only counted in memory.
     pub(super) fn crash(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
-        let in_flight = self
-            .jobs
-            .iter()
-            .filter(|job| matches!(job.at, At::Started(_)))
-            .count();
-        let uncertain = |model: &Model| {
-            model
-                .jobs
-                .iter()
-                .filter(|job| matches!(job.at, At::Doubted(_)))
-                .count()
-        };
+        let in_flight = self.jobs.iter().filter(|job| matches!(job.at, At::Started(_))).count();
+        let uncertain =
+            |model: &Model| model.jobs.iter().filter(|job| matches!(job.at, At::Doubted(_))).count();
         let before = uncertain(self);
         for ix in 0..self.jobs.len() {
             match self.jobs[ix].at {
@@ -66,19 +57,11 @@ impl Model {
                 }
                 _ => None,
             };
-            let first = self
-                .jobs
-                .iter()
-                .filter_map(|job| Some((due(job)?, job.seq)))
-                .min();
+            let first = self.jobs.iter().filter_map(|job| Some((due(job)?, job.seq))).min();
             let Some((at, seq)) = first.filter(|(at, _)| *at <= self.now) else {
                 break;
             };
-            let ix = self
-                .jobs
-                .iter()
-                .position(|job| job.seq == seq)
-                .expect("it was found");
+            let ix = self.jobs.iter().position(|job| job.seq == seq).expect("it was found");
             self.wake(ix, at);
         }
         self.expire();
@@ -179,11 +162,7 @@ impl Model {
         let called = matches!(self.jobs[ix].at, At::Started(_));
         let state = self.queue_mut(queue);
         if state.breaker == Breaker::Probe(id) {
-            let wait = if called {
-                state.limits.breaker.open_for
-            } else {
-                Duration::ZERO
-            };
+            let wait = if called { state.limits.breaker.open_for } else { Duration::ZERO };
             state.breaker = Breaker::Open(now.after(wait));
         }
     }

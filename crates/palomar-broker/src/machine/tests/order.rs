@@ -9,10 +9,7 @@ use super::store::Store;
 use super::{Rng, begin, from_env, job, secs, settle};
 use crate::types::{Control, Key, NewJob, Outcome, Resolution, Signal};
 
-const CONFIG: MachineConfig = MachineConfig {
-    keep_finished: 100,
-    keep_dead: 1_000,
-};
+const CONFIG: MachineConfig = MachineConfig { keep_finished: 100, keep_dead: 1_000 };
 const JOBS: u64 = 100_000;
 const KEYS: u64 = 1_000;
 
@@ -35,10 +32,7 @@ impl Starts {
 fn order_per_recipient_holds_across_retries_and_crashes() {
     let mut rng = Rng::new(from_env("SEED", 17));
     let (mut machine, mut store, mut now) = (Machine::new(CONFIG), Store::new(), begin());
-    let jobs = (0..JOBS).map(|n| NewJob {
-        key: Some(Key::of(&((n + 1) % KEYS).to_string())),
-        ..job(n)
-    });
+    let jobs = (0..JOBS).map(|n| NewJob { key: Some(Key::of(&((n + 1) % KEYS).to_string())), ..job(n) });
     machine.enqueue(jobs.collect(), now);
     store.commit(&mut machine, now);
     let mut starts = Starts::default();
@@ -50,10 +44,7 @@ fn order_per_recipient_holds_across_retries_and_crashes() {
         for (worker, held) in held.iter_mut().enumerate() {
             for leasing in std::mem::take(held) {
                 let outcome = match rng.below(20) {
-                    0 | 1 => Outcome::Retry {
-                        at: now.after(secs(rng.below(3))),
-                        counts: true,
-                    },
+                    0 | 1 => Outcome::Retry { at: now.after(secs(rng.below(3))), counts: true },
                     2..5 => {
                         held.push(leasing);
                         continue;
@@ -107,22 +98,12 @@ fn order_per_recipient_holds_across_retries_and_crashes() {
 
 /// A person settles some of what the crash left uncertain.
 fn resolve_some(machine: &mut Machine, rng: &mut Rng, now: Timestamp) {
-    let filter = crate::types::JobFilter {
-        states: vec![crate::types::JobState::Uncertain],
-        ..Default::default()
-    };
+    let filter =
+        crate::types::JobFilter { states: vec![crate::types::JobState::Uncertain], ..Default::default() };
     for job in machine.jobs(&filter, 0, 100) {
         if rng.one_in(2) {
             let resolution = rng.pick(&[Resolution::Sent, Resolution::Failed]);
-            machine
-                .control(
-                    Control::Resolve {
-                        id: job.id,
-                        resolution,
-                    },
-                    now,
-                )
-                .expect("it was uncertain");
+            machine.control(Control::Resolve { id: job.id, resolution }, now).expect("it was uncertain");
         }
     }
 }

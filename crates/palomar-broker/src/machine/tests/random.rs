@@ -29,23 +29,12 @@ impl Walk {
     pub(super) fn new(seed: u64) -> Walk {
         let mut rng = Rng::new(seed);
         let margin = rng.pick(&[0, 15]);
-        Walk {
-            rng,
-            now: begin(),
-            leases: Vec::new(),
-            next_id: 0,
-            margin,
-            still: false,
-        }
+        Walk { rng, now: begin(), leases: Vec::new(), next_id: 0, margin, still: false }
     }
 
     pub(super) fn queue(&mut self) -> QueueName {
         // A queue that is not there, now and then.
-        if self.rng.one_in(60) {
-            name("p/none")
-        } else {
-            name(self.rng.pick(&QUEUES))
-        }
+        if self.rng.one_in(60) { name("p/none") } else { name(self.rng.pick(&QUEUES)) }
     }
 
     fn group(&mut self) -> Arc<str> {
@@ -76,23 +65,15 @@ impl Walk {
         let mut windows = Vec::new();
         for length in [1, 7, 60, 3600] {
             if rng.one_in(4) {
-                windows.push(Window {
-                    max: 1 + rng.below(4) as u32,
-                    window: secs(length),
-                });
+                windows.push(Window { max: 1 + rng.below(4) as u32, window: secs(length) });
             }
         }
-        let pair = rng.one_in(3).then(|| Pair {
-            interval: secs(rng.pick(&[2, 30])),
-            burst: 1 + rng.below(2) as u32,
-        });
+        let pair = rng
+            .one_in(3)
+            .then(|| Pair { interval: secs(rng.pick(&[2, 30])), burst: 1 + rng.below(2) as u32 });
         let budget = rng.one_in(3).then(|| {
             let (name, window) = rng.pick(&[("x", 100), ("y", 3600)]);
-            Budget {
-                name: name.into(),
-                max: 1 + rng.below(3) as u32,
-                window: secs(window),
-            }
+            Budget { name: name.into(), max: 1 + rng.below(3) as u32, window: secs(window) }
         });
         Limits {
             windows,
@@ -100,10 +81,7 @@ impl Walk {
             pair,
             concurrency: rng.pick(&[1, 2, 4, 50]),
             budget,
-            breaker: BreakerConfig {
-                failures: rng.below(4) as u32,
-                open_for: secs(rng.pick(&[5, 60])),
-            },
+            breaker: BreakerConfig { failures: rng.below(4) as u32, open_for: secs(rng.pick(&[5, 60])) },
             deadline: secs(1 + rng.below(3)),
             lease_margin: secs(1),
             order_wait: secs(rng.pick(&[0, 3, 60])),
@@ -119,11 +97,7 @@ impl Walk {
 
     fn job(&mut self) -> NewJob {
         self.next_id += 1;
-        let n = if self.rng.one_in(20) {
-            self.next_id - 1
-        } else {
-            self.next_id
-        };
+        let n = if self.rng.one_in(20) { self.next_id - 1 } else { self.next_id };
         let queue = name(self.rng.pick(&QUEUES));
         let mut job = NewJob::new(id(n), queue, &b"payload"[..]);
         let now = self.now;
@@ -135,11 +109,7 @@ impl Walk {
         job.key = (!rng.one_in(4)).then(|| Key::of(rng.pick(&["k1", "k2", "k3", "k4"])));
         if rng.one_in(5) {
             let at = now.after(Duration::from_micros(rng.below(20_000_000)));
-            job.run_at = Some(if rng.one_in(4) {
-                now.before(secs(rng.below(20)))
-            } else {
-                at
-            });
+            job.run_at = Some(if rng.one_in(4) { now.before(secs(rng.below(20))) } else { at });
         }
         if rng.one_in(6) {
             job.expires_at = Some(now.after(Duration::from_millis(rng.below(60_000)) + unique));
@@ -148,21 +118,14 @@ impl Walk {
         job.spends_budget = !rng.one_in(5);
         if rng.one_in(5) {
             let id = u128::from(rng.below(6));
-            job.dedupe = Some(Dedupe {
-                id,
-                fingerprint: rng.below(2),
-                ttl: secs(rng.below(40)),
-            });
+            job.dedupe = Some(Dedupe { id, fingerprint: rng.below(2), ttl: secs(rng.below(40)) });
         }
         job
     }
 
     /// Mostly a lease that holds; sometimes an old one, a wrong one, one of an unknown job.
     pub(super) fn lease(&mut self) -> LeaseRef {
-        let unknown = LeaseRef {
-            id: self.some_id(),
-            token: self.rng.below(4) as u32,
-        };
+        let unknown = LeaseRef { id: self.some_id(), token: self.rng.below(4) as u32 };
         if self.leases.is_empty() || self.rng.one_in(25) {
             return unknown;
         }
@@ -184,14 +147,9 @@ impl Walk {
             0..4 => Outcome::Done,
             4..6 => {
                 let at = now.after(Duration::from_micros(rng.below(10_000_000) * rng.below(2)));
-                Outcome::Retry {
-                    at,
-                    counts: rng.one_in(2),
-                }
+                Outcome::Retry { at, counts: rng.one_in(2) }
             }
-            6 => Outcome::Dead {
-                reason: "no such number".into(),
-            },
+            6 => Outcome::Dead { reason: "no such number".into() },
             7..9 => Outcome::Uncertain,
             9..11 => Outcome::Release,
             _ => Outcome::Panicked,
@@ -201,30 +159,17 @@ impl Walk {
             6..11 => Signal::Success,
             11..17 => Signal::Failure,
             17 => Signal::Throttled { after: None },
-            18 => Signal::Throttled {
-                after: Some(Duration::from_millis(rng.below(5_000))),
-            },
+            18 => Signal::Throttled { after: Some(Duration::from_millis(rng.below(5_000))) },
             _ => {
                 if rng.one_in(3) {
-                    Signal::Pause {
-                        reason: "bad key".into(),
-                    }
+                    Signal::Pause { reason: "bad key".into() }
                 } else {
                     Signal::Success
                 }
             }
         };
-        let events = if rng.one_in(8) {
-            vec![(&b"event"[..]).into()]
-        } else {
-            Vec::new()
-        };
-        Settle {
-            lease,
-            outcome,
-            signal,
-            events,
-        }
+        let events = if rng.one_in(8) { vec![(&b"event"[..]).into()] } else { Vec::new() };
+        Settle { lease, outcome, signal, events }
     }
 
     pub(super) fn evidence(&mut self) -> Evidence {
@@ -234,16 +179,9 @@ impl Walk {
         let verdict = if self.rng.one_in(2) {
             Verdict::Taken
         } else {
-            Verdict::Failed {
-                reason: "undeliverable".into(),
-            }
+            Verdict::Failed { reason: "undeliverable".into() }
         };
-        Evidence {
-            id: lease.id,
-            attempt,
-            verdict,
-            events: Vec::new(),
-        }
+        Evidence { id: lease.id, attempt, verdict, events: Vec::new() }
     }
 
     fn filter(&mut self) -> JobFilter {
@@ -261,29 +199,13 @@ impl Walk {
     }
 
     pub(super) fn control(&mut self) -> Control {
-        let id = if self.leases.is_empty() || self.rng.one_in(2) {
-            self.some_id()
-        } else {
-            self.lease().id
-        };
+        let id = if self.leases.is_empty() || self.rng.one_in(2) { self.some_id() } else { self.lease().id };
         match self.rng.below(40) {
-            0..4 => Control::Configure {
-                queue: name(self.rng.pick(&QUEUES)),
-                limits: self.limits(),
-            },
-            4 => Control::Pause {
-                queue: self.queue(),
-                reason: "a person".into(),
-            },
+            0..4 => Control::Configure { queue: name(self.rng.pick(&QUEUES)), limits: self.limits() },
+            4 => Control::Pause { queue: self.queue(), reason: "a person".into() },
             5..9 => Control::Resume { queue: self.queue() },
-            9 => Control::PauseGroup {
-                queue: self.queue(),
-                group: self.group(),
-            },
-            10..13 => Control::ResumeGroup {
-                queue: self.queue(),
-                group: self.group(),
-            },
+            9 => Control::PauseGroup { queue: self.queue(), group: self.group() },
+            10..13 => Control::ResumeGroup { queue: self.queue(), group: self.group() },
             13..17 => Control::Cancel { id },
             17 => Control::CancelAll(self.filter()),
             18..22 => Control::Promote { id },
@@ -291,15 +213,10 @@ impl Walk {
             27 => Control::RetryAll(self.filter()),
             28 => Control::Purge(self.filter()),
             29..35 => {
-                let resolution = self
-                    .rng
-                    .pick(&[Resolution::Sent, Resolution::Failed, Resolution::Retry]);
+                let resolution = self.rng.pick(&[Resolution::Sent, Resolution::Failed, Resolution::Retry]);
                 Control::Resolve { id, resolution }
             }
-            35..38 => Control::Clean {
-                filter: self.filter(),
-                keep: self.rng.below(3) as usize,
-            },
+            35..38 => Control::Clean { filter: self.filter(), keep: self.rng.below(3) as usize },
             _ => Control::Remove { queue: self.queue() },
         }
     }

@@ -9,19 +9,13 @@ use super::{Rng, begin, configure, done, id, job, machine_with, name, next_time,
 use crate::types::{Budget, Control, Key, Limits, NewJob, Pair, Window};
 
 fn window(max: u32, seconds: u64) -> Window {
-    Window {
-        max,
-        window: secs(seconds),
-    }
+    Window { max, window: secs(seconds) }
 }
 
 /// Runs an endless backlog for some virtual time with `workers` workers, which lease ahead or start at once, and
 /// returns when what key started.
 fn run(limits: Limits, hours: u64, workers: usize, ahead: bool, keys: u64) -> Vec<(i64, u64)> {
-    let mut machine = machine_with(Limits {
-        concurrency: 5_000,
-        ..limits
-    });
+    let mut machine = machine_with(Limits { concurrency: 5_000, ..limits });
     let end = begin().after(secs(3600 * hours));
     let (mut now, mut rng) = (begin(), Rng::new(workers as u64));
     let mut starts = Vec::new();
@@ -36,10 +30,7 @@ fn run(limits: Limits, hours: u64, workers: usize, ahead: bool, keys: u64) -> Ve
                     let key = 1 + rng.below(keys.max(1));
                     let text = (keys > 0).then(|| Key::of(&key.to_string()));
                     queued.insert(super::id(made), key);
-                    NewJob {
-                        key: text,
-                        ..job(made)
-                    }
+                    NewJob { key: text, ..job(made) }
                 })
                 .collect();
             machine.enqueue(jobs, now);
@@ -78,20 +69,13 @@ fn run(limits: Limits, hours: u64, workers: usize, ahead: bool, keys: u64) -> Ve
 fn never_more(starts: &[(i64, u64)], max: usize, seconds: u64) {
     let span = secs(seconds).as_micros() as i64;
     for (at, pair) in starts.windows(max + 1).enumerate() {
-        assert!(
-            pair[max].0 - pair[0].0 >= span,
-            "{} starts within {seconds} s at {at}",
-            max + 1
-        );
+        assert!(pair[max].0 - pair[0].0 >= span, "{} starts within {seconds} s at {at}", max + 1);
     }
 }
 
 fn trial(windows: &[Window], hours: u64, cases: &[(usize, bool)]) {
     for &(workers, ahead) in cases {
-        let limits = Limits {
-            windows: windows.to_vec(),
-            ..Limits::default()
-        };
+        let limits = Limits { windows: windows.to_vec(), ..Limits::default() };
         let starts = run(limits, hours, workers, ahead, 0);
         let mut allowed = f64::MAX;
         for window in windows {
@@ -100,22 +84,11 @@ fn trial(windows: &[Window], hours: u64, cases: &[(usize, bool)]) {
             allowed = allowed.min(f64::from(window.max) * (hours * 3600) as f64 / seconds as f64);
         }
         let used = starts.len() as f64 / allowed;
-        assert!(
-            used >= 0.98,
-            "{workers} workers, ahead {ahead}: {:.2} % of {windows:?}",
-            used * 100.0
-        );
+        assert!(used >= 0.98, "{workers} workers, ahead {ahead}: {:.2} % of {windows:?}", used * 100.0);
     }
 }
 
-const ALL: [(usize, bool); 6] = [
-    (1, false),
-    (2, false),
-    (4, false),
-    (1, true),
-    (2, true),
-    (4, true),
-];
+const ALL: [(usize, bool); 6] = [(1, false), (2, false), (4, false), (1, true), (2, true), (4, true)];
 
 #[test]
 fn eighty_a_minute_for_two_days() {
@@ -136,20 +109,8 @@ fn eighty_a_second() {
 fn one_in_six_seconds_to_a_recipient_with_a_burst() {
     for (workers, ahead) in ALL {
         for burst in [1, 45] {
-            let pair = Some(Pair {
-                interval: secs(6),
-                burst,
-            });
-            let starts = run(
-                Limits {
-                    pair,
-                    ..Limits::default()
-                },
-                2,
-                workers,
-                ahead,
-                10,
-            );
+            let pair = Some(Pair { interval: secs(6), burst });
+            let starts = run(Limits { pair, ..Limits::default() }, 2, workers, ahead, 10);
             let mut by_key: BTreeMap<u64, Vec<i64>> = BTreeMap::new();
             for (at, key) in starts {
                 by_key.entry(key).or_default().push(at);
@@ -162,11 +123,7 @@ fn one_in_six_seconds_to_a_recipient_with_a_burst() {
                         assert!((n as i64) < allowed, "{} starts within {} µs", n + 1, at - begun);
                     }
                 }
-                assert!(
-                    times.len() as f64 >= 0.98 * 1_200.0,
-                    "only {} of 1200",
-                    times.len()
-                );
+                assert!(times.len() as f64 >= 0.98 * 1_200.0, "only {} of 1200", times.len());
             }
         }
     }
@@ -175,19 +132,8 @@ fn one_in_six_seconds_to_a_recipient_with_a_burst() {
 #[test]
 fn two_hundred_and_fifty_recipients_in_a_day() {
     for (workers, ahead) in ALL {
-        let budget = Some(Budget {
-            name: "portfolio".into(),
-            max: 250,
-            window: secs(24 * 3600),
-        });
-        let starts = run_days(
-            Limits {
-                budget,
-                ..Limits::default()
-            },
-            workers,
-            ahead,
-        );
+        let budget = Some(Budget { name: "portfolio".into(), max: 250, window: secs(24 * 3600) });
+        let starts = run_days(Limits { budget, ..Limits::default() }, workers, ahead);
         let day = secs(24 * 3600).as_micros() as i64;
         let mut keys: BTreeMap<u64, u32> = BTreeMap::new();
         let mut first = 0;
@@ -211,10 +157,7 @@ fn two_hundred_and_fifty_recipients_in_a_day() {
 /// A campaign to 2,000 recipients, one job each, for two days.
 fn run_days(limits: Limits, workers: usize, ahead: bool) -> Vec<(i64, u64)> {
     let mut machine = machine_with(limits);
-    let jobs = (1..=2_000).map(|n| NewJob {
-        key: Some(Key::of(&n.to_string())),
-        ..job(n)
-    });
+    let jobs = (1..=2_000).map(|n| NewJob { key: Some(Key::of(&n.to_string())), ..job(n) });
     machine.enqueue(jobs.collect(), begin());
     let (mut now, mut starts) = (begin(), Vec::new());
     while now < begin().after(secs(48 * 3600)) {
@@ -229,70 +172,30 @@ fn run_days(limits: Limits, workers: usize, ahead: bool) -> Vec<(i64, u64)> {
                 done(&mut machine, leasing.lease, now);
             }
         }
-        now = if went {
-            now.after(secs(30))
-        } else {
-            next_time(&machine, now)
-        };
+        now = if went { now.after(secs(30)) } else { next_time(&machine, now) };
     }
     starts
 }
 
 #[test]
 fn a_recipient_who_counts_needs_no_place_in_another_queue() {
-    let budget = |max| {
-        Some(Budget {
-            name: "portfolio".into(),
-            max,
-            window: secs(3600),
-        })
-    };
-    let limits = |max| Limits {
-        budget: budget(max),
-        ..Limits::default()
-    };
+    let budget = |max| Some(Budget { name: "portfolio".into(), max, window: secs(3600) });
+    let limits = |max| Limits { budget: budget(max), ..Limits::default() };
     let mut machine = machine_with(limits(1));
     configure(&mut machine, "p/other", limits(1), begin());
-    let of = |n, key: &str, queue| NewJob {
-        key: Some(Key::of(key)),
-        queue: name(queue),
-        ..job(n)
-    };
+    let of = |n, key: &str, queue| NewJob { key: Some(Key::of(key)), queue: name(queue), ..job(n) };
     machine.enqueue(vec![of(1, "a", "p/q")], begin());
     let first = start_one(&mut machine, begin()).expect("a job");
     done(&mut machine, first.lease, begin());
-    machine.enqueue(
-        vec![of(2, "b", "p/q"), of(4, "c", "p/other"), of(3, "b", "p/other")],
-        begin(),
-    );
+    machine.enqueue(vec![of(2, "b", "p/q"), of(4, "c", "p/other"), of(3, "b", "p/other")], begin());
     assert!(start_one(&mut machine, begin()).is_none(), "all wait for a place");
     let other = name("p/other");
     machine
-        .control(
-            Control::Pause {
-                queue: other.clone(),
-                reason: "stop".into(),
-            },
-            begin(),
-        )
+        .control(Control::Pause { queue: other.clone(), reason: "stop".into() }, begin())
         .expect("an answer");
     configure(&mut machine, "p/q", limits(2), begin());
-    assert_eq!(
-        start_one(&mut machine, begin())
-            .expect("the second place")
-            .lease
-            .id,
-        id(2)
-    );
-    machine
-        .control(Control::Resume { queue: other }, begin())
-        .expect("an answer");
-    assert_eq!(
-        start_one(&mut machine, begin()).expect("it needs none").lease.id,
-        id(3)
-    );
-    assert!(
-        start_one(&mut machine, begin()).is_none(),
-        "no place for the other"
-    );
+    assert_eq!(start_one(&mut machine, begin()).expect("the second place").lease.id, id(2));
+    machine.control(Control::Resume { queue: other }, begin()).expect("an answer");
+    assert_eq!(start_one(&mut machine, begin()).expect("it needs none").lease.id, id(3));
+    assert!(start_one(&mut machine, begin()).is_none(), "no place for the other");
 }

@@ -18,10 +18,7 @@ use crate::types::{JobFilter, JobState, JobView};
 
 /// Commits of one seed.
 const STRIDE: u64 = 1_500;
-const CONFIG: MachineConfig = MachineConfig {
-    keep_finished: 1_000,
-    keep_dead: 1_000,
-};
+const CONFIG: MachineConfig = MachineConfig { keep_finished: 1_000, keep_dead: 1_000 };
 
 fn walk(seed: u64, trace: &mut Option<VecDeque<String>>, at: &mut u64) {
     let mut walk = Walk::new(seed);

@@ -33,10 +33,7 @@ fn value<T: DeserializeOwned>(bytes: &[u8]) -> T {
 
 impl Store {
     pub(super) fn new() -> Store {
-        Store {
-            next_seq: 1,
-            ..Store::default()
-        }
+        Store { next_seq: 1, ..Store::default() }
     }
 
     /// Makes what changed durable. `at` is when it is written, not before it happened.
@@ -46,26 +43,14 @@ impl Store {
             self.jobs.insert(row.seq, bytes_of(&row.spec));
         }
         let log = bytes_of(&changes.log);
-        assert_eq!(
-            value::<Vec<Change>>(&log),
-            changes.log,
-            "changes are read back as they were written"
-        );
+        assert_eq!(value::<Vec<Change>>(&log), changes.log, "changes are read back as they were written");
         self.log.push((at, log));
     }
 
     /// Folds the log into rows. Nothing is uncommitted.
     pub(super) fn fold(&mut self, machine: &mut Machine) {
         assert!(!machine.has_changes());
-        let Folded {
-            standings,
-            gone,
-            queues,
-            gone_queues,
-            budgets,
-            requests,
-            next_seq,
-        } = machine.fold();
+        let Folded { standings, gone, queues, gone_queues, budgets, requests, next_seq } = machine.fold();
         for (seq, standing) in standings {
             assert_eq!(value::<Standing>(&bytes_of(&standing)), standing);
             self.standings.insert(seq, bytes_of(&standing));
@@ -81,8 +66,7 @@ impl Store {
         for ix in gone_queues {
             self.queues.remove(&ix);
         }
-        self.budgets
-            .extend(budgets.iter().map(|(ix, row)| (*ix, bytes_of(row))));
+        self.budgets.extend(budgets.iter().map(|(ix, row)| (*ix, bytes_of(row))));
         self.requests.extend(requests.iter().map(bytes_of));
         self.next_seq = next_seq;
         self.log.clear();
@@ -104,17 +88,8 @@ impl Store {
             }
         }
         for (seq, spec) in &self.jobs {
-            let row = NewRow {
-                seq: *seq,
-                spec: value::<Spec>(spec),
-                payload: Default::default(),
-            };
-            restorer.job(
-                row,
-                self.standings
-                    .get(seq)
-                    .map(|standing| value::<Standing>(standing)),
-            );
+            let row = NewRow { seq: *seq, spec: value::<Spec>(spec), payload: Default::default() };
+            restorer.job(row, self.standings.get(seq).map(|standing| value::<Standing>(standing)));
         }
         restorer.jobs_are_in();
         for (at, changes) in &self.log {

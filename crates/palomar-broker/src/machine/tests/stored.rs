@@ -15,59 +15,29 @@ fn all_changes() -> Vec<Change> {
         Change::Leased { seq, token: 9 },
         Change::Started { seq, token: 9 },
         Change::Returned { seq, strike: true },
-        Change::Requeued {
-            seq,
-            at: until,
-            counts: true,
-            strike: false,
-        },
+        Change::Requeued { seq, at: until, counts: true, strike: false },
         Change::Done { seq },
-        Change::Died {
-            seq,
-            reason: reason.clone(),
-        },
+        Change::Died { seq, reason: reason.clone() },
         Change::Doubted { seq },
-        Change::Vouched {
-            seq,
-            verdict: Verdict::Failed {
-                reason: reason.clone(),
-            },
-        },
+        Change::Vouched { seq, verdict: Verdict::Failed { reason: reason.clone() } },
         Change::Revived { seq, by_person: true },
         Change::Cancelled { seq },
         Change::Expired { seq },
         Change::Forgotten { seq },
         Change::DuplicateSend { seq },
-        Change::Configured {
-            queue,
-            name: name("p/q"),
-            limits: Limits::default(),
-        },
+        Change::Configured { queue, name: name("p/q"), limits: Limits::default() },
         Change::Removed { queue },
-        Change::Paused {
-            queue,
-            reason: reason.clone(),
-        },
+        Change::Paused { queue, reason: reason.clone() },
         Change::Resumed { queue },
-        Change::GroupPaused {
-            queue,
-            group: reason.clone(),
-        },
+        Change::GroupPaused { queue, group: reason.clone() },
         Change::GroupResumed { queue, group: reason },
         Change::Succeeded { queue },
         Change::Faulted { queue },
-        Change::Throttled {
-            queue,
-            until,
-            rate_permille: 500,
-        },
+        Change::Throttled { queue, until, rate_permille: 500 },
         Change::BreakerOpened { queue, until },
         Change::Probing { queue, seq },
         Change::BreakerClosed { queue },
-        Change::Event {
-            seq: None,
-            body: bytes::Bytes::from_static(b"body"),
-        },
+        Change::Event { seq: None, body: bytes::Bytes::from_static(b"body") },
         Change::Proved { seq, attempt: 2 },
         Change::StoodAside { seq, until },
     ]
@@ -78,10 +48,7 @@ fn every_change_is_read_back_and_keeps_its_number() {
     for (number, change) in all_changes().into_iter().enumerate() {
         let stored = postcard::to_stdvec(&change).expect("it can be stored");
         assert_eq!(usize::from(stored[0]), number, "{change:?}");
-        assert_eq!(
-            postcard::from_bytes::<Change>(&stored).expect("it can be read"),
-            change
-        );
+        assert_eq!(postcard::from_bytes::<Change>(&stored).expect("it can be read"), change);
     }
 }
 
@@ -102,10 +69,7 @@ fn what_a_job_is_is_read_back() {
             dedupe: Some((u128::MAX, 1, secs(48 * 3600))),
         };
         let stored = postcard::to_stdvec(&spec).expect("it can be stored");
-        assert_eq!(
-            postcard::from_bytes::<Spec>(&stored).expect("it can be read"),
-            spec
-        );
+        assert_eq!(postcard::from_bytes::<Spec>(&stored).expect("it can be read"), spec);
     }
 }
 
@@ -128,9 +92,6 @@ fn the_numbers_of_the_phases_never_change() {
         PhaseTag::First,
     ];
     for (number, tag) in tags.into_iter().enumerate() {
-        assert_eq!(
-            postcard::to_stdvec(&tag).expect("it can be stored"),
-            [number as u8]
-        );
+        assert_eq!(postcard::to_stdvec(&tag).expect("it can be stored"), [number as u8]);
     }
 }

@@ -62,50 +62,27 @@ pub(super) fn step(
         55..58 => {
             let (lease, by) = (walk.lease(), secs(walk.rng.below(20)));
             tell(&("renew", lease, by));
-            assert_eq!(
-                machine.renew(lease, by, now),
-                model.renew(lease, by, now),
-                "renewed"
-            );
+            assert_eq!(machine.renew(lease, by, now), model.renew(lease, by, now), "renewed");
         }
         58..78 => {
             let settle = walk.settlement();
             tell(&settle);
-            assert_eq!(
-                machine.settle(settle.clone(), now),
-                model.settle(&settle, now),
-                "settled"
-            );
+            assert_eq!(machine.settle(settle.clone(), now), model.settle(&settle, now), "settled");
         }
         78..86 => {
             let evidence = walk.evidence();
             tell(&evidence);
-            assert_eq!(
-                machine.evidence(evidence.clone(), now),
-                model.evidence(&evidence, now),
-                "evidence"
-            );
+            assert_eq!(machine.evidence(evidence.clone(), now), model.evidence(&evidence, now), "evidence");
         }
         86..96 => {
             let control = walk.control();
             tell(&control);
-            assert_eq!(
-                machine.control(control.clone(), now),
-                model.control(&control, now),
-                "control"
-            );
+            assert_eq!(machine.control(control.clone(), now), model.control(&control, now), "control");
         }
         _ if walk.still => {
             // Room for more.
-            let control = Control::Clean {
-                filter: JobFilter::default(),
-                keep: 5,
-            };
-            assert_eq!(
-                machine.control(control.clone(), now),
-                model.control(&control, now),
-                "cleaned"
-            );
+            let control = Control::Clean { filter: JobFilter::default(), keep: 5 };
+            assert_eq!(machine.control(control.clone(), now), model.control(&control, now), "cleaned");
         }
         _ => {
             tell(&"sleep until just before the next tick");
@@ -140,10 +117,7 @@ fn sleep(walk: &mut Walk, machine: &mut Machine, model: &mut Model) {
         let given = machine.lease(pool, 1, secs(5), true, walk.now);
         model.leased(pool, 1, secs(5), true, &given, walk.now);
         // What a tick in the same moment let on may go now; nothing may have become possible meanwhile.
-        assert!(
-            given.is_empty() || ticks > 0,
-            "{given:?} could go before the next tick"
-        );
+        assert!(given.is_empty() || ticks > 0, "{given:?} could go before the next tick");
         walk.leases.extend(given.iter().map(|leasing| leasing.lease));
     }
 }
@@ -162,11 +136,7 @@ pub(super) fn compare(machine: &Machine, model: &Model) {
         assert_eq!(view.group.as_deref(), job.group);
     }
     let stats = machine.stats();
-    assert_eq!(
-        stats.dedupe_ids,
-        model.requests.len() as u64,
-        "requests that are remembered"
-    );
+    assert_eq!(stats.dedupe_ids, model.requests.len() as u64, "requests that are remembered");
     assert_eq!(stats.dedupe_hits, model.hits);
     assert_eq!(stats.queues.len(), model.queues.iter().flatten().count());
     for seen in &stats.queues {
@@ -178,14 +148,8 @@ pub(super) fn compare(machine: &Machine, model: &Model) {
         }
         assert_eq!(seen.leased, model.in_state(ix, |at| matches!(at, At::Leased(_))));
         assert_eq!(seen.limits, queue.limits);
-        assert_eq!(
-            (seen.accepted, seen.starts),
-            (queue.accepted, queue.starts.len() as u64)
-        );
-        assert_eq!(
-            (seen.finished, seen.duplicate_sends),
-            (queue.finished, queue.duplicates)
-        );
+        assert_eq!((seen.accepted, seen.starts), (queue.accepted, queue.starts.len() as u64));
+        assert_eq!((seen.finished, seen.duplicate_sends), (queue.finished, queue.duplicates));
         assert_eq!((seen.stale, seen.expired_leases), (queue.stale, queue.ran_out));
         assert_eq!(seen.paused.is_some(), queue.paused);
         let mut groups: Vec<&str> = seen.paused_groups.iter().map(|group| &**group).collect();
@@ -200,21 +164,14 @@ pub(super) fn compare(machine: &Machine, model: &Model) {
             super::model::Breaker::Probe(_) => BreakerState::HalfOpen,
         };
         assert_eq!(seen.breaker, breaker);
-        let used = queue
-            .limits
-            .budget
-            .as_ref()
-            .map(|budget| model.keys_of(&budget.name).len() as u64);
+        let used = queue.limits.budget.as_ref().map(|budget| model.keys_of(&budget.name).len() as u64);
         assert_eq!(seen.budget_used, used);
     }
 }
 
 fn walk(seed: u64, steps: u64, trace: &mut Option<VecDeque<String>>, at: &mut u64) {
     let mut walk = Walk::new(seed);
-    let keep = MachineConfig {
-        keep_finished: KEEP.0 as u32,
-        keep_dead: KEEP.1 as u32,
-    };
+    let keep = MachineConfig { keep_finished: KEEP.0 as u32, keep_dead: KEEP.1 as u32 };
     let (mut machine, mut model) = (Machine::new(keep), Model::new(KEEP.0, KEEP.1));
     for n in 0..steps {
         *at = n;
@@ -228,10 +185,7 @@ fn walk(seed: u64, steps: u64, trace: &mut Option<VecDeque<String>>, at: &mut u6
 fn walks(share: u64) {
     let steps = from_env("STEPS", 1_000_000);
     let seed = from_env("SEED", 1);
-    for seed in (seed..)
-        .take(steps.div_ceil(STRIDE) as usize)
-        .filter(|seed| seed % 2 == share)
-    {
+    for seed in (seed..).take(steps.div_ceil(STRIDE) as usize).filter(|seed| seed % 2 == share) {
         let mut at = 0;
         let failed = catch_unwind(AssertUnwindSafe(|| walk(seed, STRIDE, &mut None, &mut at)));
         if failed.is_err() {
@@ -239,10 +193,7 @@ fn walks(share: u64) {
             let again = catch_unwind(AssertUnwindSafe(|| walk(seed, STRIDE, &mut trace, &mut at)));
             assert!(again.is_err(), "the same walk fails again");
             let operations: Vec<String> = trace.into_iter().flatten().collect();
-            panic!(
-                "SEED={seed}, step {at}; the operations before:\n{}",
-                operations.join("\n")
-            );
+            panic!("SEED={seed}, step {at}; the operations before:\n{}", operations.join("\n"));
         }
     }
 }
