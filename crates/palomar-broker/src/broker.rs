@@ -3,8 +3,9 @@
 use futures_util::future::BoxFuture;
 
 use crate::types::{
-    Control, ControlError, Controlled, Cursor, Enqueued, EventBody, Evidence, EvidenceEffect, Explanation, JobFilter, JobId,
-    JobView, LeaseError, LeaseRef, LeaseRequest, LeasedJob, LogEntry, NewJob, Settle, Started, Stats,
+    Control, ControlError, Controlled, Cursor, Enqueued, EventBody, Evidence, EvidenceEffect, Explanation,
+    JobFilter, JobId, JobView, LeaseError, LeaseRef, LeaseRequest, LeasedJob, LogEntry, NewJob, Settle,
+    Started, Stats,
 };
 use std::time::Duration;
 

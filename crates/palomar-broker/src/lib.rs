@@ -8,8 +8,8 @@ pub mod worker;
 
 pub use broker::{Broker, BrokerError};
 pub use embedded::{
-    COMMIT_BUCKETS_MICROS, CheckReport, EmbeddedBroker, EmbeddedConfig, Flush, Opened, QueueCheck, StoreError, StoreInfo,
-    StoreMeters, check, store_info,
+    COMMIT_BUCKETS_MICROS, CheckReport, EmbeddedBroker, EmbeddedConfig, Flush, Opened, QueueCheck,
+    StoreError, StoreInfo, StoreMeters, check, store_info,
 };
 pub use machine::MachineConfig;
 pub use types::*;

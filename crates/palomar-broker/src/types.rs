@@ -28,9 +28,15 @@ impl QueueName {
     pub fn new(pool: &str, name: &str) -> Result<QueueName, InvalidQueueName> {
         let fits = |part: &str| {
             (1..=63).contains(&part.len())
-                && part.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-' || c == b'_')
+                && part
+                    .bytes()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-' || c == b'_')
         };
-        if fits(pool) && fits(name) { Ok(QueueName(format!("{pool}/{name}").into())) } else { Err(InvalidQueueName) }
+        if fits(pool) && fits(name) {
+            Ok(QueueName(format!("{pool}/{name}").into()))
+        } else {
+            Err(InvalidQueueName)
+        }
     }
 
     /// The whole name.
@@ -98,9 +104,9 @@ impl Key {
     /// The key of a text.
     #[must_use]
     pub fn of(text: &str) -> Key {
-        let hash = text
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
         // Zero stands for "no key" in the index.
         Key(hash.max(1))
     }

@@ -38,9 +38,7 @@ impl Progress {
     /// Notes that nothing of the request's body has been written yet, and that the end of that will be noted.
     pub fn begin(&self) {
         // An attempt makes one call; once something may have been written, no later call takes that back.
-        let _ = self
-            .0
-            .compare_exchange(UNSTATED, NOT_WRITTEN, Ordering::SeqCst, Ordering::SeqCst);
+        let _ = self.0.compare_exchange(UNSTATED, NOT_WRITTEN, Ordering::SeqCst, Ordering::SeqCst);
     }
 
     /// Notes that from now on the request may have been written.
@@ -79,10 +77,7 @@ impl<C: Channel> Deadlined<C> {
                 format!("no connection to the provider within {seconds} s"),
             )
         } else {
-            SendFailure::new(
-                ErrorClass::Unknown,
-                format!("no answer from the provider within {seconds} s"),
-            )
+            SendFailure::new(ErrorClass::Unknown, format!("no answer from the provider within {seconds} s"))
         }
     }
 }
@@ -119,10 +114,7 @@ impl<C: Channel> Channel for Deadlined<C> {
         Box::pin(async move {
             match tokio::time::timeout(self.deadline, self.inner.lookup(message, tag)).await {
                 Ok(answer) => answer,
-                Err(_) => Err(SendFailure::new(
-                    ErrorClass::Transient,
-                    "no answer to the look-up",
-                )),
+                Err(_) => Err(SendFailure::new(ErrorClass::Transient, "no answer to the look-up")),
             }
         })
     }
@@ -153,10 +145,7 @@ mod tests {
         }
 
         fn profile(&self) -> RateProfile {
-            RateProfile {
-                limits: Vec::new(),
-                concurrency: 1,
-            }
+            RateProfile { limits: Vec::new(), concurrency: 1 }
         }
 
         fn validate(&self, _: &Recipient, _: &Content) -> Vec<FieldError> {
@@ -197,15 +186,7 @@ mod tests {
         let message = Outbound::decode(stored.as_bytes()).expect("a message");
         for (n, (steps, class)) in cases.into_iter().enumerate() {
             let channel = Deadlined::new(Hangs(steps), Duration::from_millis(5));
-            let outcome = channel
-                .send(
-                    &message,
-                    Tag {
-                        message: id,
-                        attempt: 1,
-                    },
-                )
-                .await;
+            let outcome = channel.send(&message, Tag { message: id, attempt: 1 }).await;
             assert_eq!(outcome.expect_err("a time-out").class, class, "case {n}");
         }
     }

@@ -61,14 +61,7 @@ impl Answer {
     /// The wait that `Retry-After` asks for, where it is a number of seconds.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let seconds = self
-            .headers
-            .get(RETRY_AFTER)?
-            .to_str()
-            .ok()?
-            .trim()
-            .parse()
-            .ok()?;
+        let seconds = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
         Some(Duration::from_secs(seconds).min(MAX_WAIT))
     }
 
@@ -90,13 +83,8 @@ pub async fn exchange(
 ) -> Result<Answer, SendFailure> {
     let progress = Progress::current();
     progress.begin();
-    let body = reqwest::Body::wrap(Watched {
-        body: Some(body.into()),
-        progress: progress.clone(),
-    });
-    let request = request
-        .header(CONTENT_TYPE, HeaderValue::from_static(kind))
-        .body(body);
+    let body = reqwest::Body::wrap(Watched { body: Some(body.into()), progress: progress.clone() });
+    let request = request.header(CONTENT_TYPE, HeaderValue::from_static(kind)).body(body);
     match request.send().await {
         Ok(response) => Ok(read(response).await),
         Err(error) => Err(broken(&error, &progress)),
@@ -115,12 +103,7 @@ pub async fn read(response: Response) -> Answer {
             Some(Ok(_) | Err(_)) => break false,
         }
     };
-    Answer {
-        status,
-        headers,
-        body: body.freeze(),
-        complete,
-    }
+    Answer { status, headers, body: body.freeze(), complete }
 }
 
 /// What a call means that brought no answer.
@@ -130,15 +113,9 @@ fn broken(error: &reqwest::Error, progress: &Progress) -> SendFailure {
     } else if error.is_connect() {
         (ErrorClass::Transient, "the provider cannot be reached")
     } else if progress.known_not_written() {
-        (
-            ErrorClass::Transient,
-            "the connection broke before the request was written",
-        )
+        (ErrorClass::Transient, "the connection broke before the request was written")
     } else {
-        (
-            ErrorClass::Unknown,
-            "the connection broke after the request was written",
-        )
+        (ErrorClass::Unknown, "the connection broke after the request was written")
     };
     SendFailure::new(class, title).with_detail(causes(error))
 }

@@ -30,11 +30,7 @@ pub struct Observed<C> {
 impl<C: Channel> Observed<C> {
     /// Tells `observer` of everything that `inner` does, timed by `clock`.
     pub fn new(inner: C, observer: Arc<dyn Observer>, clock: Arc<dyn Clock>) -> Observed<C> {
-        Observed {
-            inner,
-            observer,
-            clock,
-        }
+        Observed { inner, observer, clock }
     }
 }
 
@@ -55,11 +51,8 @@ impl<C: Channel> Channel for Observed<C> {
         Box::pin(async move {
             let started = self.clock.now();
             let outcome = self.inner.send(message, tag).await;
-            let word = outcome
-                .as_ref()
-                .map_or_else(|failure| failure.class.as_str(), |_| "sent");
-            self.observer
-                .on_attempt(self.provider(), word, self.clock.now().since(started));
+            let word = outcome.as_ref().map_or_else(|failure| failure.class.as_str(), |_| "sent");
+            self.observer.on_attempt(self.provider(), word, self.clock.now().since(started));
             outcome
         })
     }

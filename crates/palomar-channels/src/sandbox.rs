@@ -45,10 +45,7 @@ pub struct SandboxConfig {
 
 impl Default for SandboxConfig {
     fn default() -> SandboxConfig {
-        SandboxConfig {
-            delivered_after_ms: 300,
-            read_after_ms: 700,
-        }
+        SandboxConfig { delivered_after_ms: 300, read_after_ms: 700 }
     }
 }
 
@@ -101,9 +98,7 @@ impl Ledger {
             return false;
         }
         if self.order.len() >= LEDGER {
-            self.order
-                .pop_front()
-                .and_then(|oldest| self.taken.remove(&oldest));
+            self.order.pop_front().and_then(|oldest| self.taken.remove(&oldest));
         }
         self.order.push_back(tag);
         self.taken.insert(tag, entry);
@@ -130,10 +125,7 @@ fn fate(to: &Recipient, attempt: u32) -> Fate {
             refuse(ErrorClass::Transient, "131016", "Service unavailable")
         }
         Some("+34600000003") if attempt == 1 => {
-            let class = ErrorClass::Throttled {
-                after,
-                scope: Scope::Pair,
-            };
+            let class = ErrorClass::Throttled { after, scope: Scope::Pair };
             refuse(class, "131056", "Pair rate limit hit")
         }
         Some("+34600000004") => refuse(ErrorClass::Auth, "190", "Access token expired"),
@@ -147,46 +139,24 @@ fn fate(to: &Recipient, attempt: u32) -> Fate {
 impl Sandbox {
     /// A sandbox whose events go to `sink`, at times that `clock` shows.
     pub fn new(config: SandboxConfig, clock: Arc<dyn Clock>, sink: Arc<dyn SandboxSink>) -> Sandbox {
-        Sandbox {
-            config,
-            clock,
-            sink,
-            ledger: Arc::default(),
-        }
+        Sandbox { config, clock, sink, ledger: Arc::default() }
     }
 
     /// What was taken, the oldest first; the newest 10 000.
     #[must_use]
     pub fn ledger(&self) -> Vec<Entry> {
         let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        ledger
-            .order
-            .iter()
-            .filter_map(|tag| ledger.taken.get(tag).cloned())
-            .collect()
+        ledger.order.iter().filter_map(|tag| ledger.taken.get(tag).cloned()).collect()
     }
 
     fn knows(&self, tag: &Tag) -> bool {
-        self.ledger
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .taken
-            .contains_key(tag)
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).taken.contains_key(tag)
     }
 
     /// Takes the message, unless its tag was taken before, and sets in motion what follows.
     fn take(&self, message: &Outbound, tag: Tag, fails: bool) -> Sent {
-        let entry = Entry {
-            tag,
-            to: message.to.clone(),
-            at: self.clock.now(),
-        };
-        if self
-            .ledger
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take(entry)
-        {
+        let entry = Entry { tag, to: message.to.clone(), at: self.clock.now() };
+        if self.ledger.lock().unwrap_or_else(PoisonError::into_inner).take(entry) {
             tokio::spawn(self.clone().aftermath(message.clone(), tag, fails));
         }
         sent(tag, &message.to)
@@ -224,11 +194,7 @@ impl Sandbox {
             at: self.clock.now(),
             tag: Some(tag),
             recipient: Some(to.to_owned()),
-            errors: if status == ReportedStatus::Failed {
-                vec![error]
-            } else {
-                Vec::new()
-            },
+            errors: if status == ReportedStatus::Failed { vec![error] } else { Vec::new() },
             pricing: None,
             conversation: None,
         };
@@ -246,11 +212,7 @@ fn provider_id(tag: Tag) -> ProviderMessageId {
 
 fn sent(tag: Tag, to: &Recipient) -> Sent {
     let alias = to.phone().map(|phone| phone.digits().to_owned());
-    Sent {
-        provider_id: provider_id(tag),
-        alias,
-        status: None,
-    }
+    Sent { provider_id: provider_id(tag), alias, status: None }
 }
 
 /// What a text that begins with `echo ` brings back.
@@ -259,10 +221,7 @@ fn echo(message: &Outbound, at: Timestamp) -> Option<InboundMessage> {
         return None;
     };
     let start = text.text.get(..ECHO.len())?;
-    let words = text
-        .text
-        .get(ECHO.len()..)
-        .filter(|_| start.eq_ignore_ascii_case(ECHO))?;
+    let words = text.text.get(ECHO.len()..).filter(|_| start.eq_ignore_ascii_case(ECHO))?;
     let id = format!("sandbox.echo.{}", message.id);
     let (phone, bsuid) = match &message.to {
         Recipient::Phone(phone) => (Some(phone.clone()), None),
@@ -272,13 +231,7 @@ fn echo(message: &Outbound, at: Timestamp) -> Option<InboundMessage> {
     Some(InboundMessage {
         raw: serde_json::json!({"id": id, "from": wa_id, "type": "text", "text": {"body": words}}),
         provider_id: ProviderMessageId(id.into()),
-        from: Sender {
-            phone,
-            wa_id,
-            bsuid,
-            name: Some("Sandbox".to_owned()),
-            ..Sender::default()
-        },
+        from: Sender { phone, wa_id, bsuid, name: Some("Sandbox".to_owned()), ..Sender::default() },
         at,
         kind: "text".to_owned(),
         text: Some(words.to_owned()),
@@ -293,15 +246,8 @@ impl Channel for Sandbox {
     }
 
     fn profile(&self) -> RateProfile {
-        let limit = RateLimit {
-            scope: Scope::Channel,
-            count: 1000,
-            window: Duration::from_secs(1),
-        };
-        RateProfile {
-            limits: vec![limit],
-            concurrency: 256,
-        }
+        let limit = RateLimit { scope: Scope::Channel, count: 1000, window: Duration::from_secs(1) };
+        RateProfile { limits: vec![limit], concurrency: 256 }
     }
 
     fn validate(&self, _: &Recipient, content: &Content) -> Vec<FieldError> {
@@ -320,10 +266,7 @@ impl Channel for Sandbox {
                 Fate::FailLater => Ok(self.take(message, tag, true)),
                 Fate::LoseTheAnswer => {
                     self.take(message, tag, false);
-                    Err(SendFailure::new(
-                        ErrorClass::Unknown,
-                        "the sandbox lost its answer on purpose",
-                    ))
+                    Err(SendFailure::new(ErrorClass::Unknown, "the sandbox lost its answer on purpose"))
                 }
             }
         })
@@ -334,11 +277,7 @@ impl Channel for Sandbox {
     }
 
     fn lookup<'a>(&'a self, message: &'a Outbound, tag: Tag) -> BoxFuture<'a, Result<Lookup, SendFailure>> {
-        let found = if self.knows(&tag) {
-            Lookup::Taken(sent(tag, &message.to))
-        } else {
-            Lookup::NotTaken
-        };
+        let found = if self.knows(&tag) { Lookup::Taken(sent(tag, &message.to)) } else { Lookup::NotTaken };
         Box::pin(std::future::ready(Ok(found)))
     }
 

@@ -93,30 +93,19 @@ pub struct SendFailure {
 impl SendFailure {
     /// A failure without a code.
     pub fn new(class: ErrorClass, title: impl Into<String>) -> SendFailure {
-        SendFailure {
-            class,
-            code: None,
-            title: title.into(),
-            detail: None,
-        }
+        SendFailure { class, code: None, title: title.into(), detail: None }
     }
 
     /// The same with the provider's code.
     #[must_use]
     pub fn with_code(self, code: impl Into<String>) -> SendFailure {
-        SendFailure {
-            code: Some(code.into()),
-            ..self
-        }
+        SendFailure { code: Some(code.into()), ..self }
     }
 
     /// The same with more words.
     #[must_use]
     pub fn with_detail(self, detail: impl Into<String>) -> SendFailure {
-        SendFailure {
-            detail: Some(detail.into()),
-            ..self
-        }
+        SendFailure { detail: Some(detail.into()), ..self }
     }
 
     /// Whether the provider certainly did not take the message.

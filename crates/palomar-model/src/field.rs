@@ -16,10 +16,7 @@ pub struct FieldError {
 impl FieldError {
     /// An error at `pointer`.
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> FieldError {
-        FieldError {
-            pointer: pointer.into(),
-            detail: detail.into(),
-        }
+        FieldError { pointer: pointer.into(), detail: detail.into() }
     }
 }
 
@@ -58,10 +55,7 @@ impl Checks {
     pub fn at_most(&mut self, text: &str, limit: usize, pointer: impl Into<String>) {
         // A character has at most four bytes: most texts are short enough without counting.
         if text.len() > limit && text.chars().count() > limit {
-            self.0.push(FieldError::new(
-                pointer,
-                format!("must have at most {limit} characters"),
-            ));
+            self.0.push(FieldError::new(pointer, format!("must have at most {limit} characters")));
         }
     }
 

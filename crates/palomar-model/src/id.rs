@@ -58,10 +58,7 @@ impl FromStr for ChannelName {
 
     fn from_str(text: &str) -> Result<ChannelName, InvalidName> {
         let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-' || c == b'_';
-        let first = text
-            .bytes()
-            .next()
-            .is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        let first = text.bytes().next().is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
         if first && text.len() <= 63 && text.bytes().all(allowed) {
             Ok(ChannelName(text.into()))
         } else {
@@ -133,17 +130,11 @@ impl FromStr for Tag {
     type Err = InvalidTag;
 
     fn from_str(text: &str) -> Result<Tag, InvalidTag> {
-        let (id, attempt) = text
-            .strip_prefix("palomar:")
-            .and_then(|rest| rest.split_once(':'))
-            .ok_or(InvalidTag)?;
+        let (id, attempt) =
+            text.strip_prefix("palomar:").and_then(|rest| rest.split_once(':')).ok_or(InvalidTag)?;
         let message = id.parse().map_err(|_| InvalidTag)?;
         let attempt = attempt.parse().map_err(|_| InvalidTag)?;
-        if attempt == 0 {
-            Err(InvalidTag)
-        } else {
-            Ok(Tag { message, attempt })
-        }
+        if attempt == 0 { Err(InvalidTag) } else { Ok(Tag { message, attempt }) }
     }
 }
 
@@ -160,10 +151,7 @@ impl IdGenerator {
     /// A generator; `seed` must come from the system's randomness (in tests: any number).
     #[must_use]
     pub const fn new(seed: u64) -> IdGenerator {
-        IdGenerator {
-            seed,
-            counter: AtomicU64::new(0),
-        }
+        IdGenerator { seed, counter: AtomicU64::new(0) }
     }
 
     /// A fresh id.
@@ -198,18 +186,11 @@ mod tests {
     #[test]
     fn tags_travel_and_come_back() {
         let ids = IdGenerator::new(7);
-        let tag = Tag {
-            message: ids.message_id(Timestamp::from_seconds(1_767_225_600)),
-            attempt: 3,
-        };
+        let tag = Tag { message: ids.message_id(Timestamp::from_seconds(1_767_225_600)), attempt: 3 };
         assert_eq!(tag.to_string().parse(), Ok(tag));
-        for bad in [
-            "",
-            "palomar:",
-            "palomar:x:1",
-            "job:01JG;attempt=2",
-            &format!("palomar:{}:0", tag.message),
-        ] {
+        for bad in
+            ["", "palomar:", "palomar:x:1", "job:01JG;attempt=2", &format!("palomar:{}:0", tag.message)]
+        {
             assert_eq!(bad.parse::<Tag>(), Err(InvalidTag), "{bad}");
         }
     }
@@ -227,16 +208,10 @@ mod tests {
     #[test]
     fn ids_do_not_repeat_and_follow_time() {
         let ids = IdGenerator::new(1);
-        let early: Vec<_> = (0..1000)
-            .map(|_| ids.message_id(Timestamp::from_seconds(1)))
-            .collect();
+        let early: Vec<_> = (0..1000).map(|_| ids.message_id(Timestamp::from_seconds(1))).collect();
         let unique: std::collections::HashSet<_> = early.iter().collect();
         assert_eq!(unique.len(), early.len());
-        assert!(
-            early
-                .iter()
-                .all(|id| *id < ids.message_id(Timestamp::from_seconds(2)))
-        );
+        assert!(early.iter().all(|id| *id < ids.message_id(Timestamp::from_seconds(2))));
         assert_eq!(early[0].0.get_version_num(), 7);
     }
 }

@@ -59,9 +59,7 @@ impl Status {
 
 impl From<&str> for Status {
     fn from(word: &str) -> Status {
-        let known = ReportedStatus::ALL
-            .into_iter()
-            .find(|status| status.as_str() == word);
+        let known = ReportedStatus::ALL.into_iter().find(|status| status.as_str() == word);
         known.map_or_else(|| Status::Other(word.to_owned()), Status::Known)
     }
 }
@@ -193,8 +191,6 @@ mod tag_as_text {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Tag>, D::Error> {
         let text = Option::<String>::deserialize(deserializer)?;
-        text.map(|text| text.parse())
-            .transpose()
-            .map_err(de::Error::custom)
+        text.map(|text| text.parse()).transpose().map_err(de::Error::custom)
     }
 }

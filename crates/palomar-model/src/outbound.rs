@@ -79,10 +79,7 @@ impl Outbound {
             #[serde(flatten)]
             message: &'a Outbound,
         }
-        serde_json::to_vec(&Stored {
-            v: VERSION,
-            message: self,
-        })
+        serde_json::to_vec(&Stored { v: VERSION, message: self })
     }
 
     /// Reads what [`Outbound::encode`] wrote.
@@ -151,13 +148,8 @@ pub struct UnknownWord(&'static str);
 
 impl Provider {
     /// All of them.
-    pub const ALL: [Provider; 5] = [
-        Provider::CloudApi,
-        Provider::Twilio,
-        Provider::Evolution,
-        Provider::Web,
-        Provider::Sandbox,
-    ];
+    pub const ALL: [Provider; 5] =
+        [Provider::CloudApi, Provider::Twilio, Provider::Evolution, Provider::Web, Provider::Sandbox];
 
     /// The word for it.
     #[must_use]
@@ -204,10 +196,7 @@ impl FromStr for Provider {
 
     fn from_str(text: &str) -> Result<Provider, UnknownWord> {
         let expected = UnknownWord("cloud_api, twilio, evolution, web, sandbox");
-        Provider::ALL
-            .into_iter()
-            .find(|provider| provider.as_str() == text)
-            .ok_or(expected)
+        Provider::ALL.into_iter().find(|provider| provider.as_str() == text).ok_or(expected)
     }
 }
 
@@ -216,10 +205,7 @@ impl FromStr for OnUncertain {
 
     fn from_str(text: &str) -> Result<OnUncertain, UnknownWord> {
         let expected = UnknownWord("hold, retry, drop");
-        OnUncertain::ALL
-            .into_iter()
-            .find(|policy| policy.as_str() == text)
-            .ok_or(expected)
+        OnUncertain::ALL.into_iter().find(|policy| policy.as_str() == text).ok_or(expected)
     }
 }
 
@@ -251,17 +237,9 @@ mod tests {
         let message = message();
         let bytes = message.encode().expect("json");
         let json: Value = serde_json::from_slice(&bytes).expect("json");
-        let mut keys: Vec<_> = json
-            .as_object()
-            .expect("an object")
-            .keys()
-            .map(String::as_str)
-            .collect();
+        let mut keys: Vec<_> = json.as_object().expect("an object").keys().map(String::as_str).collect();
         keys.sort_unstable();
-        assert_eq!(
-            keys,
-            ["acceptedAt", "channel", "content", "id", "to", "type", "v"]
-        );
+        assert_eq!(keys, ["acceptedAt", "channel", "content", "id", "to", "type", "v"]);
         assert_eq!(
             (&json["v"], &json["type"], &json["content"]["text"]),
             (&1.into(), &"text".into(), &"Hola Lucía".into())
@@ -277,11 +255,8 @@ mod tests {
         message.expires_at = Some(Timestamp::MAX);
         message.campaign_id = Some("verano".to_owned());
         message.reply_to = Some(ProviderMessageId("wamid.X".into()));
-        message.fallback = Some(Box::new(Template {
-            name: "t".into(),
-            language: "es".into(),
-            components: vec![],
-        }));
+        message.fallback =
+            Some(Box::new(Template { name: "t".into(), language: "es".into(), components: vec![] }));
         message.on_uncertain = Some(OnUncertain::Drop);
         message.metadata.insert("lead".to_owned(), 42.into());
         assert!(Outbound::decode(&message.encode().expect("json")).expect("decoded") == message);
@@ -289,27 +264,15 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_refused() {
-        assert!(matches!(
-            Outbound::decode(br#"{"v":2,"text":"?"}"#),
-            Err(DecodeError::Version(2))
-        ));
-        assert!(matches!(
-            Outbound::decode(br#"{"v":1}"#),
-            Err(DecodeError::Malformed(_))
-        ));
-        assert!(matches!(
-            Outbound::decode(b"\xff"),
-            Err(DecodeError::Malformed(_))
-        ));
+        assert!(matches!(Outbound::decode(br#"{"v":2,"text":"?"}"#), Err(DecodeError::Version(2))));
+        assert!(matches!(Outbound::decode(br#"{"v":1}"#), Err(DecodeError::Malformed(_))));
+        assert!(matches!(Outbound::decode(b"\xff"), Err(DecodeError::Malformed(_))));
     }
 
     #[test]
     fn debug_output_names_nobody() {
         let shown = format!("{:?}", message());
-        assert!(
-            !shown.contains("600111222") && !shown.contains("Lucía"),
-            "{shown}"
-        );
+        assert!(!shown.contains("600111222") && !shown.contains("Lucía"), "{shown}");
     }
 
     #[test]

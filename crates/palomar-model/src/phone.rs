@@ -112,10 +112,7 @@ fn clean(text: &str) -> Result<(String, bool), PhoneError> {
     }
     let mut rest = text.trim();
     for scheme in ["whatsapp:", "tel:"] {
-        if rest
-            .get(..scheme.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-        {
+        if rest.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)) {
             rest = rest.get(scheme.len()..).unwrap_or_default();
         }
     }
@@ -154,13 +151,10 @@ fn is_ignored(c: char) -> bool {
 
 /// The ASCII digit for a decimal digit of any of the scripts that address books hold.
 fn decimal_digit(c: char) -> Option<char> {
-    const ZEROS: [u32; 12] = [
-        0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xbe6, 0xe50, 0x1040, 0x17e0,
-    ];
+    const ZEROS: [u32; 12] =
+        [0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xbe6, 0xe50, 0x1040, 0x17e0];
     let code = u32::from(c);
-    let zero = ZEROS
-        .into_iter()
-        .find(|zero| (*zero..zero + 10).contains(&code))?;
+    let zero = ZEROS.into_iter().find(|zero| (*zero..zero + 10).contains(&code))?;
     char::from_digit(code - zero, 10)
 }
 
@@ -170,29 +164,18 @@ fn international(digits: &str, strictly: bool) -> Result<Phone, PhoneError> {
         return Err(PhoneError::Country);
     }
     let text = format!("+{}", whatsapp_form(digits));
-    let number = PHONE_NUMBER_UTIL
-        .parse(&text, None)
-        .map_err(|_| PhoneError::Country)?;
+    let number = PHONE_NUMBER_UTIL.parse(&text, None).map_err(|_| PhoneError::Country)?;
     canonical(&number, strictly)
 }
 
 fn national(digits: &str, region: &str) -> Result<Phone, PhoneError> {
-    let region: Region = region
-        .to_ascii_uppercase()
-        .parse()
-        .map_err(|_| PhoneError::Region)?;
-    let number = PHONE_NUMBER_UTIL
-        .parse(digits, Some(region))
-        .map_err(|_| PhoneError::Length)?;
+    let region: Region = region.to_ascii_uppercase().parse().map_err(|_| PhoneError::Region)?;
+    let number = PHONE_NUMBER_UTIL.parse(digits, Some(region)).map_err(|_| PhoneError::Length)?;
     canonical(&number, false)
 }
 
 fn canonical(number: &rlibphonenumber::PhoneNumber, strictly: bool) -> Result<Phone, PhoneError> {
-    let fits = if strictly {
-        number.is_valid()
-    } else {
-        is_dialable(number)
-    };
+    let fits = if strictly { number.is_valid() } else { is_dialable(number) };
     if !fits {
         return Err(PhoneError::Length);
     }
@@ -284,11 +267,7 @@ mod tests {
             let region = (!region.is_empty()).then_some(region);
             let phone = Phone::parse(input, region);
             if e164.is_empty() {
-                assert!(
-                    phone.is_err(),
-                    "{input:?} was taken for {:?}",
-                    phone.map(|p| p.e164().to_owned())
-                );
+                assert!(phone.is_err(), "{input:?} was taken for {:?}", phone.map(|p| p.e164().to_owned()));
             } else {
                 let phone = phone.unwrap_or_else(|error| panic!("{input:?} {error}"));
                 assert_eq!((phone.e164(), phone.digits()), (e164, digits), "{input:?}");
@@ -309,10 +288,7 @@ mod tests {
         for (number, shown) in [("+34600111222", "+34•••••1222"), ("+15550100200", "+15•••••0200")]
         {
             let phone = Phone::parse(number, None).expect("a number");
-            assert_eq!(
-                (phone.to_string().as_str(), format!("{phone:?}").as_str()),
-                (shown, shown)
-            );
+            assert_eq!((phone.to_string().as_str(), format!("{phone:?}").as_str()), (shown, shown));
             assert_eq!(serde_json::to_value(&phone).expect("json"), number);
         }
     }
@@ -331,10 +307,7 @@ mod tests {
             assert_eq!(Phone::parse(text, region), Err(error), "{text:?}");
         }
         let marked = "\u{202a}+34\u{a0}600\u{2011}111\u{200b}222\u{202c}";
-        assert_eq!(
-            Phone::parse(marked, None).expect("a number").e164(),
-            "+34600111222"
-        );
+        assert_eq!(Phone::parse(marked, None).expect("a number").e164(), "+34600111222");
     }
 
     #[test]
@@ -347,14 +320,7 @@ mod tests {
                 "also under a plan that has changed"
             );
         }
-        for bad in [
-            "\"34600111222\"",
-            "\"+0600111222\"",
-            "\"+34 600111222\"",
-            "\"+123456\"",
-            "\"+\"",
-            "7",
-        ] {
+        for bad in ["\"34600111222\"", "\"+0600111222\"", "\"+34 600111222\"", "\"+123456\"", "\"+\"", "7"] {
             assert!(serde_json::from_str::<Phone>(bad).is_err(), "{bad}");
         }
     }

@@ -27,12 +27,7 @@ pub struct UnknownPriority;
 
 impl Priority {
     /// All four, the most urgent first.
-    pub const ALL: [Priority; 4] = [
-        Priority::Critical,
-        Priority::High,
-        Priority::Normal,
-        Priority::Low,
-    ];
+    pub const ALL: [Priority; 4] = [Priority::Critical, Priority::High, Priority::Normal, Priority::Low];
 
     /// 0 for the most urgent, 3 for the least.
     #[must_use]
@@ -62,9 +57,6 @@ impl FromStr for Priority {
     type Err = UnknownPriority;
 
     fn from_str(text: &str) -> Result<Priority, UnknownPriority> {
-        Priority::ALL
-            .into_iter()
-            .find(|priority| priority.as_str() == text)
-            .ok_or(UnknownPriority)
+        Priority::ALL.into_iter().find(|priority| priority.as_str() == text).ok_or(UnknownPriority)
     }
 }

@@ -38,12 +38,7 @@ impl Bsuid {
 impl fmt::Display for Bsuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tail = self.0.len().saturating_sub(4).max(3);
-        write!(
-            f,
-            "{}•••{}",
-            self.0.get(..3).unwrap_or_default(),
-            self.0.get(tail..).unwrap_or_default()
-        )
+        write!(f, "{}•••{}", self.0.get(..3).unwrap_or_default(), self.0.get(tail..).unwrap_or_default())
     }
 }
 
@@ -162,29 +157,15 @@ mod tests {
         for (text, key, shown) in [
             ("+34 600 111 222", "34600111222", "+34•••••1222"),
             ("ES.918273645546372819", "ES.918273645546372819", "ES.•••2819"),
-            (
-                "ES.ENT.11223344556677889900",
-                "ES.ENT.11223344556677889900",
-                "ES.•••9900",
-            ),
+            ("ES.ENT.11223344556677889900", "ES.ENT.11223344556677889900", "ES.•••9900"),
             ("+5491123456789", "541123456789", "+54•••••••6789"),
         ] {
             let recipient = Recipient::parse(text, None).expect(text);
-            assert_eq!(
-                (recipient.key().as_str(), recipient.to_string().as_str()),
-                (key, shown)
-            );
+            assert_eq!((recipient.key().as_str(), recipient.to_string().as_str()), (key, shown));
             let json = serde_json::to_string(&recipient).expect("json");
             assert_eq!(serde_json::from_str::<Recipient>(&json).expect("json"), recipient);
         }
-        for bad in [
-            "ES.",
-            "es.123",
-            "ESP.123",
-            "ES.12 3",
-            "ES.ENT.",
-            &format!("ES.{}", "9".repeat(129)),
-        ] {
+        for bad in ["ES.", "es.123", "ESP.123", "ES.12 3", "ES.ENT.", &format!("ES.{}", "9".repeat(129))] {
             assert!(Recipient::parse(bad, None).is_err(), "{bad}");
         }
     }

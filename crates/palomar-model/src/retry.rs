@@ -130,28 +130,19 @@ impl RetryPolicy {
     pub fn delay(&self, n: u32) -> Duration {
         let steps = i32::try_from(n.saturating_sub(1)).unwrap_or(i32::MAX);
         let seconds = self.base.as_secs_f64() * self.factor.max(1.0).powi(steps);
-        Duration::try_from_secs_f64(seconds)
-            .unwrap_or(self.ceiling)
-            .min(self.ceiling)
+        Duration::try_from_secs_f64(seconds).unwrap_or(self.ceiling).min(self.ceiling)
     }
 
     /// `delay` moved by chance; `jitter` is uniform in 0..1.
     fn jittered(&self, delay: Duration, jitter: f64) -> Duration {
-        let chance = if jitter.is_finite() {
-            jitter.clamp(0.0, 1.0)
-        } else {
-            0.5
-        };
+        let chance = if jitter.is_finite() { jitter.clamp(0.0, 1.0) } else { 0.5 };
         delay.mul_f64((1.0 + self.jitter.clamp(0.0, 1.0) * (2.0 * chance - 1.0)).max(0.0))
     }
 }
 
 /// The wait of a pair that was too fast, after `throttled` earlier times: `4^n` s, as the provider asks.
 fn pair_delay(throttled: u32, ceiling: Duration) -> Duration {
-    4_u64
-        .checked_pow(throttled)
-        .map_or(ceiling, Duration::from_secs)
-        .min(ceiling)
+    4_u64.checked_pow(throttled).map_or(ceiling, Duration::from_secs).min(ceiling)
 }
 
 /// Decides what happens after a failed attempt. `jitter` is uniform in 0..1, drawn by the caller.
@@ -160,33 +151,17 @@ pub fn after_attempt(failure: &SendFailure, tries: Tries, policy: &RetryPolicy, 
     let exhausted = tries.attempts >= policy.max_attempts;
     let backoff = policy.jittered(policy.delay(tries.attempts), jitter);
     match failure.class {
-        ErrorClass::Recipient => NextStep::Dead {
-            reason: DeadReason::Recipient,
-        },
-        ErrorClass::Content => NextStep::Dead {
-            reason: DeadReason::Content,
-        },
-        ErrorClass::NeedsTemplate => NextStep::Dead {
-            reason: DeadReason::NeedsTemplate,
-        },
-        ErrorClass::Auth => NextStep::HoldChannel {
-            reason: HoldReason::Auth,
-        },
-        ErrorClass::Account => NextStep::HoldChannel {
-            reason: HoldReason::Account,
-        },
+        ErrorClass::Recipient => NextStep::Dead { reason: DeadReason::Recipient },
+        ErrorClass::Content => NextStep::Dead { reason: DeadReason::Content },
+        ErrorClass::NeedsTemplate => NextStep::Dead { reason: DeadReason::NeedsTemplate },
+        ErrorClass::Auth => NextStep::HoldChannel { reason: HoldReason::Auth },
+        ErrorClass::Account => NextStep::HoldChannel { reason: HoldReason::Account },
         ErrorClass::Unknown if policy.unknown_is_repeatable && !exhausted => {
             NextStep::RepeatAfter { delay: backoff }
         }
         ErrorClass::Unknown => NextStep::Uncertain,
-        ErrorClass::Transient if exhausted => NextStep::Dead {
-            reason: DeadReason::AttemptsExhausted,
-        },
-        ErrorClass::Transient => NextStep::RetryAfter {
-            delay: backoff,
-            counts: true,
-            slow_down: None,
-        },
+        ErrorClass::Transient if exhausted => NextStep::Dead { reason: DeadReason::AttemptsExhausted },
+        ErrorClass::Transient => NextStep::RetryAfter { delay: backoff, counts: true, slow_down: None },
         ErrorClass::Throttled { after, scope } => {
             let delay = match (after, scope) {
                 // What the provider asks for is never shortened by chance.
@@ -194,11 +169,7 @@ pub fn after_attempt(failure: &SendFailure, tries: Tries, policy: &RetryPolicy, 
                 (None, Scope::Pair) => pair_delay(tries.throttled, policy.ceiling),
                 (None, _) => policy.jittered(policy.delay(tries.throttled.saturating_add(1)), jitter),
             };
-            NextStep::RetryAfter {
-                delay,
-                counts: false,
-                slow_down: Some(scope),
-            }
+            NextStep::RetryAfter { delay, counts: false, slow_down: Some(scope) }
         }
     }
 }
@@ -212,11 +183,7 @@ mod tests {
     }
 
     const fn retry(delay: u64, counts: bool, slow_down: Option<Scope>) -> NextStep {
-        NextStep::RetryAfter {
-            delay: seconds(delay),
-            counts,
-            slow_down,
-        }
+        NextStep::RetryAfter { delay: seconds(delay), counts, slow_down }
     }
 
     const fn throttled(after: Option<u64>, scope: Scope) -> ErrorClass {
@@ -242,72 +209,19 @@ mod tests {
             (ErrorClass::Transient, 1, 0, retry(2, true, None)),
             (ErrorClass::Transient, 2, 5, retry(4, true, None)),
             (ErrorClass::Transient, 3, 0, dead(DeadReason::AttemptsExhausted)),
-            (
-                ErrorClass::Transient,
-                u32::MAX,
-                0,
-                dead(DeadReason::AttemptsExhausted),
-            ),
-            (
-                throttled(Some(7), Scope::Channel),
-                3,
-                9,
-                retry(7, false, Some(Scope::Channel)),
-            ),
-            (
-                throttled(Some(7200), Scope::Channel),
-                1,
-                0,
-                retry(7200, false, Some(Scope::Channel)),
-            ),
-            (
-                throttled(None, Scope::Channel),
-                1,
-                0,
-                retry(2, false, Some(Scope::Channel)),
-            ),
-            (
-                throttled(None, Scope::App),
-                1,
-                3,
-                retry(16, false, Some(Scope::App)),
-            ),
-            (
-                throttled(None, Scope::App),
-                1,
-                u32::MAX,
-                retry(300, false, Some(Scope::App)),
-            ),
-            (
-                throttled(None, Scope::Pair),
-                1,
-                0,
-                retry(1, false, Some(Scope::Pair)),
-            ),
-            (
-                throttled(None, Scope::Pair),
-                3,
-                1,
-                retry(4, false, Some(Scope::Pair)),
-            ),
-            (
-                throttled(None, Scope::Pair),
-                1,
-                4,
-                retry(256, false, Some(Scope::Pair)),
-            ),
-            (
-                throttled(None, Scope::Pair),
-                1,
-                40,
-                retry(300, false, Some(Scope::Pair)),
-            ),
+            (ErrorClass::Transient, u32::MAX, 0, dead(DeadReason::AttemptsExhausted)),
+            (throttled(Some(7), Scope::Channel), 3, 9, retry(7, false, Some(Scope::Channel))),
+            (throttled(Some(7200), Scope::Channel), 1, 0, retry(7200, false, Some(Scope::Channel))),
+            (throttled(None, Scope::Channel), 1, 0, retry(2, false, Some(Scope::Channel))),
+            (throttled(None, Scope::App), 1, 3, retry(16, false, Some(Scope::App))),
+            (throttled(None, Scope::App), 1, u32::MAX, retry(300, false, Some(Scope::App))),
+            (throttled(None, Scope::Pair), 1, 0, retry(1, false, Some(Scope::Pair))),
+            (throttled(None, Scope::Pair), 3, 1, retry(4, false, Some(Scope::Pair))),
+            (throttled(None, Scope::Pair), 1, 4, retry(256, false, Some(Scope::Pair))),
+            (throttled(None, Scope::Pair), 1, 40, retry(300, false, Some(Scope::Pair))),
         ] {
             let failure = SendFailure::new(class, "x");
-            let tries = Tries {
-                attempts,
-                throttled: before,
-            };
+            let tries = Tries { attempts, throttled: before };
             let step = after_attempt(&failure, tries, &RetryPolicy::default(), 0.5);
             assert_eq!(step, expected, "{class:?} after {tries:?}");
         }
@@ -315,22 +229,9 @@ mod tests {
 
     #[test]
     fn a_repeatable_unknown_is_repeated_then_uncertain() {
-        let policy = RetryPolicy {
-            unknown_is_repeatable: true,
-            ..RetryPolicy::default()
-        };
+        let policy = RetryPolicy { unknown_is_repeatable: true, ..RetryPolicy::default() };
         let failure = SendFailure::new(ErrorClass::Unknown, "time-out");
-        let step = |attempts| {
-            after_attempt(
-                &failure,
-                Tries {
-                    attempts,
-                    throttled: 0,
-                },
-                &policy,
-                0.5,
-            )
-        };
+        let step = |attempts| after_attempt(&failure, Tries { attempts, throttled: 0 }, &policy, 0.5);
         assert_eq!(step(1), NextStep::RepeatAfter { delay: seconds(2) });
         assert_eq!(step(3), NextStep::Uncertain);
     }
@@ -338,26 +239,12 @@ mod tests {
     #[test]
     fn chance_moves_a_wait_by_its_share_and_no_more() {
         let failure = SendFailure::new(ErrorClass::Transient, "x");
-        for (jitter, millis) in [
-            (0.0, 1600),
-            (0.25, 1800),
-            (0.5, 2000),
-            (1.0, 2400),
-            (7.0, 2400),
-            (f64::NAN, 2000),
-        ] {
-            let step = after_attempt(
-                &failure,
-                Tries {
-                    attempts: 1,
-                    throttled: 0,
-                },
-                &RetryPolicy::default(),
-                jitter,
-            );
-            let NextStep::RetryAfter { delay, .. } = step else {
-                panic!("{step:?}")
-            };
+        for (jitter, millis) in
+            [(0.0, 1600), (0.25, 1800), (0.5, 2000), (1.0, 2400), (7.0, 2400), (f64::NAN, 2000)]
+        {
+            let step =
+                after_attempt(&failure, Tries { attempts: 1, throttled: 0 }, &RetryPolicy::default(), jitter);
+            let NextStep::RetryAfter { delay, .. } = step else { panic!("{step:?}") };
             assert!(
                 delay.abs_diff(Duration::from_millis(millis)) < Duration::from_millis(1),
                 "{jitter}: {delay:?}"
@@ -370,14 +257,8 @@ mod tests {
         let failure = SendFailure::new(ErrorClass::Recipient, "Message undeliverable");
         assert_eq!(failure.to_string(), "Message undeliverable");
         let failure = failure.with_code("131026").with_detail("not on WhatsApp");
-        assert_eq!(
-            failure.to_string(),
-            "Message undeliverable: not on WhatsApp (code 131026)"
-        );
+        assert_eq!(failure.to_string(), "Message undeliverable: not on WhatsApp (code 131026)");
         let stored = serde_json::to_string(&failure).expect("json");
-        assert_eq!(
-            serde_json::from_str::<SendFailure>(&stored).expect("json"),
-            failure
-        );
+        assert_eq!(serde_json::from_str::<SendFailure>(&stored).expect("json"), failure);
     }
 }

@@ -68,10 +68,7 @@ mod tests {
     fn shows_nothing() {
         let secret: Secret = serde_json::from_str("\"hunter2\"").expect("a string");
         assert_eq!(secret.expose(), "hunter2");
-        let shown = format!(
-            "{secret} {secret:?} {}",
-            serde_json::to_string(&secret).expect("json")
-        );
+        let shown = format!("{secret} {secret:?} {}", serde_json::to_string(&secret).expect("json"));
         assert!(!shown.contains("hunter2"), "{shown}");
     }
 }

@@ -111,9 +111,8 @@ use MessageState::{
 
 impl MessageState {
     /// All states.
-    pub const ALL: [MessageState; 10] = [
-        Scheduled, Queued, Sending, Uncertain, Sent, Delivered, Read, Failed, Cancelled, Expired,
-    ];
+    pub const ALL: [MessageState; 10] =
+        [Scheduled, Queued, Sending, Uncertain, Sent, Delivered, Read, Failed, Cancelled, Expired];
 
     /// The state in which a message is accepted.
     #[must_use]
@@ -262,10 +261,7 @@ impl FromStr for MessageState {
     type Err = UnknownState;
 
     fn from_str(text: &str) -> Result<MessageState, UnknownState> {
-        MessageState::ALL
-            .into_iter()
-            .find(|state| state.as_str() == text)
-            .ok_or(UnknownState)
+        MessageState::ALL.into_iter().find(|state| state.as_str() == text).ok_or(UnknownState)
     }
 }
 

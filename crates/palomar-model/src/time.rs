@@ -115,18 +115,18 @@ impl FromStr for Timestamp {
         let invalid = || InvalidTimestamp(text.chars().take(64).collect());
         let parsed: jiff::Timestamp = text.trim().parse().map_err(|_| invalid())?;
         let micros = parsed.as_microsecond();
-        if (MIN_MICROS..=MAX_MICROS).contains(&micros) {
-            Ok(Timestamp(micros))
-        } else {
-            Err(invalid())
-        }
+        if (MIN_MICROS..=MAX_MICROS).contains(&micros) { Ok(Timestamp(micros)) } else { Err(invalid()) }
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // Text where people read it; where only machines do, the number as it is.
-        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_i64(self.0) }
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_i64(self.0)
+        }
     }
 }
 
@@ -194,17 +194,8 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Timestamp>(), Ok(Timestamp(micros)), "{text}");
         }
-        assert_eq!(
-            Timestamp::from_seconds(1_767_225_600).to_string(),
-            "2026-01-01T00:00:00Z"
-        );
-        for bad in [
-            "",
-            "yesterday",
-            "2026-13-01T00:00:00Z",
-            "2026-01-01",
-            "99999-01-01T00:00:00Z",
-        ] {
+        assert_eq!(Timestamp::from_seconds(1_767_225_600).to_string(), "2026-01-01T00:00:00Z");
+        for bad in ["", "yesterday", "2026-13-01T00:00:00Z", "2026-01-01", "99999-01-01T00:00:00Z"] {
             assert!(bad.parse::<Timestamp>().is_err(), "{bad:?}");
         }
     }
@@ -212,10 +203,7 @@ mod tests {
     #[test]
     fn arithmetic_stops_at_the_ends() {
         assert_eq!(Timestamp::MAX.after(Duration::from_secs(1)), Timestamp::MAX);
-        assert_eq!(
-            Timestamp::from_micros(i64::MIN).before(Duration::MAX).micros(),
-            MIN_MICROS
-        );
+        assert_eq!(Timestamp::from_micros(i64::MIN).before(Duration::MAX).micros(), MIN_MICROS);
         assert_eq!(Timestamp::EPOCH.since(Timestamp::from_seconds(1)), Duration::ZERO);
         assert_eq!(Timestamp::from_micros(-1).millis(), -1);
     }

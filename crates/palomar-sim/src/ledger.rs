@@ -85,9 +85,7 @@ impl Ledger {
     pub(crate) fn page(&self, after: u64, limit: usize) -> Vec<(u64, Accepted)> {
         let start = usize::try_from(after).unwrap_or(usize::MAX).min(self.0.len());
         let page = self.0[start..].iter().take(limit);
-        page.zip(after.saturating_add(1)..)
-            .map(|(entry, order)| (order, entry.clone()))
-            .collect()
+        page.zip(after.saturating_add(1)..).map(|(entry, order)| (order, entry.clone())).collect()
     }
 
     /// What was accepted more than once, in order of its first acceptance. Entries without a tag can't be told apart.
@@ -102,11 +100,7 @@ impl Ledger {
             if first == order {
                 continue;
             }
-            let new = || Duplicate {
-                message: message.to_owned(),
-                count: 1,
-                orders: vec![first],
-            };
+            let new = || Duplicate { message: message.to_owned(), count: 1, orders: vec![first] };
             let duplicate = repeated.entry(first).or_insert_with(new);
             duplicate.count += 1;
             duplicate.orders.push(order);
@@ -120,9 +114,7 @@ fn message_of(tag: &str) -> &str {
     if tag.parse::<Tag>().is_err() {
         return tag;
     }
-    tag.strip_prefix("palomar:")
-        .and_then(|rest| rest.split_once(':'))
-        .map_or(tag, |(message, _)| message)
+    tag.strip_prefix("palomar:").and_then(|rest| rest.split_once(':')).map_or(tag, |(message, _)| message)
 }
 
 #[cfg(test)]
@@ -151,20 +143,9 @@ mod tests {
                 body: None,
             });
         }
-        let expected = Duplicate {
-            message: uuid.to_owned(),
-            count: 2,
-            orders: vec![1, 5],
-        };
+        let expected = Duplicate { message: uuid.to_owned(), count: 2, orders: vec![1, 5] };
         assert_eq!(ledger.duplicates(), [expected]);
-        assert_eq!(
-            ledger
-                .page(3, 10)
-                .iter()
-                .map(|(order, _)| *order)
-                .collect::<Vec<_>>(),
-            [4, 5]
-        );
+        assert_eq!(ledger.page(3, 10).iter().map(|(order, _)| *order).collect::<Vec<_>>(), [4, 5]);
         assert!(ledger.page(u64::MAX, 10).is_empty());
     }
 }

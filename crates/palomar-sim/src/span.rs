@@ -34,19 +34,13 @@ impl Latency {
     /// Always the same.
     #[must_use]
     pub const fn fixed(span: Duration) -> Latency {
-        Latency {
-            least: span,
-            most: span,
-        }
+        Latency { least: span, most: span }
     }
 
     /// Drawn evenly between the two, in either order.
     #[must_use]
     pub fn between(one: Duration, other: Duration) -> Latency {
-        Latency {
-            least: one.min(other),
-            most: one.max(other),
-        }
+        Latency { least: one.min(other), most: one.max(other) }
     }
 
     /// True if it never waits.
@@ -85,11 +79,7 @@ impl FromStr for Latency {
 impl fmt::Display for Latency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&span_text(self.least))?;
-        if self.most > self.least {
-            write!(f, "..{}", span_text(self.most))
-        } else {
-            Ok(())
-        }
+        if self.most > self.least { write!(f, "..{}", span_text(self.most)) } else { Ok(()) }
     }
 }
 
@@ -160,18 +150,7 @@ mod tests {
             assert_eq!(latency, expected, "{text}");
             assert_eq!(latency.to_string().parse(), Ok(latency), "{text}");
         }
-        for bad in [
-            "",
-            "20",
-            "ms",
-            "-1s",
-            "5ms..",
-            "50ms..5ms",
-            "1y",
-            "nans",
-            "infs",
-            "99999h",
-        ] {
+        for bad in ["", "20", "ms", "-1s", "5ms..", "50ms..5ms", "1y", "nans", "infs", "99999h"] {
             assert!(bad.parse::<Latency>().is_err(), "{bad}");
         }
     }

@@ -66,9 +66,8 @@ impl FromStr for Windows {
             let (most, span) = part.split_once('/').ok_or_else(invalid)?;
             let most: usize = most.trim().parse().map_err(|_| invalid())?;
             // `80/s` reads as `80/1s`.
-            let span = parse_span(span)
-                .or_else(|_| parse_span(&format!("1{span}")))
-                .map_err(|_| invalid())?;
+            let span =
+                parse_span(span).or_else(|_| parse_span(&format!("1{span}"))).map_err(|_| invalid())?;
             if most == 0 || span.is_zero() {
                 return Err(invalid());
             }
@@ -105,12 +104,7 @@ impl SlidingLog {
             let free_at = self.0.get(place)?.after(window.span);
             Some(free_at.since(now))
         };
-        windows
-            .0
-            .iter()
-            .filter_map(wait_of)
-            .max()
-            .unwrap_or(Duration::ZERO)
+        windows.0.iter().filter_map(wait_of).max().unwrap_or(Duration::ZERO)
     }
 
     /// Counts one at `now`. Times never go back: an earlier `now` counts at the latest time seen.
@@ -136,10 +130,7 @@ mod tests {
         for text in ["80/1s", "80/60s", "10/1s+600/60s+36000/3600s", "off"] {
             assert_eq!(text.parse::<Windows>().unwrap().to_string(), text);
         }
-        assert_eq!(
-            "80/s".parse::<Windows>(),
-            Ok(Windows::per(80, Duration::from_secs(1)))
-        );
+        assert_eq!("80/s".parse::<Windows>(), Ok(Windows::per(80, Duration::from_secs(1))));
         for bad in ["", "80", "80/", "0/1s", "80/0s", "80/1s+", "x/1s"] {
             assert!(bad.parse::<Windows>().is_err(), "{bad}");
         }
@@ -156,12 +147,9 @@ mod tests {
             }
         }
         for (most, span) in [(10, 1_000), (25, 5_000)] {
-            let fullest = taken.iter().map(|start| {
-                taken
-                    .iter()
-                    .filter(|t| (*start..*start + span).contains(t))
-                    .count()
-            });
+            let fullest = taken
+                .iter()
+                .map(|start| taken.iter().filter(|t| (*start..*start + span).contains(t)).count());
             assert_eq!(fullest.max(), Some(most));
         }
         assert_eq!(taken.len(), 100);

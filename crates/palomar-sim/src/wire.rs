@@ -55,13 +55,7 @@ impl Listener for CuttableListener {
                     if let Err(error) = tcp.set_nodelay(true) {
                         tracing::debug!(%error, "no TCP_NODELAY");
                     }
-                    return (
-                        CuttableStream {
-                            tcp,
-                            wire: Wire::default(),
-                        },
-                        peer,
-                    );
+                    return (CuttableStream { tcp, wire: Wire::default() }, peer);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "could not accept a connection");

@@ -34,9 +34,7 @@ fn last_fault(bench: &Bench) -> Option<String> {
 #[tokio::test]
 async fn a_reset_after_acceptance() {
     let bench = Bench::new(unlimited()).await;
-    bench
-        .faults(json!([{"kind": "reset_after_accept", "count": 1}]))
-        .await;
+    bench.faults(json!([{"kind": "reset_after_accept", "count": 1}])).await;
     let (ended, answer) = raw(&bench).await;
     assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
     assert_eq!(answer, "");
@@ -50,14 +48,8 @@ async fn a_hang() {
     let bench = Bench::new(unlimited()).await;
     bench.faults(json!([{"kind": "hang", "count": 1}])).await;
     let (ended, answer) = raw(&bench).await;
-    assert_eq!(
-        (ended.unwrap_err().kind(), answer.as_str()),
-        (std::io::ErrorKind::TimedOut, "")
-    );
-    assert_eq!(
-        (bench.sim.accepted(), last_fault(&bench).as_deref()),
-        (1, Some("hang"))
-    );
+    assert_eq!((ended.unwrap_err().kind(), answer.as_str()), (std::io::ErrorKind::TimedOut, ""));
+    assert_eq!((bench.sim.accepted(), last_fault(&bench).as_deref()), (1, Some("hang")));
     // The simulator notices that the client went away.
     common::until("nobody hangs", || bench.sim.stats().in_flight == 0).await;
     bench.faults(json!([{"kind": "hang"}])).await;
@@ -76,22 +68,12 @@ async fn a_truncated_200() {
     let (_, answer) = raw(&bench).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    let promised = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "))
-        .unwrap();
+    let promised = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
     assert_eq!(body.len(), promised.parse::<usize>().unwrap() / 2);
     assert!(body.starts_with("{\"messaging_product\""));
     assert_eq!(bench.sim.accepted(), 1);
     let url = format!("{}/v25.0/{PHONE}/messages", bench.sim.url());
-    let response = bench
-        .http
-        .post(url)
-        .bearer_auth("t")
-        .json(&text("+34600111222"))
-        .send()
-        .await
-        .unwrap();
+    let response = bench.http.post(url).bearer_auth("t").json(&text("+34600111222")).send().await.unwrap();
     assert!(response.bytes().await.is_err());
 }
 
@@ -99,9 +81,7 @@ async fn a_truncated_200() {
 async fn a_gateway_page_with_and_without_acceptance() {
     let bench = Bench::new(unlimited()).await;
     for (accepted, in_ledger) in [(json!(true), 1), (json!(false), 1), (Value::Null, 2)] {
-        bench
-            .faults(json!([{"kind": "http_502_html", "accepted": accepted, "count": 1}]))
-            .await;
+        bench.faults(json!([{"kind": "http_502_html", "accepted": accepted, "count": 1}])).await;
         let (_, answer) = raw(&bench).await;
         assert!(
             answer.starts_with("HTTP/1.1 502") && answer.contains("<h1>502 Bad Gateway</h1>"),
@@ -149,9 +129,7 @@ async fn faults_strike_at_their_rate_and_only_whom_they_mean() {
     }
     let refused = bench.sim.stats().answers["503/131016"];
     assert!((70..130).contains(&refused), "{refused}");
-    bench
-        .faults(json!([{"kind": "auth", "to": "+34600111333"}]))
-        .await;
+    bench.faults(json!([{"kind": "auth", "to": "+34600111333"}])).await;
     assert_eq!(bench.send(&text("+34600111333")).await.0, 401);
     assert_eq!(bench.send(&text("+34600111222")).await.0, 200);
 }
@@ -179,19 +157,12 @@ async fn wrong_settings_are_refused_and_change_nothing() {
 
 #[tokio::test]
 async fn faults_can_be_there_from_the_start_and_do_not_hold_up_the_end() {
-    let bench = Bench::new(Config {
-        faults: "down=1x,hang".parse().unwrap(),
-        ..unlimited()
-    })
-    .await;
+    let bench = Bench::new(Config { faults: "down=1x,hang".parse().unwrap(), ..unlimited() }).await;
     assert_eq!(bench.send(&text("+34600111222")).await.0, 503);
     let url = format!("{}/v25.0/{PHONE}/messages", bench.sim.url());
     let request = bench.http.post(url).bearer_auth("t").json(&text("+34600111222"));
     let hanging = tokio::spawn(request.send());
     common::until("it hangs", || bench.sim.stats().in_flight == 1).await;
-    tokio::time::timeout(Duration::from_secs(2), bench.sim.stop())
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(2), bench.sim.stop()).await.unwrap().unwrap();
     assert!(hanging.await.unwrap().is_err());
 }

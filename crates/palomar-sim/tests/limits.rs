@@ -19,11 +19,7 @@ async fn send_many(bench: &Bench, count: usize) -> Vec<u64> {
 
 #[tokio::test]
 async fn throughput_is_an_exact_sliding_window() {
-    let bench = Bench::new(Config {
-        throughput: "10/1s+15/60s".parse().unwrap(),
-        ..unlimited()
-    })
-    .await;
+    let bench = Bench::new(Config { throughput: "10/1s+15/60s".parse().unwrap(), ..unlimited() }).await;
     assert_eq!(send_many(&bench, 11).await, [&[0; 10][..], &[130_429]].concat());
     bench.clock.advance(Duration::from_millis(999));
     assert_eq!(send_many(&bench, 1).await, [130_429]);
@@ -39,29 +35,16 @@ async fn throughput_is_an_exact_sliding_window() {
 
 #[tokio::test]
 async fn each_number_has_its_own_throughput() {
-    let bench = Bench::new(Config {
-        throughput: Windows::per(1, Duration::from_secs(1)),
-        ..unlimited()
-    })
-    .await;
-    for (phone, expected) in [
-        ("100200300400500", 200),
-        ("100200300400500", 429),
-        ("100200300400600", 200),
-    ] {
-        assert_eq!(
-            bench.send_as(phone, "token", &text("+34600111222")).await.0,
-            expected
-        );
+    let bench =
+        Bench::new(Config { throughput: Windows::per(1, Duration::from_secs(1)), ..unlimited() }).await;
+    for (phone, expected) in [("100200300400500", 200), ("100200300400500", 429), ("100200300400600", 200)] {
+        assert_eq!(bench.send_as(phone, "token", &text("+34600111222")).await.0, expected);
     }
 }
 
 #[tokio::test]
 async fn one_person_gets_a_message_every_six_seconds() {
-    let pair = PairLimit {
-        every: Duration::from_secs(6),
-        burst: 2,
-    };
+    let pair = PairLimit { every: Duration::from_secs(6), burst: 2 };
     let bench = Bench::new(Config { pair, ..unlimited() }).await;
     for (wait, expected) in [(0, 200), (0, 200), (0, 400), (11, 400), (1, 200)] {
         bench.clock.advance(Duration::from_secs(wait));

@@ -12,36 +12,20 @@ use serde_json::{Value, json};
 
 async fn upload(bench: &Bench, bytes: Vec<u8>, kind: &str) -> (u16, Value) {
     let part = Part::bytes(bytes).file_name("x").mime_str(kind).unwrap();
-    let form = Form::new()
-        .text("messaging_product", "whatsapp")
-        .part("file", part);
+    let form = Form::new().text("messaging_product", "whatsapp").part("file", part);
     let url = format!("{}/v25.0/{PHONE}/media", bench.sim.url());
-    let response = bench
-        .http
-        .post(url)
-        .bearer_auth("token")
-        .multipart(form)
-        .send()
-        .await
-        .unwrap();
+    let response = bench.http.post(url).bearer_auth("token").multipart(form).send().await.unwrap();
     (response.status().as_u16(), response.json().await.unwrap())
 }
 
 #[tokio::test]
 async fn media_make_the_round() {
-    let bench = Bench::new(Config {
-        check_media: true,
-        ..unlimited()
-    })
-    .await;
+    let bench = Bench::new(Config { check_media: true, ..unlimited() }).await;
     let (status, answer) = upload(&bench, b"picture".to_vec(), "image/jpeg").await;
     assert_eq!(status, 200, "{answer}");
     let id = answer["id"].as_str().unwrap();
     let about = bench.get(&format!("/v25.0/{id}?phone_number_id={PHONE}")).await;
-    assert_eq!(
-        (&about["file_size"], &about["mime_type"]),
-        (&json!("7"), &json!("image/jpeg"))
-    );
+    assert_eq!((&about["file_size"], &about["mime_type"]), (&json!("7"), &json!("image/jpeg")));
     assert_eq!(about["sha256"].as_str().unwrap().len(), 64);
 
     let address = about["url"].as_str().unwrap();
@@ -59,16 +43,8 @@ async fn media_make_the_round() {
     let late = bench.http.get(address).bearer_auth("token").send().await.unwrap();
     assert_eq!(late.status(), 404);
     let url = format!("{}/v25.0/{id}", bench.sim.url());
-    let deleted: Value = bench
-        .http
-        .delete(&url)
-        .bearer_auth("token")
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let deleted: Value =
+        bench.http.delete(&url).bearer_auth("token").send().await.unwrap().json().await.unwrap();
     assert_eq!(deleted, json!({"success": true}));
     assert_eq!(bench.send(&image(id)).await.0, 400);
 }

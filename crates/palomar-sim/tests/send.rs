@@ -18,13 +18,7 @@ async fn every_recorded_request_is_accepted() {
         if request.get("status").is_some() {
             assert_eq!(answer, json!({"success": true}), "{name}");
         } else {
-            assert!(
-                answer["messages"][0]["id"]
-                    .as_str()
-                    .unwrap()
-                    .starts_with("wamid."),
-                "{name}"
-            );
+            assert!(answer["messages"][0]["id"].as_str().unwrap().starts_with("wamid."), "{name}");
             accepted += 1;
         }
     }
@@ -50,11 +44,7 @@ async fn answers_have_the_recorded_shape() {
         ("200_empty_messages", text("+34607000005")),
     ] {
         let (status, mut answer) = bench.send(&request).await;
-        let expected = recorded("response")
-            .into_iter()
-            .find(|(recorded, _)| recorded == name)
-            .unwrap()
-            .1;
+        let expected = recorded("response").into_iter().find(|(recorded, _)| recorded == name).unwrap().1;
         if let Some(id) = expected.pointer("/messages/0/id") {
             answer["messages"][0]["id"] = id.clone();
         }
@@ -69,16 +59,10 @@ async fn what_meta_refuses_is_refused() {
     let button = |title: &str| json!({"type": "reply", "reply": {"id": title, "title": title}});
     let buttons = |titles: &[&str]| {
         let buttons: Vec<Value> = titles.iter().map(|title| button(title)).collect();
-        with(
-            "interactive",
-            json!({"type": "button", "body": {"text": "?"}, "action": {"buttons": buttons}}),
-        )
+        with("interactive", json!({"type": "button", "body": {"text": "?"}, "action": {"buttons": buttons}}))
     };
-    let rows = |count: usize| -> Value {
-        (0..count)
-            .map(|n| json!({"id": n.to_string(), "title": "x"}))
-            .collect()
-    };
+    let rows =
+        |count: usize| -> Value { (0..count).map(|n| json!({"id": n.to_string(), "title": "x"})).collect() };
     let list = |counts: &[usize]| {
         let section = |(place, count): (usize, &usize)| {
             let rows: Vec<Value> = rows(*count)
@@ -112,68 +96,28 @@ async fn what_meta_refuses_is_refused() {
             100,
             "Param text['body'] must be at most 4096 characters long.",
         ),
-        (
-            with("text", json!({"body": 5})),
-            100,
-            "text['body'] must be a string",
-        ),
+        (with("text", json!({"body": 5})), 100, "text['body'] must be a string"),
         (with("text", json!("x")), 100, "text must be a JSON object"),
         (with("poll", json!({})), 131_051, "poll"),
         (with("image", json!({})), 131_008, "image['id']"),
         (with("image", json!({"link": "ftp://x"})), 131_009, "URL"),
-        (
-            with("image", json!({"id": "1", "link": "https://x"})),
-            100,
-            "either",
-        ),
-        (
-            with("audio", json!({"id": "1", "caption": "x"})),
-            100,
-            "Unexpected key \"caption\"",
-        ),
+        (with("image", json!({"id": "1", "link": "https://x"})), 100, "either"),
+        (with("audio", json!({"id": "1", "caption": "x"})), 100, "Unexpected key \"caption\""),
         (with("sticker", json!({"id": "abc"})), 100, "attachment ID"),
-        (
-            with("document", json!({"id": "1", "caption": "x".repeat(1025)})),
-            100,
-            "1024",
-        ),
-        (
-            with("location", json!({"latitude": 91, "longitude": 0})),
-            131_009,
-            "latitude",
-        ),
+        (with("document", json!({"id": "1", "caption": "x".repeat(1025)})), 100, "1024"),
+        (with("location", json!({"latitude": 91, "longitude": 0})), 131_009, "latitude"),
         (with("contacts", json!([])), 100, "between 1 and 5"),
-        (
-            with("contacts", json!([{"name": {"formatted_name": "Marta"}}])),
-            100,
-            "at least one more",
-        ),
+        (with("contacts", json!([{"name": {"formatted_name": "Marta"}}])), 100, "at least one more"),
         (with("reaction", json!({"message_id": wamid})), 131_008, "emoji"),
-        (
-            with("reaction", json!({"message_id": "5", "emoji": ""})),
-            100,
-            "wamid.",
-        ),
+        (with("reaction", json!({"message_id": "5", "emoji": ""})), 100, "wamid."),
         (buttons(&[]), 100, "between 1 and 3"),
         (buttons(&["a", "b", "c", "d"]), 100, "between 1 and 3"),
         (buttons(&["a", "a"]), 131_009, "Duplicated"),
-        (
-            buttons(&["123456789012345678901"]),
-            100,
-            "interactive['action']['buttons'][0]['reply']['title']",
-        ),
+        (buttons(&["123456789012345678901"]), 100, "interactive['action']['buttons'][0]['reply']['title']"),
         (list(&[6, 5]), 131_009, "Total row count"),
         (list(&[11]), 100, "between 1 and 10"),
-        (
-            with("interactive", json!({"type": "menu"})),
-            131_009,
-            "interactive['type']",
-        ),
-        (
-            with("template", json!({"name": "x"})),
-            131_008,
-            "template['language']",
-        ),
+        (with("interactive", json!({"type": "menu"})), 131_009, "interactive['type']"),
+        (with("template", json!({"name": "x"})), 131_008, "template['language']"),
         (
             with("template", json!({"name": "unknown", "language": {"code": "es"}})),
             132_001,
@@ -185,30 +129,20 @@ async fn what_meta_refuses_is_refused() {
             "(0) does not match the expected number of params (2)",
         ),
         (
-            with(
-                "template",
-                json!({"name": "takes_image", "language": {"code": "es"}}),
-            ),
+            with("template", json!({"name": "takes_image", "language": {"code": "es"}})),
             132_012,
             "expected IMAGE, received UNKNOWN",
         ),
         (text("+15550100200"), 131_021, "same"),
         (text("+34609131030"), 131_030, "allowed list"),
-        (
-            json!({"messaging_product": "whatsapp", "status": "read"}),
-            131_008,
-            "message_id",
-        ),
+        (json!({"messaging_product": "whatsapp", "status": "read"}), 131_008, "message_id"),
     ];
     for (request, code, part) in cases {
         let (status, answer) = bench.send(&request).await;
         let error = &answer["error"];
         assert_eq!(error["code"], code, "{request}: {answer}");
         assert!((400..500).contains(&status), "{request}: {status}");
-        assert!(
-            error["error_data"]["details"].as_str().unwrap().contains(part),
-            "{request}: {answer}"
-        );
+        assert!(error["error_data"]["details"].as_str().unwrap().contains(part), "{request}: {answer}");
         assert_eq!(error["error_data"]["messaging_product"], "whatsapp");
         assert!(error["fbtrace_id"].is_string() && error["type"].is_string());
     }
@@ -217,15 +151,9 @@ async fn what_meta_refuses_is_refused() {
 
 #[tokio::test]
 async fn tokens_and_numbers_are_checked() {
-    let number = PhoneNumber {
-        id: PHONE.to_owned(),
-        display: "15550100200".to_owned(),
-    };
-    let config = Config {
-        access_token: Some("secret".to_owned()),
-        phone_numbers: vec![number],
-        ..unlimited()
-    };
+    let number = PhoneNumber { id: PHONE.to_owned(), display: "15550100200".to_owned() };
+    let config =
+        Config { access_token: Some("secret".to_owned()), phone_numbers: vec![number], ..unlimited() };
     let bench = Bench::new(config).await;
     let message = text("+34600111222");
     let (status, answer) = bench.send_as(PHONE, "wrong", &message).await;
@@ -242,9 +170,7 @@ async fn the_ledger_tells_what_was_accepted() {
     let bench = Bench::new(unlimited()).await;
     let uuid = "0197a1b2-0000-7000-8000-000000000001";
     for attempt in 1..=2 {
-        bench
-            .send(&tagged("+34 600-111-222", &format!("palomar:{uuid}:{attempt}")))
-            .await;
+        bench.send(&tagged("+34 600-111-222", &format!("palomar:{uuid}:{attempt}"))).await;
     }
     bench.send(&tagged("600111222", "other")).await;
     assert_eq!(bench.get("/_sim/ledger?count=true").await, json!({"count": 3}));
@@ -262,10 +188,7 @@ async fn the_ledger_tells_what_was_accepted() {
     assert_eq!(last["items"][0]["recipient"], "+1600111222");
     assert!(last["next"].is_null());
     let duplicates = bench.get("/_sim/ledger/duplicates").await;
-    assert_eq!(
-        duplicates,
-        json!({"count": 1, "items": [{"message": uuid, "count": 2, "orders": [1, 2]}]})
-    );
+    assert_eq!(duplicates, json!({"count": 1, "items": [{"message": uuid, "count": 2, "orders": [1, 2]}]}));
     bench.control("/_sim/reset", &json!({})).await;
     assert_eq!(bench.get("/_sim/ledger?count=true").await, json!({"count": 0}));
 }

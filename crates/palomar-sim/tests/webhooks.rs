@@ -16,42 +16,24 @@ use serde_json::{Value, json};
 
 fn fast() -> Statuses {
     let soon = Latency::fixed(Duration::from_millis(2));
-    Statuses {
-        sent: soon,
-        delivered: soon,
-        read: soon,
-        ..Statuses::default()
-    }
+    Statuses { sent: soon, delivered: soon, read: soon, ..Statuses::default() }
 }
 
 async fn bench(config: Config) -> (Bench, Receiver) {
     let receiver = Receiver::default();
     let url = receiver.start().await;
-    (
-        Bench::new(Config {
-            webhook_url: Some(url),
-            ..config
-        })
-        .await,
-        receiver,
-    )
+    (Bench::new(Config { webhook_url: Some(url), ..config }).await, receiver)
 }
 
 fn names(statuses: &[Value]) -> Vec<&str> {
-    statuses
-        .iter()
-        .map(|status| status["status"].as_str().unwrap())
-        .collect()
+    statuses.iter().map(|status| status["status"].as_str().unwrap()).collect()
 }
 
 #[tokio::test]
 async fn a_message_is_sent_delivered_and_read() {
-    let (bench, receiver) = bench(Config {
-        statuses: Statuses { batch: 1, ..fast() },
-        webhooks: one_by_one(),
-        ..unlimited()
-    })
-    .await;
+    let (bench, receiver) =
+        bench(Config { statuses: Statuses { batch: 1, ..fast() }, webhooks: one_by_one(), ..unlimited() })
+            .await;
     let (_, answer) = bench.send(&tagged("+5511987654321", "palomar:x:1")).await;
     until("three statuses", || receiver.statuses().len() == 3).await;
     let statuses = receiver.statuses();
@@ -72,32 +54,16 @@ async fn a_message_is_sent_delivered_and_read() {
 }
 
 fn one_by_one() -> Webhooks {
-    Webhooks {
-        concurrency: 1,
-        retry_pause: Duration::from_millis(5),
-        ..Webhooks::default()
-    }
+    Webhooks { concurrency: 1, retry_pause: Duration::from_millis(5), ..Webhooks::default() }
 }
 
 #[tokio::test]
 async fn older_versions_tell_of_conversations() {
-    let (bench, receiver) = bench(Config {
-        statuses: fast(),
-        webhooks: one_by_one(),
-        ..unlimited()
-    })
-    .await;
+    let (bench, receiver) = bench(Config { statuses: fast(), webhooks: one_by_one(), ..unlimited() }).await;
     let template = json!({"messaging_product": "whatsapp", "to": "+34600111222", "type": "template",
         "template": {"name": "promo_enero", "language": {"code": "es"}}});
     let url = format!("{}/v21.0/{PHONE}/messages", bench.sim.url());
-    bench
-        .http
-        .post(url)
-        .bearer_auth("t")
-        .json(&template)
-        .send()
-        .await
-        .unwrap();
+    bench.http.post(url).bearer_auth("t").json(&template).send().await.unwrap();
     until("three statuses", || receiver.statuses().len() == 3).await;
     let statuses = receiver.statuses();
     assert_eq!(statuses[0]["conversation"]["origin"]["type"], "marketing");
@@ -105,20 +71,14 @@ async fn older_versions_tell_of_conversations() {
     assert!(statuses[1]["conversation"]["expiration_timestamp"].is_null());
     let pricing =
         json!({"billable": true, "pricing_model": "PMP", "type": "regular", "category": "marketing"});
-    assert_eq!(
-        (&statuses[0]["pricing"], &statuses[1]["pricing"]),
-        (&pricing, &pricing)
-    );
+    assert_eq!((&statuses[0]["pricing"], &statuses[1]["pricing"]), (&pricing, &pricing));
 }
 
 #[tokio::test]
 async fn a_reset_forgets_what_waits() {
     let late = Latency::fixed(Duration::from_secs(600));
-    let (bench, receiver) = bench(Config {
-        statuses: Statuses { sent: late, ..fast() },
-        ..unlimited()
-    })
-    .await;
+    let (bench, receiver) =
+        bench(Config { statuses: Statuses { sent: late, ..fast() }, ..unlimited() }).await;
     bench.send(&text("+34600111222")).await;
     assert_eq!(bench.sim.stats().webhooks.waiting, 3);
     bench.control("/_sim/reset", &json!({})).await;
@@ -142,10 +102,7 @@ async fn bodies_are_signed_as_they_are() {
     let raw = String::from_utf8(body.to_vec()).unwrap();
     assert!(raw.contains(r#"Luc\u00eda \ud83c\udfe1 a\/b"#), "{raw}");
     let inbound = &receiver.values()[0]["messages"][0];
-    assert_eq!(
-        (&inbound["id"], &inbound["from"]),
-        (&answer["id"], &json!("34600111222"))
-    );
+    assert_eq!((&inbound["id"], &inbound["from"]), (&answer["id"], &json!("34600111222")));
     assert_eq!(inbound["text"]["body"], "Lucía 🏡 a/b");
 }
 
@@ -159,9 +116,7 @@ async fn any_message_object_and_any_payload_can_come_in() {
     let value = receiver.values().remove(0);
     assert_eq!(value["messages"][0]["from_user_id"], "ES.1");
     assert!(value["messages"][0]["from"].is_null() && value["contacts"][0]["wa_id"].is_null());
-    bench
-        .control("/_sim/inbound", &json!({"payload": {"object": "x"}}))
-        .await;
+    bench.control("/_sim/inbound", &json!({"payload": {"object": "x"}})).await;
     until("the payload", || receiver.posts.lock().unwrap().len() == 2).await;
     assert_eq!(receiver.posts.lock().unwrap()[1].1, r#"{"object":"x"}"#);
     assert_eq!(bench.control("/_sim/inbound", &json!({})).await.0, 400);
@@ -170,11 +125,7 @@ async fn any_message_object_and_any_payload_can_come_in() {
 
 #[tokio::test]
 async fn magic_recipients_fail_as_documented() {
-    let (bench, receiver) = bench(Config {
-        statuses: fast(),
-        ..unlimited()
-    })
-    .await;
+    let (bench, receiver) = bench(Config { statuses: fast(), ..unlimited() }).await;
     for to in ["+34609131026", "+34608131049", "+34607000001"] {
         assert_eq!(bench.send(&text(to)).await.0, 200);
     }
@@ -182,21 +133,11 @@ async fn magic_recipients_fail_as_documented() {
     tokio::time::sleep(Duration::from_millis(30)).await;
     let mut by_recipient: HashMap<String, HashSet<String>> = HashMap::new();
     for status in receiver.statuses() {
-        let code = status["errors"][0]["code"]
-            .as_u64()
-            .map_or_else(String::new, |code| code.to_string());
+        let code = status["errors"][0]["code"].as_u64().map_or_else(String::new, |code| code.to_string());
         let name = format!("{}{code}", status["status"].as_str().unwrap());
-        by_recipient
-            .entry(status["recipient_id"].as_str().unwrap().to_owned())
-            .or_default()
-            .insert(name);
+        by_recipient.entry(status["recipient_id"].as_str().unwrap().to_owned()).or_default().insert(name);
     }
-    let expect = |names: &[&str]| {
-        names
-            .iter()
-            .map(|name| (*name).to_owned())
-            .collect::<HashSet<_>>()
-    };
+    let expect = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<HashSet<_>>();
     assert_eq!(by_recipient["34609131026"], expect(&["failed131026"]));
     assert_eq!(by_recipient["34608131049"], expect(&["sent", "failed131049"]));
     assert_eq!(by_recipient["34607000001"], expect(&["sent"]));
@@ -204,14 +145,8 @@ async fn magic_recipients_fail_as_documented() {
 
 #[tokio::test]
 async fn a_failed_status_equals_the_recorded_one() {
-    let (bench, receiver) = bench(Config {
-        statuses: fast(),
-        ..unlimited()
-    })
-    .await;
-    for code in [
-        "130403", "130472", "131026", "131042", "131047", "131048", "131049", "131050", "131053",
-    ] {
+    let (bench, receiver) = bench(Config { statuses: fast(), ..unlimited() }).await;
+    for code in ["130403", "130472", "131026", "131042", "131047", "131048", "131049", "131050", "131053"] {
         bench.send(&text(&format!("+34609{code}"))).await;
         until("the status", || !receiver.statuses().is_empty()).await;
         let status = receiver.statuses().remove(0);
@@ -227,21 +162,13 @@ async fn a_failed_status_equals_the_recorded_one() {
 
 #[tokio::test]
 async fn outside_the_window_only_templates_go() {
-    let (bench, receiver) = bench(Config {
-        statuses: fast(),
-        enforce_window: true,
-        ..unlimited()
-    })
-    .await;
+    let (bench, receiver) = bench(Config { statuses: fast(), enforce_window: true, ..unlimited() }).await;
     bench.send(&text("+34600111222")).await;
     until("the failure", || receiver.statuses().len() == 1).await;
     assert_eq!(receiver.statuses()[0]["errors"][0]["code"], 131_047);
     bench
         .sim
-        .inbound(palomar_sim::cloud_api::Inbound {
-            text: Some("Hola".to_owned()),
-            ..Default::default()
-        })
+        .inbound(palomar_sim::cloud_api::Inbound { text: Some("Hola".to_owned()), ..Default::default() })
         .unwrap();
     bench.clock.advance(Duration::from_secs(24 * 3600 - 1));
     bench.send(&text("+34600111222")).await;
@@ -253,12 +180,7 @@ async fn outside_the_window_only_templates_go() {
 
 #[tokio::test]
 async fn what_is_refused_is_posted_again() {
-    let (bench, receiver) = bench(Config {
-        statuses: fast(),
-        webhooks: one_by_one(),
-        ..unlimited()
-    })
-    .await;
+    let (bench, receiver) = bench(Config { statuses: fast(), webhooks: one_by_one(), ..unlimited() }).await;
     receiver.refuse.store(4, Ordering::SeqCst);
     bench.send(&text("+34600111222")).await;
     until("three statuses", || receiver.statuses().len() == 3).await;
@@ -270,16 +192,8 @@ async fn what_is_refused_is_posted_again() {
 
 #[tokio::test]
 async fn it_gives_up_in_the_end() {
-    let webhooks = Webhooks {
-        retry_for: Duration::from_millis(50),
-        ..one_by_one()
-    };
-    let (bench, receiver) = bench(Config {
-        webhooks,
-        statuses: fast(),
-        ..unlimited()
-    })
-    .await;
+    let webhooks = Webhooks { retry_for: Duration::from_millis(50), ..one_by_one() };
+    let (bench, receiver) = bench(Config { webhooks, statuses: fast(), ..unlimited() }).await;
     receiver.refuse.store(u32::MAX, Ordering::SeqCst);
     bench.send(&text("+34607000001")).await;
     until("given up", || bench.sim.stats().webhooks.abandoned == 1).await;
@@ -288,17 +202,8 @@ async fn it_gives_up_in_the_end() {
 
 #[tokio::test]
 async fn statuses_get_lost_repeated_and_shuffled() {
-    let statuses = Statuses {
-        loss: 0.2,
-        repeat: 0.2,
-        shuffle: true,
-        ..fast()
-    };
-    let (bench, receiver) = bench(Config {
-        statuses,
-        ..unlimited()
-    })
-    .await;
+    let statuses = Statuses { loss: 0.2, repeat: 0.2, shuffle: true, ..fast() };
+    let (bench, receiver) = bench(Config { statuses, ..unlimited() }).await;
     for _ in 0..300 {
         bench.send(&text("+34600111222")).await;
     }
@@ -311,9 +216,7 @@ async fn statuses_get_lost_repeated_and_shuffled() {
     let statuses = receiver.statuses();
     let mut seen: HashMap<(String, String), u32> = HashMap::new();
     for status in &statuses {
-        *seen
-            .entry((status["id"].to_string(), status["status"].to_string()))
-            .or_default() += 1;
+        *seen.entry((status["id"].to_string(), status["status"].to_string())).or_default() += 1;
     }
     assert!((650..840).contains(&seen.len()), "{}", seen.len());
     assert!(seen.values().filter(|count| **count == 2).count() > 60);
@@ -327,12 +230,7 @@ async fn statuses_get_lost_repeated_and_shuffled() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_messages_and_their_statuses_flow() {
-    let (bench, receiver) = bench(Config {
-        statuses: fast(),
-        keep_bodies: false,
-        ..unlimited()
-    })
-    .await;
+    let (bench, receiver) = bench(Config { statuses: fast(), keep_bodies: false, ..unlimited() }).await;
     let bench = std::sync::Arc::new(bench);
     let mut senders = tokio::task::JoinSet::new();
     for _ in 0..50 {

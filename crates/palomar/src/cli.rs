@@ -175,20 +175,15 @@ impl Context {
             (None, Ok(loaded)) => reachable(loaded.settings.server.listen),
             (None, Err(failure)) => return Err(failure.clone()),
         };
-        let data = loaded.map_or_else(
-            |_| PathBuf::from("palomar-data"),
-            |loaded| loaded.settings.data_dir,
-        );
+        let data = loaded.map_or_else(|_| PathBuf::from("palomar-data"), |loaded| loaded.settings.data_dir);
         let usual = data.join(serve::ADMIN_KEY);
-        let key = match (
-            &self.globals.key_file,
-            std::env::var("PALOMAR_KEY").ok().filter(|key| !key.is_empty()),
-        ) {
-            (Some(file), _) => Some(read_key(file)?),
-            (None, Some(key)) => Some(Secret::new(key.trim())),
-            (None, None) if usual.exists() => Some(read_key(&usual)?),
-            (None, None) => None,
-        };
+        let key =
+            match (&self.globals.key_file, std::env::var("PALOMAR_KEY").ok().filter(|key| !key.is_empty())) {
+                (Some(file), _) => Some(read_key(file)?),
+                (None, Some(key)) => Some(Secret::new(key.trim())),
+                (None, None) if usual.exists() => Some(read_key(&usual)?),
+                (None, None) => None,
+            };
         Client::new(&base, key, &usual, timeout)
     }
 }
@@ -208,10 +203,7 @@ fn read_key(file: &Path) -> Result<Secret, Failure> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| Failure::wrong_use(format!("can't read the key in {}: {error}", file.display())))?;
     match text.trim() {
-        "" => Err(Failure::wrong_use(format!(
-            "there is no key in {}",
-            file.display()
-        ))),
+        "" => Err(Failure::wrong_use(format!("there is no key in {}", file.display()))),
         key => Ok(Secret::new(key)),
     }
 }
@@ -219,11 +211,7 @@ fn read_key(file: &Path) -> Result<Secret, Failure> {
 /// A configuration's problems as one failure.
 pub(crate) fn problems(found: &[crate::config::Problem]) -> Failure {
     let lines: Vec<String> = found.iter().map(|problem| format!("  {problem}")).collect();
-    let count = if found.len() == 1 {
-        "a problem".to_owned()
-    } else {
-        format!("{} problems", found.len())
-    };
+    let count = if found.len() == 1 { "a problem".to_owned() } else { format!("{} problems", found.len()) };
     Failure::wrong_use(format!("the configuration has {count}:\n{}", lines.join("\n"))).help(
         "`palomar config show` prints what is in force; `palomar config init` writes a file with every key.",
     )
@@ -248,10 +236,7 @@ mod tests {
                 // A default in front of the configuration would always win over it.
                 let simulator = command.get_name() == "cloud-api";
                 let is_switch = !argument.get_action().takes_values();
-                assert!(
-                    is_switch || simulator || argument.get_default_values().is_empty(),
-                    "{name}"
-                );
+                assert!(is_switch || simulator || argument.get_default_values().is_empty(), "{name}");
                 for secret in ["token", "secret", "password", "key"] {
                     let named = name.ends_with(secret) && !matches!(name, "idempotency_key");
                     assert!(

@@ -35,11 +35,7 @@ impl Client {
         timeout: Duration,
     ) -> Result<Client, Failure> {
         let base = base.trim_end_matches('/').to_owned();
-        let base = if base.contains("://") {
-            base
-        } else {
-            format!("http://{base}")
-        };
+        let base = if base.contains("://") { base } else { format!("http://{base}") };
         let url: reqwest::Url = base
             .parse()
             .map_err(|error| Failure::wrong_use(format!("{base:?} is no server's address: {error}")))?;
@@ -56,16 +52,8 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(timeout.min(Duration::from_secs(10)));
         let builder = if local { builder.no_proxy() } else { builder };
-        let http = builder
-            .build()
-            .map_err(|error| Failure::new(format!("can't set up HTTP: {error}")))?;
-        Ok(Client {
-            http,
-            base,
-            key,
-            key_file: key_file.to_owned(),
-            timeout,
-        })
+        let http = builder.build().map_err(|error| Failure::new(format!("can't set up HTTP: {error}")))?;
+        Ok(Client { http, base, key, key_file: key_file.to_owned(), timeout })
     }
 
     /// The server's address.
@@ -136,10 +124,7 @@ impl Client {
         let mut url: reqwest::Url = format!("{}{path}", self.base)
             .parse()
             .map_err(|error| Failure::wrong_use(format!("{path}: {error}")))?;
-        let set: Vec<_> = query
-            .iter()
-            .filter_map(|(name, value)| Some((name, value.as_ref()?)))
-            .collect();
+        let set: Vec<_> = query.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))).collect();
         if !set.is_empty() {
             url.query_pairs_mut().extend_pairs(set);
         }
@@ -153,11 +138,7 @@ impl Client {
     /// Sends a request; an answer that is no success becomes a failure.
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response, Failure> {
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
-        if response.status().is_success() {
-            Ok(response)
-        } else {
-            Err(self.refusal(response).await)
-        }
+        if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
     }
 
     async fn call(
@@ -227,11 +208,8 @@ impl Client {
     }
 
     fn not_ours(&self) -> Failure {
-        Failure::new(format!(
-            "what answers at {} does not talk like a Palomar server",
-            self.base
-        ))
-        .help("Check --server and PALOMAR_SERVER: something else may be listening there.")
+        Failure::new(format!("what answers at {} does not talk like a Palomar server", self.base))
+            .help("Check --server and PALOMAR_SERVER: something else may be listening there.")
     }
 }
 
@@ -246,28 +224,16 @@ fn innermost(error: &dyn std::error::Error) -> String {
 
 /// A problem document as a sentence: what is wrong with each field where it tells so, else its detail.
 pub(crate) fn problem_text(problem: &Value) -> Option<String> {
-    let text = |value: &Value, key: &str| {
-        value
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let errors = problem
-        .get("errors")
-        .and_then(Value::as_array)
-        .map_or(&[][..], Vec::as_slice);
+    let text =
+        |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let errors = problem.get("errors").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let said = if errors.is_empty() {
-        [text(problem, "detail"), text(problem, "title")]
-            .into_iter()
-            .find(|text| !text.is_empty())?
+        [text(problem, "detail"), text(problem, "title")].into_iter().find(|text| !text.is_empty())?
     } else {
-        let each = errors
-            .iter()
-            .map(|error| match (text(error, "pointer"), text(error, "detail")) {
-                (pointer, detail) if pointer.is_empty() => detail,
-                (pointer, detail) => format!("{pointer}: {detail}"),
-            });
+        let each = errors.iter().map(|error| match (text(error, "pointer"), text(error, "detail")) {
+            (pointer, detail) if pointer.is_empty() => detail,
+            (pointer, detail) => format!("{pointer}: {detail}"),
+        });
         each.collect::<Vec<_>>().join("; ")
     };
     Some(said)
@@ -282,10 +248,7 @@ mod tests {
     #[test]
     fn a_problem_is_a_sentence() {
         for (problem, said) in [
-            (
-                json!({"title": "Not found", "detail": "no message abc"}),
-                Some("no message abc"),
-            ),
+            (json!({"title": "Not found", "detail": "no message abc"}), Some("no message abc")),
             (json!({"title": "Not found"}), Some("Not found")),
             (
                 json!({"detail": "The message is not valid", "errors": [{"pointer": "/to", "detail": "not a phone number"}]}),
@@ -305,14 +268,8 @@ mod tests {
     #[test]
     fn an_address_needs_no_scheme() {
         let client = |base| Client::new(base, None, Path::new("admin.key"), Duration::from_secs(1));
-        assert_eq!(
-            client("127.0.0.1:8080/").expect("an address").base(),
-            "http://127.0.0.1:8080"
-        );
-        assert_eq!(
-            client("https://wa.example.com").expect("an address").base(),
-            "https://wa.example.com"
-        );
+        assert_eq!(client("127.0.0.1:8080/").expect("an address").base(), "http://127.0.0.1:8080");
+        assert_eq!(client("https://wa.example.com").expect("an address").base(), "https://wa.example.com");
         assert_eq!(client("http://[").expect_err("no address").exit, Exit::WrongUse);
     }
 }

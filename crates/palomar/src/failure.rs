@@ -29,20 +29,12 @@ pub(crate) struct Failure {
 impl Failure {
     /// It did not work.
     pub(crate) fn new(what: impl Into<String>) -> Failure {
-        Failure {
-            exit: Exit::Failed,
-            what: what.into(),
-            help: None,
-        }
+        Failure { exit: Exit::Failed, what: what.into(), help: None }
     }
 
     /// It can't work this way.
     pub(crate) fn wrong_use(what: impl Into<String>) -> Failure {
-        Failure {
-            exit: Exit::WrongUse,
-            what: what.into(),
-            help: None,
-        }
+        Failure { exit: Exit::WrongUse, what: what.into(), help: None }
     }
 
     /// The same, with what to do about it.

@@ -29,21 +29,11 @@ pub(crate) fn start(level: &str, format: LogFormat) -> Result<(), Failure> {
         LogFormat::Pretty => false,
         LogFormat::Json => true,
     };
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_target(true);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(true);
     let set = if json {
-        lines
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .with_span_list(false)
-            .try_init()
+        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
     } else {
-        lines
-            .with_ansi(terminal && std::env::var_os("NO_COLOR").is_none())
-            .try_init()
+        lines.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none()).try_init()
     };
     set.map_err(|error| Failure::new(format!("can't set logging up: {error}")))
 }
@@ -54,13 +44,7 @@ mod tests {
 
     #[test]
     fn levels() {
-        for good in [
-            "info",
-            "WARN",
-            "off",
-            "info,palomar_broker=debug",
-            "palomar_api=trace",
-        ] {
+        for good in ["info", "WARN", "off", "info,palomar_broker=debug", "palomar_api=trace"] {
             assert!(is_filter(good), "{good}");
         }
         for bad in ["", "loud", "info,", "palomar_broker", "info,=,", "a=b=c"] {

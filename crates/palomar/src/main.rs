@@ -43,19 +43,12 @@ fn main() -> ExitCode {
         Err(error) => {
             let _ = error.print();
             let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            return if asked {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::from(Exit::WrongUse as u8)
-            };
+            return if asked { ExitCode::SUCCESS } else { ExitCode::from(Exit::WrongUse as u8) };
         }
     };
     let Cli { globals, command } = cli;
     let context = Context::new(globals);
-    match run(
-        &context,
-        command.unwrap_or_else(|| Command::Serve(serve::Flags::default())),
-    ) {
+    match run(&context, command.unwrap_or_else(|| Command::Serve(serve::Flags::default()))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             context.out.failure(&failure);
@@ -106,8 +99,5 @@ async fn talk(context: &Context, command: Command) -> Result<(), Failure> {
 }
 
 fn runtime(mut builder: tokio::runtime::Builder) -> Result<tokio::runtime::Runtime, Failure> {
-    builder
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("can't start the runtime: {error}")))
+    builder.enable_all().build().map_err(|error| Failure::new(format!("can't start the runtime: {error}")))
 }

@@ -45,12 +45,7 @@ impl Output {
         let said = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let colour = io::stdout().is_terminal() && !(no_colour || plain || dumb || said("NO_COLOR"));
-        Output {
-            json,
-            plain,
-            quiet,
-            colour,
-        }
+        Output { json, plain, quiet, colour }
     }
 
     /// A line of data.
@@ -91,9 +86,7 @@ impl Output {
             }
         } else {
             let mut table = Table::new();
-            table
-                .load_style(presets::NOTHING)
-                .set_content_arrangement(ContentArrangement::Disabled);
+            table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
             table.set_header(heads.iter().map(|head| head.to_uppercase()));
             table.add_rows(rows.iter().map(|row| row.iter().map(|cell| visible(cell))));
             for line in table.lines() {
@@ -105,11 +98,7 @@ impl Output {
 
     /// Names and values under each other.
     pub(crate) fn pairs(&self, pairs: &[(&str, String)]) {
-        let width = pairs
-            .iter()
-            .map(|(name, _)| name.chars().count())
-            .max()
-            .unwrap_or(0);
+        let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
         for (name, value) in pairs {
             if self.plain {
                 self.line(format_args!("{name}\t{}", value.replace(['\t', '\n', '\r'], " ")));
@@ -143,10 +132,7 @@ impl Output {
                 serde_json::json!({"error": failure.what, "help": failure.help, "exit": failure.exit as u8});
             write_or_end(&mut stderr, format_args!("{document}\n"));
         } else {
-            write_or_end(
-                &mut stderr,
-                format_args!("palomar: {}\n", visible(&failure.to_string())),
-            );
+            write_or_end(&mut stderr, format_args!("palomar: {}\n", visible(&failure.to_string())));
         }
     }
 }
@@ -167,11 +153,7 @@ pub(crate) fn visible(text: &str) -> String {
 /// Writes, or ends the process where the reader has gone: that is how a pipeline says "enough".
 fn write_or_end(to: &mut impl Write, text: std::fmt::Arguments<'_>) {
     if let Err(error) = to.write_fmt(text).and_then(|()| to.flush()) {
-        std::process::exit(if error.kind() == io::ErrorKind::BrokenPipe {
-            0
-        } else {
-            1
-        });
+        std::process::exit(if error.kind() == io::ErrorKind::BrokenPipe { 0 } else { 1 });
     }
 }
 

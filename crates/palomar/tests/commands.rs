@@ -15,16 +15,9 @@ fn the_configuration_is_written_checked_and_shown() {
     exits(&place.run(&["config", "path"]), 0);
     // What it writes is what runs without it.
     let shown = place.run(&["config", "show", "--plain"]);
-    assert!(
-        out(&shown).contains("server.listen\t\"127.0.0.1:8080\"\tpalomar.toml:"),
-        "{}",
-        out(&shown)
-    );
+    assert!(out(&shown).contains("server.listen\t\"127.0.0.1:8080\"\tpalomar.toml:"), "{}", out(&shown));
 
-    place.file(
-        "palomar.toml",
-        "[server]\nlisen = \"127.0.0.1:1\"\n[log]\nlevel = \"loud\"\n",
-    );
+    place.file("palomar.toml", "[server]\nlisen = \"127.0.0.1:1\"\n[log]\nlevel = \"loud\"\n");
     for words in [&["config", "check"][..], &["config", "show"], &["serve"]] {
         let refused = place.run(words);
         exits(&refused, 2);
@@ -35,10 +28,7 @@ fn the_configuration_is_written_checked_and_shown() {
             assert!(err(&refused).contains(line), "{words:?}: {}", err(&refused));
         }
     }
-    assert!(
-        !place.path().join("palomar-data").exists(),
-        "a start that is refused leaves nothing behind"
-    );
+    assert!(!place.path().join("palomar-data").exists(), "a start that is refused leaves nothing behind");
 }
 
 #[test]
@@ -55,12 +45,7 @@ fn secrets_of_the_environment_are_masked() {
     exits(&shown, 0);
     let said = out(&shown) + &err(&shown);
     assert!(!said.contains("hunter2"), "{said}");
-    for part in [
-        "WHATSAPP_API_TOKEN ",
-        "REDIS_PASSWORD ",
-        "\"staging\"",
-        "$PALOMAR__ENVIRONMENT",
-    ] {
+    for part in ["WHATSAPP_API_TOKEN ", "REDIS_PASSWORD ", "\"staging\"", "$PALOMAR__ENVIRONMENT"] {
         assert!(said.contains(part), "{part} in {said}");
     }
 }
@@ -77,17 +62,9 @@ fn exit_statuses_say_what_happened() {
         (&["sned"], 2, "send"),
         (&["send", "--text", "x"], 2, "--to"),
         (&["queue", "metrics", "--timeout", "soon"], 2, "span of time"),
-        (
-            &["message", "list", "--server", "127.0.0.1:1"],
-            3,
-            "palomar serve",
-        ),
+        (&["message", "list", "--server", "127.0.0.1:1"], 3, "palomar serve"),
         (&["message", "list", "--server", "http://["], 2, "address"),
-        (
-            &["message", "list", "--key-file", "none"],
-            2,
-            "can't read the key",
-        ),
+        (&["message", "list", "--key-file", "none"], 2, "can't read the key"),
         (&["store", "info"], 1, "nothing is kept"),
         (&["serve", "--config", "none.toml"], 2, "none.toml"),
     ] {
@@ -102,8 +79,6 @@ fn exit_statuses_say_what_happened() {
 fn manual_pages_are_written() {
     let place = Place::new();
     exits(&place.run(&["man", "pages"]), 0);
-    let pages = std::fs::read_dir(place.path().join("pages"))
-        .expect("pages")
-        .count();
+    let pages = std::fs::read_dir(place.path().join("pages")).expect("pages").count();
     assert!(pages > 20, "{pages} pages");
 }

@@ -13,24 +13,10 @@ const FLOORS: [(&str, &[&str]); 8] = [
     ("palomar-channels", &["palomar-model"]),
     ("palomar-records", &["palomar-model"]),
     ("palomar-sim", &["palomar-model"]),
-    (
-        "palomar-app",
-        &[
-            "palomar-model",
-            "palomar-broker",
-            "palomar-channels",
-            "palomar-records",
-        ],
-    ),
+    ("palomar-app", &["palomar-model", "palomar-broker", "palomar-channels", "palomar-records"]),
     (
         "palomar-api",
-        &[
-            "palomar-model",
-            "palomar-broker",
-            "palomar-channels",
-            "palomar-records",
-            "palomar-app",
-        ],
+        &["palomar-model", "palomar-broker", "palomar-channels", "palomar-records", "palomar-app"],
     ),
     (
         "palomar",
@@ -50,24 +36,16 @@ const FLOORS: [(&str, &[&str]); 8] = [
 const NOT_IN_MODEL: [&str; 6] = ["tokio", "futures-util", "reqwest", "axum", "rusqlite", "rand"];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .canonicalize()
-        .expect("the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace")
 }
 
 fn table(path: &Path) -> Table {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    text.parse()
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn keys(table: &Table, key: &str) -> BTreeSet<String> {
-    table
-        .get(key)
-        .and_then(Value::as_table)
-        .map(|table| table.keys().cloned().collect())
-        .unwrap_or_default()
+    table.get(key).and_then(Value::as_table).map(|table| table.keys().cloned().collect()).unwrap_or_default()
 }
 
 /// The manifests of our crates, by name.
@@ -75,10 +53,7 @@ fn crates() -> BTreeMap<String, Table> {
     let dirs = std::fs::read_dir(root().join("crates")).expect("crates");
     dirs.map(|dir| {
         let manifest = table(&dir.expect("a directory").path().join("Cargo.toml"));
-        (
-            manifest["package"]["name"].as_str().expect("a name").to_owned(),
-            manifest,
-        )
+        (manifest["package"]["name"].as_str().expect("a name").to_owned(), manifest)
     })
     .collect()
 }
@@ -103,20 +78,11 @@ fn sources() -> Vec<PathBuf> {
 #[test]
 fn nothing_is_unsafe() {
     let workspace = table(&root().join("Cargo.toml"));
-    assert_eq!(
-        workspace["workspace"]["lints"]["rust"]["unsafe_code"].as_str(),
-        Some("forbid")
-    );
+    assert_eq!(workspace["workspace"]["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
     for (name, manifest) in crates() {
-        let inherits = manifest
-            .get("lints")
-            .and_then(|lints| lints.get("workspace"))
-            .and_then(Value::as_bool);
-        assert_eq!(
-            inherits,
-            Some(true),
-            "{name} does not inherit the workspace's lints"
-        );
+        let inherits =
+            manifest.get("lints").and_then(|lints| lints.get("workspace")).and_then(Value::as_bool);
+        assert_eq!(inherits, Some(true), "{name} does not inherit the workspace's lints");
     }
 }
 
@@ -124,28 +90,17 @@ fn nothing_is_unsafe() {
 fn arrows_point_down_the_floors() {
     let crates = crates();
     let named: BTreeSet<&str> = FLOORS.iter().map(|(name, _)| *name).collect();
-    assert_eq!(
-        crates.keys().map(String::as_str).collect::<BTreeSet<_>>(),
-        named,
-        "a crate without a floor"
-    );
+    assert_eq!(crates.keys().map(String::as_str).collect::<BTreeSet<_>>(), named, "a crate without a floor");
     for (name, below) in FLOORS {
-        let ours = keys(&crates[name], "dependencies")
-            .into_iter()
-            .filter(|other| other.starts_with("palomar"));
+        let ours =
+            keys(&crates[name], "dependencies").into_iter().filter(|other| other.starts_with("palomar"));
         for other in ours {
-            assert!(
-                below.contains(&other.as_str()),
-                "{name} uses {other}, which is not below it"
-            );
+            assert!(below.contains(&other.as_str()), "{name} uses {other}, which is not below it");
         }
     }
     let model = keys(&crates["palomar-model"], "dependencies");
     for banned in NOT_IN_MODEL {
-        assert!(
-            !model.contains(banned),
-            "palomar-model must do no I/O: it uses {banned}"
-        );
+        assert!(!model.contains(banned), "palomar-model must do no I/O: it uses {banned}");
     }
 }
 
@@ -153,12 +108,7 @@ fn arrows_point_down_the_floors() {
 fn versions_are_said_once() {
     for (name, manifest) in crates() {
         for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
-            for (other, said) in manifest
-                .get(section)
-                .and_then(Value::as_table)
-                .into_iter()
-                .flatten()
-            {
+            for (other, said) in manifest.get(section).and_then(Value::as_table).into_iter().flatten() {
                 let inherits = said.get("workspace").and_then(Value::as_bool);
                 assert_eq!(
                     inherits,
@@ -174,11 +124,7 @@ fn versions_are_said_once() {
 fn every_file_says_what_it_is_for() {
     for path in sources() {
         let text = std::fs::read_to_string(&path).expect("readable");
-        assert!(
-            text.starts_with("//!"),
-            "{} begins without saying what it is for",
-            path.display()
-        );
+        assert!(text.starts_with("//!"), "{} begins without saying what it is for", path.display());
     }
 }
 
@@ -193,10 +139,7 @@ fn nothing_banned_is_depended_on() {
         let name = package["name"].as_str().expect("a name");
         assert!(!banned.contains(&name), "{name} is banned by deny.toml");
         let source = package.get("source").and_then(Value::as_str);
-        assert!(
-            source.is_none_or(|source| source.starts_with("registry+")),
-            "{name} comes from {source:?}"
-        );
+        assert!(source.is_none_or(|source| source.starts_with("registry+")), "{name} comes from {source:?}");
     }
 }
 
@@ -222,11 +165,7 @@ fn every_licence_is_allowed() {
         .current_dir(root())
         .output()
         .expect("cargo runs");
-    assert!(
-        answer.status.success(),
-        "{}",
-        String::from_utf8_lossy(&answer.stderr)
-    );
+    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
     let metadata: serde_json::Value = serde_json::from_slice(&answer.stdout).expect("JSON");
     // What is resolved is what is built; the list of packages has more.
     let built: BTreeSet<&str> = metadata["resolve"]["nodes"]
@@ -239,10 +178,7 @@ fn every_licence_is_allowed() {
     for package in metadata["packages"].as_array().expect("packages") {
         if package["id"].as_str().is_some_and(|id| built.contains(id)) {
             let (name, licence) = (&package["name"], package["license"].as_str().unwrap_or_default());
-            assert!(
-                is_allowed(licence, &allowed),
-                "{name} has the licence {licence:?}: see deny.toml"
-            );
+            assert!(is_allowed(licence, &allowed), "{name} has the licence {licence:?}: see deny.toml");
             looked_at += 1;
         }
     }
@@ -252,8 +188,7 @@ fn every_licence_is_allowed() {
 /// Whether a licence expression can be met by what is allowed: of each part joined by AND, one alternative.
 fn is_allowed(expression: &str, allowed: &BTreeSet<String>) -> bool {
     let flat = expression.replace('/', " OR ").replace(['(', ')'], "");
-    flat.split(" AND ")
-        .all(|part| part.split(" OR ").any(|name| allowed.contains(name.trim())))
+    flat.split(" AND ").all(|part| part.split(" OR ").any(|name| allowed.contains(name.trim())))
 }
 
 #[test]

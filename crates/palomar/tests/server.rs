@@ -16,29 +16,15 @@ fn a_first_start_needs_nothing_and_a_message_travels() {
     let place = Place::new();
     let server = place.serve();
     let data = place.path().join("palomar-data");
-    let mode = |name: &str| {
-        std::fs::metadata(data.join(name))
-            .expect(name)
-            .permissions()
-            .mode()
-            & 0o077
-    };
+    let mode = |name: &str| std::fs::metadata(data.join(name)).expect(name).permissions().mode() & 0o077;
     for file in ["admin.key", "secret.key", "queue.db", "records.db", ""] {
         assert_eq!(mode(file), 0, "others can read {file:?}");
     }
     assert!(server.greeting.contains("/login?token="), "{}", server.greeting);
 
     // The line is typed as it was printed.
-    let line = server
-        .greeting
-        .lines()
-        .find(|line| line.starts_with("curl "))
-        .expect("a line");
-    if std::process::Command::new("curl")
-        .arg("--version")
-        .output()
-        .is_ok()
-    {
+    let line = server.greeting.lines().find(|line| line.starts_with("curl ")).expect("a line");
+    if std::process::Command::new("curl").arg("--version").output().is_ok() {
         let typed = std::process::Command::new("sh")
             .args(["-c", &format!("{line} -s -o /dev/null -w '%{{http_code}}'")])
             .current_dir(place.path())
@@ -47,15 +33,10 @@ fn a_first_start_needs_nothing_and_a_message_travels() {
         assert_eq!(out(&typed), "202", "{line}\n{}", err(&typed));
     }
 
-    let sent = place.ask(
-        &server,
-        &["send", "--to", "+34600111222", "--text", "Hola", "--wait"],
-    );
+    let sent = place.ask(&server, &["send", "--to", "+34600111222", "--text", "Hola", "--wait"]);
     exits(&sent, 0);
-    let steps: Vec<String> = out(&sent)
-        .lines()
-        .filter_map(|line| Some(line.split_once(" s ")?.1.to_owned()))
-        .collect();
+    let steps: Vec<String> =
+        out(&sent).lines().filter_map(|line| Some(line.split_once(" s ")?.1.to_owned())).collect();
     for step in ["queued", "sent", "delivered", "read"] {
         assert!(steps.iter().any(|said| said == step), "{step} in {steps:?}");
     }
@@ -84,24 +65,15 @@ fn what_was_accepted_survives_a_kill() {
         let id = accepted[row]["id"].as_str().expect("an id");
         let shown = place.ask(&server, &["message", "show", id, "--json"]);
         exits(&shown, 0);
-        let status = json(&out(&shown))["status"]
-            .as_str()
-            .expect("a status")
-            .to_owned();
+        let status = json(&out(&shown))["status"].as_str().expect("a status").to_owned();
         let states = ["queued", "sending", "uncertain", "sent", "delivered", "read"];
         assert!(states.contains(&status.as_str()), "{status}");
     }
     let metrics = json(&out(&place.ask(&server, &["queue", "metrics", "--json"])));
-    let queue = metrics["queues"]
-        .as_array()
-        .expect("queues")
-        .iter()
-        .find(|queue| queue["queue"] == "outbound/demo");
+    let queue =
+        metrics["queues"].as_array().expect("queues").iter().find(|queue| queue["queue"] == "outbound/demo");
     let queue = queue.expect("the demo's");
-    assert_eq!(
-        (&queue["accepted"], &queue["duplicateSends"]),
-        (&Value::from(500), &Value::from(0))
-    );
+    assert_eq!((&queue["accepted"], &queue["duplicateSends"]), (&Value::from(500), &Value::from(0)));
     assert_eq!(server.stop(), Some(0));
     exits(&place.run(&["store", "check"]), 0);
 }
@@ -110,36 +82,19 @@ fn what_was_accepted_survives_a_kill() {
 fn a_file_is_answered_for_row_by_row() {
     let place = Place::new();
     let server = place.serve();
-    place.file(
-        "contacts.csv",
-        "to;text\n+34600111222;Hola\n600;Hola\n+34600111333;\"a;b\"\n",
-    );
+    place.file("contacts.csv", "to;text\n+34600111222;Hola\n600;Hola\n+34600111333;\"a;b\"\n");
     let sent = place.ask(&server, &["send", "--file", "contacts.csv"]);
     exits(&sent, 0);
     assert!(out(&sent).contains("line 3: /to: "), "{}", out(&sent));
     assert!(out(&sent).ends_with("2 accepted, 1 refused\n"), "{}", out(&sent));
 
-    place.file(
-        "messages.ndjson",
-        "{\"to\":\"+34600111222\",\"text\":\"x\"}\nnot json\n",
-    );
-    let words = [
-        "send",
-        "--file",
-        "messages.ndjson",
-        "--json",
-        "--idempotency-key",
-        "k1",
-    ];
+    place.file("messages.ndjson", "{\"to\":\"+34600111222\",\"text\":\"x\"}\nnot json\n");
+    let words = ["send", "--file", "messages.ndjson", "--json", "--idempotency-key", "k1"];
     let first = place.ask(&server, &words);
     let again = place.ask(&server, &words);
     exits(&again, 0);
     let ids = |text: &str| json(text.lines().next().expect("a row"))["id"].clone();
-    assert_eq!(
-        ids(&out(&first)),
-        ids(&out(&again)),
-        "the same request, the same message"
-    );
+    assert_eq!(ids(&out(&first)), ids(&out(&again)), "the same request, the same message");
 
     place.file("wrong.csv", "phone;text\n+34600111222;Hola\n");
     let refused = place.ask(&server, &["send", "--file", "wrong.csv"]);
@@ -150,36 +105,17 @@ fn a_file_is_answered_for_row_by_row() {
 fn a_message_that_waits_can_be_looked_at_and_cancelled() {
     let place = Place::new();
     let server = place.serve();
-    let later = [
-        "send",
-        "--to",
-        "+34600111222",
-        "--text",
-        "x",
-        "--at",
-        "2090-01-01T00:00:00Z",
-        "--json",
-    ];
-    let id = json(&out(&place.ask(&server, &later)))["id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
+    let later = ["send", "--to", "+34600111222", "--text", "x", "--at", "2090-01-01T00:00:00Z", "--json"];
+    let id = json(&out(&place.ask(&server, &later)))["id"].as_str().expect("an id").to_owned();
     let explained = place.ask(&server, &["message", "explain", &id]);
-    assert!(
-        out(&explained).contains("2090-01-01T00:00:00Z"),
-        "{}",
-        out(&explained)
-    );
+    assert!(out(&explained).contains("2090-01-01T00:00:00Z"), "{}", out(&explained));
     assert!(out(&place.ask(&server, &["queue", "jobs", "--plain"])).contains(&id));
     exits(&place.ask(&server, &["message", "cancel", &id]), 0);
     exits(&place.ask(&server, &["message", "cancel", &id]), 1);
     exits(&place.ask(&server, &["queue", "drain"]), 2);
     exits(&place.ask(&server, &["queue", "drain", "--yes"]), 0);
     exits(&place.ask(&server, &["queue", "dlq"]), 0);
-    exits(
-        &place.ask(&server, &["channel", "pause", "demo", "--reason", "lunch"]),
-        0,
-    );
+    exits(&place.ask(&server, &["channel", "pause", "demo", "--reason", "lunch"]), 0);
     assert!(out(&place.ask(&server, &["channel", "list"])).contains("lunch"));
     exits(&place.ask(&server, &["channel", "resume", "demo"]), 0);
 }
@@ -203,13 +139,7 @@ fn who_may_not_is_told_so() {
     exits(&with(key, &["message", "list"]), 0);
     exits(&with(key, &["send", "--to", "+34600111222", "--text", "x"]), 4);
     exits(&with("plk_wrong", &["message", "list"]), 4);
-    exits(
-        &place.ask(
-            &server,
-            &["key", "revoke", made["id"].as_str().expect("an id"), "--yes"],
-        ),
-        0,
-    );
+    exits(&place.ask(&server, &["key", "revoke", made["id"].as_str().expect("an id"), "--yes"]), 0);
     exits(&with(key, &["message", "list"]), 4);
 }
 
@@ -219,26 +149,14 @@ fn a_start_that_can_not_be_says_why_in_one_line() {
     let server = place.serve();
     let taken = server.url.trim_start_matches("http://");
     for (words, said) in [
-        (
-            &["serve", "--listen", "127.0.0.1:0"][..],
-            "in use by another process",
-        ),
-        (
-            &["serve", "--data", "other", "--listen", taken],
-            "can't listen on",
-        ),
-        (
-            &["serve", "--data", "/proc/none", "--listen", "127.0.0.1:0"],
-            "can't write to the data directory",
-        ),
+        (&["serve", "--listen", "127.0.0.1:0"][..], "in use by another process"),
+        (&["serve", "--data", "other", "--listen", taken], "can't listen on"),
+        (&["serve", "--data", "/proc/none", "--listen", "127.0.0.1:0"], "can't write to the data directory"),
     ] {
         let refused = place.run(words);
         exits(&refused, 1);
         let lines = err(&refused);
-        let line = lines
-            .lines()
-            .find(|line| line.starts_with("palomar: "))
-            .unwrap_or_default();
+        let line = lines.lines().find(|line| line.starts_with("palomar: ")).unwrap_or_default();
         assert!(line.contains(said), "{words:?}: {lines}");
     }
 }
@@ -248,16 +166,7 @@ fn a_simulated_provider_takes_messages_and_writes_back() {
     let place = Place::new();
     let server = place.serve();
     let webhooks = format!("{}/webhooks/shop", server.url);
-    let words = [
-        "simulate",
-        "cloud-api",
-        "--port",
-        "0",
-        "--webhook-url",
-        &webhooks,
-        "--secret",
-        "s3cr3t",
-    ];
+    let words = ["simulate", "cloud-api", "--port", "0", "--webhook-url", &webhooks, "--secret", "s3cr3t"];
     let simulator = place.start(place.command(&words), "Cloud API");
     place.file("token", "t0k3n\n");
     place.file("secret", "s3cr3t\n");
@@ -281,29 +190,15 @@ fn a_simulated_provider_takes_messages_and_writes_back() {
     );
     exits(&added, 0);
     exits(&place.ask(&server, &["channel", "test", "shop"]), 0);
-    let sent = place.ask(
-        &server,
-        &[
-            "send",
-            "--channel",
-            "shop",
-            "--to",
-            "+34600111222",
-            "--text",
-            "Hola",
-            "--wait",
-        ],
-    );
+    let sent = place
+        .ask(&server, &["send", "--channel", "shop", "--to", "+34600111222", "--text", "Hola", "--wait"]);
     exits(&sent, 0);
     assert!(out(&sent).trim_end().ends_with("read"), "{}", out(&sent));
     // Neither shown nor logged.
     let shown = out(&place.ask(&server, &["channel", "show", "shop", "--json"])) + &out(&added);
     let log = std::fs::read_to_string(place.path().join("log")).expect("a log");
     for secret in ["t0k3n", "s3cr3t"] {
-        assert!(
-            !shown.contains(secret) && !log.contains(secret),
-            "{secret} is told"
-        );
+        assert!(!shown.contains(secret) && !log.contains(secret), "{secret} is told");
     }
     assert!(!log.contains("34600111222"), "a person's number is in the log");
     assert_eq!(simulator.stop(), Some(0));

@@ -23,8 +23,9 @@ use super::store::{Store, StoreError};
 use crate::broker::BrokerError;
 use crate::machine::{Leasing, Machine};
 use crate::types::{
-    Control, ControlError, Controlled, Cursor, Enqueued, EventBody, Evidence, EvidenceEffect, Explanation, JobFilter,
-    JobId, JobView, LeaseError, LeaseRef, LeaseRequest, LeasedJob, NewJob, Outcome, Settle, Signal, Started, Stats,
+    Control, ControlError, Controlled, Cursor, Enqueued, EventBody, Evidence, EvidenceEffect, Explanation,
+    JobFilter, JobId, JobView, LeaseError, LeaseRef, LeaseRequest, LeasedJob, NewJob, Outcome, Settle,
+    Signal, Started, Stats,
 };
 
 /// Requests that one commit covers at most, so that the first of them is not kept waiting.
@@ -220,7 +221,8 @@ impl Actor {
     /// How long to wait for a request: until something is due by itself.
     fn patience(&self) -> Duration {
         let now = self.clock.now();
-        let due = self.machine.next_tick().into_iter().chain(self.parked.iter().map(|parked| parked.until)).min();
+        let due =
+            self.machine.next_tick().into_iter().chain(self.parked.iter().map(|parked| parked.until)).min();
         let until_due = due.map_or(LOOK_EVERY, |due| due.since(now));
         until_due.min(LOOK_EVERY)
     }
@@ -292,7 +294,8 @@ impl Actor {
             }
             let LeaseRequest { pool, max, lease, start, .. } = &waiting.request;
             let given = self.machine.lease(pool, *max, *lease, *start, now);
-            let jobs: Vec<LeasedJob> = given.into_iter().filter_map(|leasing| self.leased(leasing, now)).collect();
+            let jobs: Vec<LeasedJob> =
+                given.into_iter().filter_map(|leasing| self.leased(leasing, now)).collect();
             if jobs.is_empty() && waiting.until > now {
                 return true;
             }
@@ -326,7 +329,8 @@ impl Actor {
             Err(why) => {
                 tracing::error!(job = %leasing.lease.id, %why, "a damaged job was set aside");
                 let outcome = Outcome::Dead { reason: why.into() };
-                let settle = Settle { lease: leasing.lease, outcome, signal: Signal::None, events: Vec::new() };
+                let settle =
+                    Settle { lease: leasing.lease, outcome, signal: Signal::None, events: Vec::new() };
                 // It was leased a moment ago, under this token.
                 let _ = self.machine.settle(settle, now);
                 None
@@ -386,7 +390,12 @@ impl Actor {
     /// Jobs that were leased by somebody who was gone before the answer: nothing was done with them.
     fn take_back(&mut self, jobs: Vec<LeasedJob>, now: Timestamp) {
         for job in jobs {
-            let settle = Settle { lease: job.lease, outcome: Outcome::Release, signal: Signal::None, events: Vec::new() };
+            let settle = Settle {
+                lease: job.lease,
+                outcome: Outcome::Release,
+                signal: Signal::None,
+                events: Vec::new(),
+            };
             // Stale only where it was cancelled meanwhile.
             let _ = self.machine.settle(settle, now);
         }

@@ -82,7 +82,11 @@ pub(super) fn open(row: &[u8], table: Table, key: u64) -> Result<&[u8], Damaged>
         return Err(damaged("its version is not known"));
     }
     let stored = u32::from_le_bytes([head[1], head[2], head[3], head[4]]);
-    if stored == checksum(table, key, head[0], body) { Ok(body) } else { Err(damaged("its checksum does not match")) }
+    if stored == checksum(table, key, head[0], body) {
+        Ok(body)
+    } else {
+        Err(damaged("its checksum does not match"))
+    }
 }
 
 /// A sealed row of a value.
@@ -151,7 +155,8 @@ pub(super) fn read_job(row: &[u8], seq: u64) -> Result<(Spec, Bytes), Damaged> {
             let size = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten();
             let size = size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= MAX_PAYLOAD);
             let size = size.ok_or(damaged("its payload's size is not known"))?;
-            let payload = zstd::bulk::decompress(packed, size).map_err(|_| damaged("its payload can't be unpacked"))?;
+            let payload =
+                zstd::bulk::decompress(packed, size).map_err(|_| damaged("its payload can't be unpacked"))?;
             Bytes::from(payload)
         }
         _ => return Err(damaged("its payload's form is not known")),
@@ -161,7 +166,11 @@ pub(super) fn read_job(row: &[u8], seq: u64) -> Result<(Spec, Bytes), Damaged> {
 
 fn split_job(row: &[u8], seq: u64) -> Result<(Spec, &[u8]), Damaged> {
     let body = open(row, Table::Job, seq)?;
-    postcard::take_from_bytes(body).map_err(|_| Damaged { table: Table::Job, key: seq, why: "its head can't be read" })
+    postcard::take_from_bytes(body).map_err(|_| Damaged {
+        table: Table::Job,
+        key: seq,
+        why: "its head can't be read",
+    })
 }
 
 /// Writes the log row of one commit into `buffer`.

@@ -121,7 +121,9 @@ impl Reader {
             for offset in 0..u64::from(*count) {
                 let cursor = Cursor(number + offset);
                 if cursor > after && entries.len() < limit {
-                    let Some((job, queue, scheduled, payload)) = self.accepted(from + offset)? else { continue };
+                    let Some((job, queue, scheduled, payload)) = self.accepted(from + offset)? else {
+                        continue;
+                    };
                     let queue = self.queue(queue)?;
                     let fact = Fact::Enqueued { scheduled, payload };
                     entries.push(LogEntry { cursor, at, job: Some(job), queue, fact });
@@ -144,7 +146,10 @@ impl Reader {
     }
 
     fn row(&self, seq: u64) -> Result<Option<Vec<u8>>, rusqlite::Error> {
-        self.db.prepare_cached("SELECT spec FROM job WHERE seq = ?1")?.query_row([seq as i64], |row| row.get(0)).optional()
+        self.db
+            .prepare_cached("SELECT spec FROM job WHERE seq = ?1")?
+            .query_row([seq as i64], |row| row.get(0))
+            .optional()
     }
 
     fn accepted(&mut self, seq: u64) -> Result<Option<(JobId, u32, bool, Bytes)>, rusqlite::Error> {
@@ -195,7 +200,9 @@ impl Reader {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let first: i64 = row.get(0)?;
-            let Ok((_, changes)) = codec::read_log(row.get_ref(1)?.as_blob()?, first as u64) else { continue };
+            let Ok((_, changes)) = codec::read_log(row.get_ref(1)?.as_blob()?, first as u64) else {
+                continue;
+            };
             for change in changes {
                 if let Change::Configured { queue, name, .. } = change
                     && queue == ix

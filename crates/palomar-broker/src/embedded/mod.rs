@@ -39,8 +39,9 @@ use tokio::sync::{oneshot, watch};
 use crate::broker::{Broker, BrokerError};
 use crate::machine::MachineConfig;
 use crate::types::{
-    Control, ControlError, Controlled, Cursor, Enqueued, EventBody, Evidence, EvidenceEffect, Explanation, JobFilter,
-    JobId, JobView, LeaseError, LeaseRef, LeaseRequest, LeasedJob, LogEntry, NewJob, Settle, Started, Stats,
+    Control, ControlError, Controlled, Cursor, Enqueued, EventBody, Evidence, EvidenceEffect, Explanation,
+    JobFilter, JobId, JobView, LeaseError, LeaseRef, LeaseRequest, LeasedJob, LogEntry, NewJob, Settle,
+    Started, Stats,
 };
 use actor::{Actor, Request};
 pub use check::{CheckReport, QueueCheck, StoreInfo, check, store_info};
@@ -204,7 +205,10 @@ impl EmbeddedBroker {
         self.failure.get().map_or(BrokerError::Stopped, |why| BrokerError::Failed(Arc::clone(why)))
     }
 
-    fn ask<'a, T: Send + 'a>(&'a self, request: impl FnOnce(actor::Answer<T>) -> Request) -> BoxFuture<'a, Result<T, BrokerError>> {
+    fn ask<'a, T: Send + 'a>(
+        &'a self,
+        request: impl FnOnce(actor::Answer<T>) -> Request,
+    ) -> BoxFuture<'a, Result<T, BrokerError>> {
         let (answer, answered) = oneshot::channel();
         let sent = self.requests.send(request(answer));
         Box::pin(async move {
@@ -245,7 +249,10 @@ impl Broker for EmbeddedBroker {
         })
     }
 
-    fn start(&self, leases: Vec<LeaseRef>) -> BoxFuture<'_, Result<Vec<Result<Started, LeaseError>>, BrokerError>> {
+    fn start(
+        &self,
+        leases: Vec<LeaseRef>,
+    ) -> BoxFuture<'_, Result<Vec<Result<Started, LeaseError>>, BrokerError>> {
         self.ask(|answer| Request::Start(leases, answer))
     }
 
@@ -257,7 +264,10 @@ impl Broker for EmbeddedBroker {
         self.ask(|answer| Request::Renew(leases, lease, answer))
     }
 
-    fn settle(&self, settles: Vec<Settle>) -> BoxFuture<'_, Result<Vec<Result<(), LeaseError>>, BrokerError>> {
+    fn settle(
+        &self,
+        settles: Vec<Settle>,
+    ) -> BoxFuture<'_, Result<Vec<Result<(), LeaseError>>, BrokerError>> {
         self.ask(|answer| Request::Settle(settles, answer))
     }
 
@@ -269,7 +279,10 @@ impl Broker for EmbeddedBroker {
         self.ask(|answer| Request::Log(events, answer))
     }
 
-    fn control(&self, control: Control) -> BoxFuture<'_, Result<Result<Controlled, ControlError>, BrokerError>> {
+    fn control(
+        &self,
+        control: Control,
+    ) -> BoxFuture<'_, Result<Result<Controlled, ControlError>, BrokerError>> {
         self.ask(|answer| Request::Control(control, answer))
     }
 
@@ -277,7 +290,12 @@ impl Broker for EmbeddedBroker {
         self.ask(|answer| Request::Job(id, answer))
     }
 
-    fn jobs(&self, filter: JobFilter, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<JobView>, BrokerError>> {
+    fn jobs(
+        &self,
+        filter: JobFilter,
+        after: u64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<JobView>, BrokerError>> {
         self.ask(|answer| Request::Jobs(filter, after, limit, answer))
     }
 

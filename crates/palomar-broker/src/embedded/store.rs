@@ -40,7 +40,9 @@ pub enum Flush {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The directory can't be used.
-    #[error("the data directory {dir} can't be used: {source}; check that it exists, belongs to you and is writable")]
+    #[error(
+        "the data directory {dir} can't be used: {source}; check that it exists, belongs to you and is writable"
+    )]
     Directory {
         /// Which.
         dir: PathBuf,
@@ -48,10 +50,14 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// Another process has it.
-    #[error("the data directory {0} is in use by another process; stop it, or give this one another directory")]
+    #[error(
+        "the data directory {0} is in use by another process; stop it, or give this one another directory"
+    )]
     Locked(PathBuf),
     /// It was written by a newer version.
-    #[error("the data in {file} has schema {found}, this version knows {known}; start the newer version that wrote it")]
+    #[error(
+        "the data in {file} has schema {found}, this version knows {known}; start the newer version that wrote it"
+    )]
     Newer {
         /// Which file.
         file: PathBuf,
@@ -73,7 +79,8 @@ impl StoreError {
     pub(super) fn is_full(&self) -> bool {
         let StoreError::Sqlite(rusqlite::Error::SqliteFailure(error, _)) = self else { return false };
         // The index of the write-ahead log is a file of its own, which grows by other means than the rest.
-        error.code == rusqlite::ErrorCode::DiskFull || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+        error.code == rusqlite::ErrorCode::DiskFull
+            || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
     }
 }
 
@@ -143,7 +150,9 @@ impl Store {
     pub(super) fn open(dir: &Path, flush: Flush) -> Result<Store, StoreError> {
         if rusqlite::version_number() < OLDEST_SQLITE {
             let found = rusqlite::version();
-            return Err(StoreError::Damaged(format!("SQLite {found} is too old: it can corrupt a write-ahead log")));
+            return Err(StoreError::Damaged(format!(
+                "SQLite {found} is too old: it can corrupt a write-ahead log"
+            )));
         }
         let db = Connection::open(dir.join("queue.db"))?;
         let found = schema(&db, dir)?;
@@ -200,12 +209,17 @@ impl Store {
 
     fn set_meta<T: Serialize>(&self, name: &str, value: &T) -> Result<(), StoreError> {
         let row = codec::row_of(value, Table::Meta, meta_key(name));
-        self.db.prepare_cached("INSERT OR REPLACE INTO meta (name, body) VALUES (?1, ?2)")?.execute(params![name, row])?;
+        self.db
+            .prepare_cached("INSERT OR REPLACE INTO meta (name, body) VALUES (?1, ?2)")?
+            .execute(params![name, row])?;
         Ok(())
     }
 
     /// Runs `work` in a transaction; all of it is on disk when this returns `Ok`.
-    fn transaction(&mut self, work: impl FnOnce(&mut Store) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    fn transaction(
+        &mut self,
+        work: impl FnOnce(&mut Store) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let done = work(self).and_then(|()| Ok(self.db.prepare_cached("COMMIT")?.execute([]).map(|_| ())?));
         if done.is_err() && !self.db.is_autocommit() {
@@ -258,7 +272,8 @@ impl Store {
 
     /// Folds the log into rows, and drops what nobody needs: facts up to `read` are read by all.
     pub(super) fn write_fold(&mut self, folded: &Folded, read: u64) -> Result<(), StoreError> {
-        let mut fold = Fold { next_seq: folded.next_seq, log_from: self.next_fact, waiting: self.fold.waiting.clone() };
+        let mut fold =
+            Fold { next_seq: folded.next_seq, log_from: self.next_fact, waiting: self.fold.waiting.clone() };
         if !folded.gone.is_empty() {
             fold.waiting.push((self.log_end(), folded.gone.clone()));
         }
@@ -274,8 +289,11 @@ impl Store {
             store.set_meta("next_fact", &store.next_fact)?;
             let unread = fold.log_from.min(read + 1);
             // The row that holds the first unread fact begins at or before it.
-            let keep: Option<i64> =
-                store.db.query_row("SELECT max(first) FROM log WHERE first <= ?1", [unread as i64], |row| row.get(0))?;
+            let keep: Option<i64> = store.db.query_row(
+                "SELECT max(first) FROM log WHERE first <= ?1",
+                [unread as i64],
+                |row| row.get(0),
+            )?;
             let below = if unread >= fold.log_from { fold.log_from as i64 } else { keep.unwrap_or(0) };
             store.db.prepare_cached("DELETE FROM log WHERE first < ?1")?.execute([below])?;
             Ok(())
@@ -305,7 +323,10 @@ impl Store {
         }
         let mut insert = self.db.prepare_cached("INSERT INTO request (n, body) VALUES (?1, ?2)")?;
         for request in &folded.requests {
-            insert.execute(params![self.next_request, codec::row_of(request, Table::Request, self.next_request as u64)])?;
+            insert.execute(params![
+                self.next_request,
+                codec::row_of(request, Table::Request, self.next_request as u64)
+            ])?;
             self.next_request += 1;
         }
         Ok(())

@@ -5,7 +5,10 @@ use super::store::{Store, StoreError};
 
 impl Actor {
     /// Writes; when the disk is full, once more in the room of the reserve and of the write-ahead log.
-    pub(super) fn reserved(&mut self, mut write: impl FnMut(&mut Store) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    pub(super) fn reserved(
+        &mut self,
+        mut write: impl FnMut(&mut Store) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         match write(&mut self.store) {
             Err(error) if error.is_full() => {
                 self.space.give_up_reserve();

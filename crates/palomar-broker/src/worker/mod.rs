@@ -79,7 +79,12 @@ impl WorkerConfig {
     /// A worker of a pool, with a lease of 60 s.
     #[must_use]
     pub fn new(pool: impl Into<Arc<str>>, concurrency: usize) -> WorkerConfig {
-        WorkerConfig { pool: pool.into(), concurrency, lease: Duration::from_secs(60), on_panic: OnPanic::Uncertain }
+        WorkerConfig {
+            pool: pool.into(),
+            concurrency,
+            lease: Duration::from_secs(60),
+            on_panic: OnPanic::Uncertain,
+        }
     }
 }
 
@@ -131,7 +136,8 @@ impl Worker {
         let running = Running::default();
         let (settled, to_settle) = mpsc::unbounded_channel();
         let settling = tokio::spawn(settle::run(Arc::clone(&broker), to_settle));
-        let renewing = tokio::spawn(renew(Arc::clone(&broker), config.lease, running.clone(), give_up.clone()));
+        let renewing =
+            tokio::spawn(renew(Arc::clone(&broker), config.lease, running.clone(), give_up.clone()));
         let leasing = tokio::spawn(lease(Leasing {
             broker,
             config,
@@ -248,7 +254,11 @@ async fn free_places(places: &Arc<Semaphore>, stop: &CancellationToken) -> Optio
     Some(free)
 }
 
-fn run_one<H: Handler>(at: &Leasing<H>, job: LeasedJob, place: OwnedSemaphorePermit) -> impl Future<Output = ()> + use<H> {
+fn run_one<H: Handler>(
+    at: &Leasing<H>,
+    job: LeasedJob,
+    place: OwnedSemaphorePermit,
+) -> impl Future<Output = ()> + use<H> {
     let handler = Arc::clone(&at.handler);
     let give_up = at.give_up.clone();
     let settled = at.settled.clone();

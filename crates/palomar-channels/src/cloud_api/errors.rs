@@ -41,16 +41,7 @@ fn read_row(row: Row) -> Option<(u32, (u32, Documented))> {
     let (first, last) = row.code.split_once('-').unwrap_or((&row.code, &row.code));
     let (first, last) = (first.parse().ok()?, last.parse().ok()?);
     let class = class(&row.class, &row.scope, least_wait(first))?;
-    Some((
-        first,
-        (
-            last,
-            Documented {
-                class,
-                meaning: row.meaning,
-            },
-        ),
-    ))
+    Some((first, (last, Documented { class, meaning: row.meaning })))
 }
 
 fn class(word: &str, scope: &str, after: Option<Duration>) -> Option<ErrorClass> {
@@ -106,13 +97,9 @@ pub fn classify(status: u16, body: &[u8], retry_after: Option<Duration>) -> Send
         None => without_document(status),
     };
     match (failure.class, retry_after) {
-        (ErrorClass::Throttled { scope, .. }, Some(_)) => SendFailure {
-            class: ErrorClass::Throttled {
-                after: retry_after,
-                scope,
-            },
-            ..failure
-        },
+        (ErrorClass::Throttled { scope, .. }, Some(_)) => {
+            SendFailure { class: ErrorClass::Throttled { after: retry_after, scope }, ..failure }
+        }
         _ => failure,
     }
 }
@@ -135,10 +122,7 @@ fn code_of(error: &Value) -> Option<String> {
 fn from_document(status: u16, error: &Value) -> SendFailure {
     let code = code_of(error).unwrap_or_default();
     let documented = code.parse().ok().and_then(documented);
-    let transient = error
-        .get("is_transient")
-        .and_then(Value::as_bool)
-        .unwrap_or(false);
+    let transient = error.get("is_transient").and_then(Value::as_bool).unwrap_or(false);
     let class = match documented {
         // The number itself is gone.
         _ if code == "100" && error.get("error_subcode").and_then(Value::as_u64) == Some(33) => {
@@ -146,21 +130,12 @@ fn from_document(status: u16, error: &Value) -> SendFailure {
         }
         Some(documented) => documented.class,
         None if transient || status >= 500 => ErrorClass::Transient,
-        None if status == 429 => ErrorClass::Throttled {
-            after: None,
-            scope: Scope::Channel,
-        },
+        None if status == 429 => ErrorClass::Throttled { after: None, scope: Scope::Channel },
         None => ErrorClass::Content,
     };
     let message = error.get("message").and_then(Value::as_str).unwrap_or_default();
-    let title = match message
-        .strip_prefix(&format!("(#{code})"))
-        .unwrap_or(message)
-        .trim()
-    {
-        "" => documented.map_or("the provider refused the message", |documented| {
-            documented.meaning.as_str()
-        }),
+    let title = match message.strip_prefix(&format!("(#{code})")).unwrap_or(message).trim() {
+        "" => documented.map_or("the provider refused the message", |documented| documented.meaning.as_str()),
         title => title,
     };
     let failure = SendFailure::new(class, title).with_code(code);
@@ -175,24 +150,12 @@ fn from_document(status: u16, error: &Value) -> SendFailure {
 /// An answer that is not Meta's own, or not in its form: a gateway, a proxy, a wrong address.
 fn without_document(status: u16) -> SendFailure {
     let (class, title) = match status {
-        429 => (
-            ErrorClass::Throttled {
-                after: None,
-                scope: Scope::Channel,
-            },
-            "too many requests",
-        ),
-        500..=599 => (
-            ErrorClass::Unknown,
-            "the provider's gateway failed: the message may have been taken",
-        ),
+        429 => (ErrorClass::Throttled { after: None, scope: Scope::Channel }, "too many requests"),
+        500..=599 => (ErrorClass::Unknown, "the provider's gateway failed: the message may have been taken"),
         408 => (ErrorClass::Transient, "the request did not arrive in time"),
         // Nothing of the message can be at fault: somebody has to look at token and address.
         401 | 403 => (ErrorClass::Auth, "access was refused"),
-        300..=399 | 404 | 405 => (
-            ErrorClass::Account,
-            "the base address does not lead to the Graph API",
-        ),
+        300..=399 | 404 | 405 => (ErrorClass::Account, "the base address does not lead to the Graph API"),
         400..=499 => (ErrorClass::Content, "the request was refused"),
         _ => (ErrorClass::Unknown, "an answer that cannot be read"),
     };

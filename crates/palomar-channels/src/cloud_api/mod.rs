@@ -89,26 +89,13 @@ impl CloudApi {
     }
 
     fn post(&self, endpoint: &str) -> reqwest::RequestBuilder {
-        let CloudApiConfig {
-            base_url,
-            version,
-            phone_number_id,
-            token,
-            ..
-        } = &self.config;
+        let CloudApiConfig { base_url, version, phone_number_id, token, .. } = &self.config;
         let base = base_url.trim_end_matches('/');
-        self.client
-            .post(format!("{base}/{version}/{phone_number_id}/{endpoint}"))
-            .bearer_auth(token.expose())
+        self.client.post(format!("{base}/{version}/{phone_number_id}/{endpoint}")).bearer_auth(token.expose())
     }
 
     async fn post_json(&self, body: &Value) -> Result<Answer, SendFailure> {
-        http::exchange(
-            self.post("messages"),
-            "application/json",
-            body.to_string().into_bytes(),
-        )
-        .await
+        http::exchange(self.post("messages"), "application/json", body.to_string().into_bytes()).await
     }
 
     /// Marks a message that came in, and all before it, as read; with `typing`, shows that an answer is being written.
@@ -117,11 +104,7 @@ impl CloudApi {
     /// The failure, classified. Repeating it does no harm.
     pub async fn mark_read(&self, message: &ProviderMessageId, typing: bool) -> Result<(), SendFailure> {
         let answer = self.post_json(&send::mark_as_read(message, typing)).await?;
-        if answer.is_success() {
-            Ok(())
-        } else {
-            Err(refused(&answer))
-        }
+        if answer.is_success() { Ok(()) } else { Err(refused(&answer)) }
     }
 
     /// Uploads media, and gives the id to send it by; it lives 30 days.
@@ -161,9 +144,7 @@ fn usage_wait(headers: &HeaderMap) -> Option<Duration> {
     let header = headers.get("x-business-use-case-usage")?.to_str().ok()?;
     let accounts: serde_json::Map<String, Value> = serde_json::from_str(header).ok()?;
     let entries = accounts.values().filter_map(Value::as_array).flatten();
-    let minutes = entries
-        .filter_map(|entry| entry.get("estimated_time_to_regain_access")?.as_u64())
-        .max()?;
+    let minutes = entries.filter_map(|entry| entry.get("estimated_time_to_regain_access")?.as_u64()).max()?;
     (minutes > 0).then(|| Duration::from_secs(minutes.min(24 * 60) * 60))
 }
 
@@ -174,11 +155,7 @@ impl Channel for CloudApi {
 
     /// Meta's own limits of a number that was not raised: 80 a second, and one every 6 s to the same person.
     fn profile(&self) -> RateProfile {
-        let limit = |scope, count, seconds| RateLimit {
-            scope,
-            count,
-            window: Duration::from_secs(seconds),
-        };
+        let limit = |scope, count, seconds| RateLimit { scope, count, window: Duration::from_secs(seconds) };
         RateProfile {
             limits: vec![limit(Scope::Channel, 80, 1), limit(Scope::Pair, 10, 60)],
             concurrency: 64,
@@ -202,11 +179,7 @@ impl Channel for CloudApi {
             "POST" => {
                 let header = (request.header)("x-hub-signature-256");
                 let signed = sign::is_signed(&self.config.app_secret, request.body, header.as_deref());
-                if signed {
-                    Ok(Verified::Delivery)
-                } else {
-                    Err(WebhookError::BadSignature)
-                }
+                if signed { Ok(Verified::Delivery) } else { Err(WebhookError::BadSignature) }
             }
             _ => Err(WebhookError::BadRequest("only GET and POST")),
         }

@@ -18,10 +18,7 @@ pub const MAX_BODY: usize = 3 << 20;
 /// Reads a body. `received_at` stands in for times that make no sense.
 #[must_use]
 pub fn parse(body: &[u8], received_at: Timestamp) -> Parsed {
-    let mut reading = Reading {
-        received_at,
-        parsed: Parsed::default(),
-    };
+    let mut reading = Reading { received_at, parsed: Parsed::default() };
     match document(body) {
         Ok(document) => reading.document(&document),
         Err(detail) => reading.problem("", detail),
@@ -52,29 +49,18 @@ struct Reading {
 
 impl Reading {
     fn problem(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
-        let problem = Problem {
-            pointer: pointer.into(),
-            detail: detail.into(),
-            kept: false,
-        };
+        let problem = Problem { pointer: pointer.into(), detail: detail.into(), kept: false };
         self.parsed.problems.push(problem);
     }
 
     /// Notes what was wrong with an item that was kept all the same.
     fn doubt(&mut self, pointer: &str, detail: &str) {
-        let problem = Problem {
-            pointer: pointer.to_owned(),
-            detail: detail.to_owned(),
-            kept: true,
-        };
+        let problem = Problem { pointer: pointer.to_owned(), detail: detail.to_owned(), kept: true };
         self.parsed.problems.push(problem);
     }
 
     fn event(&mut self, line: Option<&str>, event: ChannelEvent) {
-        self.parsed.events.push(Received {
-            line: line.map(str::to_owned),
-            event,
-        });
+        self.parsed.events.push(Received { line: line.map(str::to_owned), event });
     }
 
     fn document(&mut self, document: &Value) {
@@ -112,10 +98,7 @@ impl Reading {
         let value = change.get("value").unwrap_or(&Value::Null);
         let line = value.pointer("/metadata/phone_number_id").and_then(item::text);
         if field != "messages" {
-            let event = ChannelEvent::Other {
-                field: field.to_owned(),
-                raw: value.clone(),
-            };
+            let event = ChannelEvent::Other { field: field.to_owned(), raw: value.clone() };
             return self.event(line.as_deref(), event);
         }
         let at = format!("{at}/value");
@@ -126,10 +109,7 @@ impl Reading {
             self.doubt(&format!("{at}/metadata"), "does not name the phone number");
         }
         let line = line.as_deref();
-        let contacts = value
-            .get("contacts")
-            .and_then(Value::as_array)
-            .map_or(&[][..], Vec::as_slice);
+        let contacts = value.get("contacts").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         for (n, message) in self.items(value, &at, "messages") {
             let at = format!("{at}/messages/{n}");
             self.item(line, &at, item::message(message, contacts, self.received_at));

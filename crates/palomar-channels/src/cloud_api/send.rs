@@ -73,10 +73,7 @@ fn object(content: &Content) -> Option<Value> {
 
 /// An object of those pairs that have a value.
 fn present<const N: usize>(pairs: [(&str, Option<Value>); N]) -> Value {
-    pairs
-        .into_iter()
-        .filter_map(|(key, value)| Some((key.to_owned(), value?)))
-        .collect()
+    pairs.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }
 
 fn text(value: Option<&String>) -> Option<Value> {
@@ -114,10 +111,9 @@ fn contacts(cards: &Contacts) -> Value {
 fn snake_case(value: Value) -> Value {
     match value {
         Value::Array(items) => items.into_iter().map(snake_case).collect(),
-        Value::Object(map) => map
-            .into_iter()
-            .map(|(key, value)| (snake_key(&key), snake_case(value)))
-            .collect(),
+        Value::Object(map) => {
+            map.into_iter().map(|(key, value)| (snake_key(&key), snake_case(value))).collect()
+        }
         other => other,
     }
 }
@@ -156,10 +152,7 @@ fn header(header: &Header) -> Value {
 fn action(action: &InteractiveAction) -> Value {
     match action {
         InteractiveAction::Button(action) => {
-            let buttons = action
-                .buttons
-                .iter()
-                .map(|button| json!({"type": "reply", "reply": button}));
+            let buttons = action.buttons.iter().map(|button| json!({"type": "reply", "reply": button}));
             json!({"buttons": buttons.collect::<Value>()})
         }
         InteractiveAction::List(action) => json!({"button": action.button, "sections": action.sections}),
@@ -190,10 +183,7 @@ fn flow(action: &FlowAction) -> Value {
         ("flow_token", text(action.flow_token.as_ref())),
         ("mode", action.mode.map(|mode| json!(mode))),
         ("flow_action", text(action.flow_action.as_ref())),
-        (
-            "flow_action_payload",
-            action.flow_action_payload.clone().map(Value::Object),
-        ),
+        ("flow_action_payload", action.flow_action_payload.clone().map(Value::Object)),
     ])
 }
 
@@ -227,10 +217,7 @@ fn parameter(parameter: &Parameter) -> Value {
         Parameter::Text { text, .. } => ("text", text.as_str().into()),
         Parameter::Currency { currency, .. } => {
             let (fallback, amount) = (&currency.fallback_value, currency.amount_1000);
-            (
-                "currency",
-                json!({"fallback_value": fallback, "code": currency.code, "amount_1000": amount}),
-            )
+            ("currency", json!({"fallback_value": fallback, "code": currency.code, "amount_1000": amount}))
         }
         Parameter::DateTime { date_time, .. } => {
             ("date_time", json!({"fallback_value": date_time.fallback_value}))
@@ -259,18 +246,12 @@ fn parameter(parameter: &Parameter) -> Value {
 /// The failure, classified.
 pub fn outcome(answer: &Answer) -> Result<Sent, SendFailure> {
     if !answer.is_success() || errors::error_document(&answer.body).is_some() {
-        let wait = answer
-            .retry_after()
-            .or_else(|| super::usage_wait(&answer.headers));
+        let wait = answer.retry_after().or_else(|| super::usage_wait(&answer.headers));
         return Err(errors::classify(answer.status, &answer.body, wait));
     }
     let document: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let text = |pointer: &str| {
-        document
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty())
-    };
+    let text =
+        |pointer: &str| document.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
     let Some(id) = text("/messages/0/id") else {
         let title = "the provider's answer names no message: it may have been taken";
         return Err(

@@ -42,19 +42,14 @@ pub fn handshake(verify_token: &Secret, query: &str) -> Result<Verified, Webhook
     // Only the query is of interest; the host is there because a URL needs one.
     let url = reqwest::Url::parse(&format!("http://localhost/?{query}"))
         .map_err(|_| WebhookError::BadRequest("the query cannot be read"))?;
-    let value = |name: &str| {
-        url.query_pairs()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.into_owned())
-    };
+    let value =
+        |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
     let token = value("hub.verify_token").unwrap_or_default();
     let known: bool = token.as_bytes().ct_eq(verify_token.expose().as_bytes()).into();
     if !known || verify_token.is_empty() || value("hub.mode").as_deref() != Some("subscribe") {
         return Err(WebhookError::Forbidden);
     }
-    value("hub.challenge")
-        .map(Verified::Handshake)
-        .ok_or(WebhookError::BadRequest("no challenge"))
+    value("hub.challenge").map(Verified::Handshake).ok_or(WebhookError::BadRequest("no challenge"))
 }
 
 #[cfg(test)]
@@ -90,11 +85,7 @@ mod tests {
             );
             assert!(is_signed(&secret, &body, Some(&sign(&secret, &body))));
             assert!(!is_signed(&secret, &body, None));
-            assert!(!is_signed(
-                &Secret::default(),
-                &body,
-                Some(&sign(&Secret::default(), &body))
-            ));
+            assert!(!is_signed(&Secret::default(), &body, Some(&sign(&Secret::default(), &body))));
         }
     }
 
@@ -111,19 +102,12 @@ mod tests {
             };
             assert_eq!(
                 (u64::from(status), body.as_deref()),
-                (
-                    vector["status"].as_u64().expect("a status"),
-                    vector["body"].as_str()
-                ),
+                (vector["status"].as_u64().expect("a status"), vector["body"].as_str()),
                 "{vector}"
             );
         }
         let none = Secret::default();
         let query = "hub.mode=subscribe&hub.challenge=1&hub.verify_token=";
-        assert_eq!(
-            handshake(&none, query),
-            Err(WebhookError::Forbidden),
-            "no token configured"
-        );
+        assert_eq!(handshake(&none, query), Err(WebhookError::Forbidden), "no token configured");
     }
 }

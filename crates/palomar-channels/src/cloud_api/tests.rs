@@ -9,9 +9,7 @@ use super::*;
 
 /// Serves every connection with one answer; keeps the requests.
 async fn server(answer: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = format!("http://{}", listener.local_addr().expect("an address"));
     let requests = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&requests);
@@ -25,9 +23,7 @@ async fn server(answer: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
                     break;
                 }
             }
-            kept.lock()
-                .expect("requests")
-                .push(String::from_utf8_lossy(&bytes[..length]).into_owned());
+            kept.lock().expect("requests").push(String::from_utf8_lossy(&bytes[..length]).into_owned());
             let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
@@ -35,10 +31,8 @@ async fn server(answer: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
 }
 
 fn channel(base_url: String) -> CloudApi {
-    let config = CloudApiConfig {
-        base_url,
-        ..CloudApiConfig::new("100200300400500", Secret::from("token-1"))
-    };
+    let config =
+        CloudApiConfig { base_url, ..CloudApiConfig::new("100200300400500", Secret::from("token-1")) };
     CloudApi::new(config, http::client().expect("a client"))
 }
 
@@ -65,21 +59,13 @@ async fn one_call_with_token_tag_and_length() {
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 34\r\n\r\n{\"messages\":[{\"id\":\"wamid.X\"}]}  \n";
     let (address, requests) = server(answer).await;
     let message = message();
-    let tag = Tag {
-        message: message.id,
-        attempt: 1,
-    };
+    let tag = Tag { message: message.id, attempt: 1 };
     let sent = channel(address).send(&message, tag).await.expect("sent");
     assert_eq!(&*sent.provider_id.0, "wamid.X");
     let requests = requests.lock().expect("requests");
-    let [request] = &requests[..] else {
-        panic!("{requests:?}")
-    };
+    let [request] = &requests[..] else { panic!("{requests:?}") };
     let lower = request.to_ascii_lowercase();
-    assert!(
-        request.starts_with("POST /v25.0/100200300400500/messages HTTP/1.1\r\n"),
-        "{request}"
-    );
+    assert!(request.starts_with("POST /v25.0/100200300400500/messages HTTP/1.1\r\n"), "{request}");
     for part in [
         "authorization: bearer token-1",
         "content-type: application/json",
@@ -88,10 +74,7 @@ async fn one_call_with_token_tag_and_length() {
     ] {
         assert!(lower.contains(part), "{part} in {request}");
     }
-    assert!(
-        request.contains(&format!("\"biz_opaque_callback_data\":\"{tag}\"")),
-        "{request}"
-    );
+    assert!(request.contains(&format!("\"biz_opaque_callback_data\":\"{tag}\"")), "{request}");
 }
 
 #[tokio::test]
@@ -99,41 +82,21 @@ async fn refusals_are_classified() {
     for (answer, class) in [
         (
             "HTTP/1.1 429 X\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n",
-            ErrorClass::Throttled {
-                after: Some(Duration::from_secs(7)),
-                scope: Scope::Channel,
-            },
+            ErrorClass::Throttled { after: Some(Duration::from_secs(7)), scope: Scope::Channel },
         ),
-        (
-            "HTTP/1.1 400 X\r\nContent-Length: 25\r\n\r\n{\"error\":{\"code\":131026}} ",
-            ErrorClass::Recipient,
-        ),
-        (
-            "HTTP/1.1 502 X\r\nContent-Length: 6\r\n\r\n<html>",
-            ErrorClass::Unknown,
-        ),
+        ("HTTP/1.1 400 X\r\nContent-Length: 25\r\n\r\n{\"error\":{\"code\":131026}} ", ErrorClass::Recipient),
+        ("HTTP/1.1 502 X\r\nContent-Length: 6\r\n\r\n<html>", ErrorClass::Unknown),
         (
             "HTTP/1.1 302 X\r\nLocation: http://elsewhere.test/\r\nContent-Length: 0\r\n\r\n",
             ErrorClass::Account,
         ),
-        (
-            "HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{\"messages\"",
-            ErrorClass::Unknown,
-        ),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{\"messages\"", ErrorClass::Unknown),
         ("", ErrorClass::Unknown),
         ("garbage\r\n\r\n", ErrorClass::Unknown),
     ] {
         let (address, _) = server(answer).await;
         let message = message();
-        let outcome = channel(address)
-            .send(
-                &message,
-                Tag {
-                    message: message.id,
-                    attempt: 1,
-                },
-            )
-            .await;
+        let outcome = channel(address).send(&message, Tag { message: message.id, attempt: 1 }).await;
         assert_eq!(outcome.expect_err("a failure").class, class, "{answer}");
     }
 }
@@ -142,10 +105,7 @@ async fn refusals_are_classified() {
 async fn media_goes_up_as_a_form() {
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 25\r\n\r\n{\"id\":\"1037543291000001\"}";
     let (address, requests) = server(answer).await;
-    let id = channel(address)
-        .upload("a.jpg", "image/jpeg", b"bytes".to_vec())
-        .await
-        .expect("an id");
+    let id = channel(address).upload("a.jpg", "image/jpeg", b"bytes".to_vec()).await.expect("an id");
     assert_eq!(id, "1037543291000001");
     let requests = requests.lock().expect("requests");
     for part in [
@@ -171,10 +131,7 @@ fn webhooks_without_configured_secrets_are_refused() {
     };
     assert_eq!(channel.verify(&request("POST")), Err(WebhookError::BadSignature));
     assert_eq!(channel.verify(&request("GET")), Err(WebhookError::Forbidden));
-    assert_eq!(
-        channel.verify(&request("PUT")).map_err(WebhookError::status),
-        Err(400)
-    );
+    assert_eq!(channel.verify(&request("PUT")).map_err(WebhookError::status), Err(400));
 }
 
 #[test]

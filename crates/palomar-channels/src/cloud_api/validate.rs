@@ -21,11 +21,7 @@ pub fn validate(to: &Recipient, content: &Content) -> Vec<FieldError> {
             caption(&mut checks, media, "/content");
         }
         Content::Contacts(cards) => {
-            checks.require(
-                cards.contacts.len() <= 5,
-                "/content/contacts",
-                "must be at most 5",
-            );
+            checks.require(cards.contacts.len() <= 5, "/content/contacts", "must be at most 5");
         }
         Content::Interactive(message) => interactive(&mut checks, message),
         Content::Template(approved) => template(&mut checks, to, approved),
@@ -46,11 +42,7 @@ fn caption(checks: &mut Checks, media: &Media, at: &str) {
 fn interactive(checks: &mut Checks, message: &Interactive) {
     let is_list = matches!(message.action, InteractiveAction::List(_));
     if let Some(body) = &message.body {
-        checks.at_most(
-            &body.text,
-            if is_list { LIST_BODY } else { BODY },
-            "/content/body",
-        );
+        checks.at_most(&body.text, if is_list { LIST_BODY } else { BODY }, "/content/body");
     }
     if let Some(footer) = &message.footer {
         checks.text(&footer.text, 60, "/content/footer");
@@ -106,16 +98,8 @@ fn list(checks: &mut Checks, action: &ListAction) {
     let at = "/content/action/sections";
     checks.text(&action.button, 20, "/content/action/button");
     checks.require(action.sections.len() <= 10, at, "must be at most 10");
-    let rows = action
-        .sections
-        .iter()
-        .map(|section| section.rows.len())
-        .sum::<usize>();
-    checks.require(
-        rows <= 10,
-        at,
-        "must have at most 10 rows in all sections together",
-    );
+    let rows = action.sections.iter().map(|section| section.rows.len()).sum::<usize>();
+    checks.require(rows <= 10, at, "must have at most 10 rows in all sections together");
     let mut ids = Vec::with_capacity(rows);
     for (n, section) in action.sections.iter().enumerate() {
         let at = format!("{at}/{n}");
@@ -127,11 +111,7 @@ fn list(checks: &mut Checks, action: &ListAction) {
                 "is needed with several sections",
             ),
         }
-        checks.require(
-            !section.rows.is_empty(),
-            format!("{at}/rows"),
-            "must have at least one row",
-        );
+        checks.require(!section.rows.is_empty(), format!("{at}/rows"), "must have at least one row");
         for (m, row) in section.rows.iter().enumerate() {
             let at = format!("{at}/rows/{m}");
             checks.text(&row.id, 200, format!("{at}/id"));
@@ -139,11 +119,7 @@ fn list(checks: &mut Checks, action: &ListAction) {
             if let Some(description) = &row.description {
                 checks.at_most(description, 72, format!("{at}/description"));
             }
-            checks.require(
-                !ids.contains(&&row.id),
-                format!("{at}/id"),
-                "must differ from the others",
-            );
+            checks.require(!ids.contains(&&row.id), format!("{at}/id"), "must differ from the others");
             ids.push(&row.id);
         }
     }
@@ -155,11 +131,7 @@ fn flow(checks: &mut Checks, action: &FlowAction) {
     checks.text(&action.flow_cta, 30, format!("{at}/flowCta"));
     let kind = action.flow_action.as_deref();
     let known = kind.is_none_or(|kind| matches!(kind, "navigate" | "data_exchange"));
-    checks.require(
-        known,
-        format!("{at}/flowAction"),
-        "must be navigate or data_exchange",
-    );
+    checks.require(known, format!("{at}/flowAction"), "must be navigate or data_exchange");
     if let Some(payload) = &action.flow_action_payload {
         let at = format!("{at}/flowActionPayload");
         checks.require(
@@ -167,9 +139,8 @@ fn flow(checks: &mut Checks, action: &FlowAction) {
             at.as_str(),
             "is possible with navigate only",
         );
-        let empty = payload
-            .get("data")
-            .is_some_and(|data| data.as_object().is_none_or(serde_json::Map::is_empty));
+        let empty =
+            payload.get("data").is_some_and(|data| data.as_object().is_none_or(serde_json::Map::is_empty));
         checks.require(!empty, format!("{at}/data"), "must not be empty");
     }
 }
@@ -180,23 +151,11 @@ fn template(checks: &mut Checks, to: &Recipient, template: &Template) {
         word.eq_ignore_ascii_case("copy_code")
     };
     let reachable = matches!(to, Recipient::Phone(_)) || !template.components.iter().any(code_button);
-    checks.require(
-        reachable,
-        "/to",
-        "must be a phone number with a copy-code template",
-    );
+    checks.require(reachable, "/to", "must be a phone number with a copy-code template");
     checks.at_most(&template.name, 512, "/content/name");
-    let parameters = || {
-        template
-            .components
-            .iter()
-            .flat_map(|component| &component.parameters)
-    };
+    let parameters = || template.components.iter().flat_map(|component| &component.parameters);
     let texts = |parameter: &&Parameter| {
-        matches!(
-            parameter,
-            Parameter::Text { .. } | Parameter::Currency { .. } | Parameter::DateTime { .. }
-        )
+        matches!(parameter, Parameter::Text { .. } | Parameter::Currency { .. } | Parameter::DateTime { .. })
     };
     let named = parameters().any(|parameter| parameter.name().is_some());
     for (n, component) in template.components.iter().enumerate() {

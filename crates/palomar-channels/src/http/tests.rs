@@ -10,9 +10,7 @@ use super::*;
 
 async fn call(url: &str) -> SendFailure {
     let client = client().expect("a client");
-    exchange(client.post(url), "application/json", b"{}".to_vec())
-        .await
-        .expect_err("a failure")
+    exchange(client.post(url), "application/json", b"{}".to_vec()).await.expect_err("a failure")
 }
 
 #[tokio::test]
@@ -57,29 +55,18 @@ async fn an_answer_without_end_is_cut() {
         while stream.write_all(&[b'x'; 65536]).await.is_ok() {}
     });
     let client = client().expect("a client");
-    let answer = exchange(client.post(url), "text/plain", Vec::new())
-        .await
-        .expect("an answer");
+    let answer = exchange(client.post(url), "text/plain", Vec::new()).await.expect("an answer");
     assert!(!answer.complete && answer.body.len() <= MAX_ANSWER);
 }
 
 #[test]
 fn retry_after() {
-    for (text, seconds) in [
-        ("7", Some(7)),
-        ("0", Some(0)),
-        ("99999999", Some(86_400)),
-        ("-1", None),
-        ("soon", None),
-    ] {
+    for (text, seconds) in
+        [("7", Some(7)), ("0", Some(0)), ("99999999", Some(86_400)), ("-1", None), ("soon", None)]
+    {
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, text.parse().expect("a header"));
-        let answer = Answer {
-            status: 429,
-            headers,
-            body: Bytes::new(),
-            complete: true,
-        };
+        let answer = Answer { status: 429, headers, body: Bytes::new(), complete: true };
         assert_eq!(answer.retry_after(), seconds.map(Duration::from_secs), "{text}");
     }
 }

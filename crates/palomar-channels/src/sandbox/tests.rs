@@ -8,14 +8,8 @@ use crate::{Deadlined, Observed, Observer};
 
 fn sandbox() -> (Sandbox, mpsc::Receiver<Received>) {
     let (sink, events) = mpsc::channel(100);
-    let config = SandboxConfig {
-        delivered_after_ms: 1,
-        read_after_ms: 2,
-    };
-    (
-        Sandbox::new(config, Arc::new(ManualClock::default()), Arc::new(sink)),
-        events,
-    )
+    let config = SandboxConfig { delivered_after_ms: 1, read_after_ms: 2 };
+    (Sandbox::new(config, Arc::new(ManualClock::default()), Arc::new(sink)), events)
 }
 
 fn message(to: &str, text: &str) -> Outbound {
@@ -67,10 +61,7 @@ async fn numbers_that_fail_on_purpose() {
     ] {
         let (sandbox, mut events) = sandbox();
         let message = message(to, "Hola");
-        let tag = Tag {
-            message: message.id,
-            attempt,
-        };
+        let tag = Tag { message: message.id, attempt };
         let answer = sandbox.send(&message, tag).await;
         let word = answer.map_or_else(|failure| failure.class.as_str(), |_| "sent");
         assert_eq!(
@@ -86,10 +77,7 @@ async fn numbers_that_fail_on_purpose() {
 async fn a_tag_is_taken_once() {
     let (sandbox, mut events) = sandbox();
     let message = message("+34600000005", "Hola");
-    let tag = Tag {
-        message: message.id,
-        attempt: 1,
-    };
+    let tag = Tag { message: message.id, attempt: 1 };
     assert_eq!(sandbox.lookup(&message, tag).await, Ok(Lookup::NotTaken));
     assert!(sandbox.send(&message, tag).await.is_err(), "the answer is lost");
     let sent = sandbox.send(&message, tag).await.expect("known again");
@@ -103,20 +91,8 @@ async fn a_tag_is_taken_once() {
 async fn echo_comes_back() {
     let (sandbox, mut events) = sandbox();
     let message = message("+34600111222", "Echo ¿hay alguien?");
-    sandbox
-        .send(
-            &message,
-            Tag {
-                message: message.id,
-                attempt: 1,
-            },
-        )
-        .await
-        .expect("sent");
-    assert_eq!(
-        words(&mut events, 4).await,
-        ["sent", "delivered", "¿hay alguien?", "read"]
-    );
+    sandbox.send(&message, Tag { message: message.id, attempt: 1 }).await.expect("sent");
+    assert_eq!(words(&mut events, 4).await, ["sent", "delivered", "¿hay alguien?", "read"]);
 }
 
 #[test]
@@ -124,16 +100,9 @@ fn the_ledger_is_bounded() {
     let ids = IdGenerator::new(1);
     let mut ledger = Ledger::default();
     for _ in 0..LEDGER + 10 {
-        let tag = Tag {
-            message: ids.message_id(Timestamp::EPOCH),
-            attempt: 1,
-        };
+        let tag = Tag { message: ids.message_id(Timestamp::EPOCH), attempt: 1 };
         let to = Recipient::parse("+34600111222", None).expect("a number");
-        assert!(ledger.take(Entry {
-            tag,
-            to,
-            at: Timestamp::EPOCH
-        }));
+        assert!(ledger.take(Entry { tag, to, at: Timestamp::EPOCH }));
     }
     assert_eq!((ledger.order.len(), ledger.taken.len()), (LEDGER, LEDGER));
 }
@@ -157,15 +126,7 @@ async fn deadline_and_observer() {
     let channel = Observed::new(deadlined, observer, Arc::new(ManualClock::default()));
     for (attempt, to) in (1..).zip(["+34600000007", "+34600111222", "+34600000001"]) {
         let message = message(to, "Hola");
-        let _ = channel
-            .send(
-                &message,
-                Tag {
-                    message: message.id,
-                    attempt,
-                },
-            )
-            .await;
+        let _ = channel.send(&message, Tag { message: message.id, attempt }).await;
     }
     assert_eq!(*notes.0.lock().expect("notes"), ["unknown", "sent", "recipient"]);
 }

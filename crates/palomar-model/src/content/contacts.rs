@@ -146,21 +146,11 @@ optional_texts! {
 
 impl Contacts {
     pub(crate) fn check(&self, checks: &mut Checks) {
-        checks.require(
-            !self.contacts.is_empty(),
-            "/content/contacts",
-            "must have at least one contact",
-        );
+        checks.require(!self.contacts.is_empty(), "/content/contacts", "must have at least one contact");
         for (n, card) in self.contacts.iter().enumerate() {
             let at = format!("/content/contacts/{n}");
             let name = &card.name;
-            let parts = [
-                &name.first_name,
-                &name.last_name,
-                &name.middle_name,
-                &name.prefix,
-                &name.suffix,
-            ];
+            let parts = [&name.first_name, &name.last_name, &name.middle_name, &name.prefix, &name.suffix];
             let named = !name.formatted_name.trim().is_empty();
             checks.require(named, format!("{at}/name/formattedName"), "must not be empty");
             checks.require(

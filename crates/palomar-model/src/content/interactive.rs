@@ -210,9 +210,7 @@ impl<'de> Deserialize<'de> for Words {
 
 impl From<&str> for Words {
     fn from(text: &str) -> Words {
-        Words {
-            text: text.to_owned(),
-        }
+        Words { text: text.to_owned() }
     }
 }
 
@@ -254,19 +252,10 @@ impl Header {
 impl Interactive {
     pub(crate) fn check(&self, checks: &mut Checks) {
         // One product alone, and a request for contact data, speak for themselves.
-        let silent = matches!(
-            self.action,
-            InteractiveAction::Product(_) | InteractiveAction::RequestContactInfo
-        );
-        let body = self
-            .body
-            .as_ref()
-            .is_some_and(|body| !body.text.trim().is_empty());
-        checks.require(
-            body || (silent && self.body.is_none()),
-            "/content/body",
-            "must not be empty",
-        );
+        let silent =
+            matches!(self.action, InteractiveAction::Product(_) | InteractiveAction::RequestContactInfo);
+        let body = self.body.as_ref().is_some_and(|body| !body.text.trim().is_empty());
+        checks.require(body || (silent && self.body.is_none()), "/content/body", "must not be empty");
         if let Some((kind, media)) = self.header.as_ref().and_then(Header::media) {
             media.check(kind, checks, &format!("/content/header/{kind}"));
         }
@@ -279,11 +268,7 @@ impl Interactive {
                 );
             }
             InteractiveAction::List(action) => {
-                let rows = action
-                    .sections
-                    .iter()
-                    .map(|section| section.rows.len())
-                    .sum::<usize>();
+                let rows = action.sections.iter().map(|section| section.rows.len()).sum::<usize>();
                 checks.require(rows > 0, "/content/action/sections", "must have at least one row");
             }
             InteractiveAction::CtaUrl(action) => {

@@ -10,12 +10,7 @@ use crate::field::Checks;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Media {
     /// Where the provider fetches it: http or https. `url` and `mediaUrl` are read too.
-    #[serde(
-        default,
-        alias = "url",
-        alias = "mediaUrl",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, alias = "url", alias = "mediaUrl", skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
     /// The provider's id of an upload. `mediaId` is read too.
     #[serde(default, alias = "mediaId", skip_serializing_if = "Option::is_none")]
@@ -43,18 +38,12 @@ pub enum MediaSource<'a> {
 impl Media {
     /// Media at an address.
     pub fn link(link: impl Into<String>) -> Media {
-        Media {
-            link: Some(link.into()),
-            ..Media::default()
-        }
+        Media { link: Some(link.into()), ..Media::default() }
     }
 
     /// Media at the provider.
     pub fn id(id: impl Into<String>) -> Media {
-        Media {
-            id: Some(id.into()),
-            ..Media::default()
-        }
+        Media { id: Some(id.into()), ..Media::default() }
     }
 
     /// Where its bytes are; the id before the link. `None` only where [`crate::Content::validate_common`] complains.
@@ -68,11 +57,9 @@ impl Media {
         match (&self.link, &self.id) {
             (None, None) => checks.require(false, at, "needs a link or an id"),
             (Some(_), Some(_)) => checks.require(false, at, "must have a link or an id, not both"),
-            (Some(link), None) => checks.require(
-                is_web_address(link),
-                format!("{at}/link"),
-                "must be an http(s) URL",
-            ),
+            (Some(link), None) => {
+                checks.require(is_web_address(link), format!("{at}/link"), "must be an http(s) URL")
+            }
             (None, Some(id)) => {
                 checks.require(!id.trim().is_empty(), format!("{at}/id"), "must not be empty");
             }
@@ -97,11 +84,7 @@ impl Media {
 pub(crate) fn is_web_address(text: &str) -> bool {
     let rest = ["https://", "http://"].into_iter().find_map(|scheme| {
         let start = text.get(..scheme.len())?;
-        if start.eq_ignore_ascii_case(scheme) {
-            text.get(scheme.len()..)
-        } else {
-            None
-        }
+        if start.eq_ignore_ascii_case(scheme) { text.get(scheme.len()..) } else { None }
     });
     let host = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#', ':']));
     host && !text.contains(|c: char| c.is_control() || c.is_whitespace())

@@ -180,10 +180,7 @@ impl fmt::Display for ContentKind {
 impl Content {
     /// Plain words without a link preview.
     pub fn text(text: impl Into<String>) -> Content {
-        Content::Text(Text {
-            text: text.into(),
-            preview_url: false,
-        })
+        Content::Text(Text { text: text.into(), preview_url: false })
     }
 
     /// Reads the two keys of a message that make its content, with errors that say where.
@@ -245,10 +242,9 @@ impl Content {
             Content::Reaction(reaction) => Some(&reaction.emoji),
             Content::Poll(poll) => Some(&poll.question),
             Content::Location(location) => location.name.as_deref(),
-            Content::Contacts(contacts) => contacts
-                .contacts
-                .first()
-                .map(|card| card.name.formatted_name.as_str()),
+            Content::Contacts(contacts) => {
+                contacts.contacts.first().map(|card| card.name.formatted_name.as_str())
+            }
             _ => self.media().and_then(|media| media.caption.as_deref()),
         }
     }
@@ -271,11 +267,7 @@ impl Content {
             Content::Interactive(interactive) => interactive.check(&mut checks),
             Content::Template(template) => template.check(&mut checks, "/content"),
             Content::Reaction(reaction) => {
-                checks.require(
-                    !reaction.message_id.0.is_empty(),
-                    "/content/messageId",
-                    "must not be empty",
-                );
+                checks.require(!reaction.message_id.0.is_empty(), "/content/messageId", "must not be empty");
             }
             Content::Poll(poll) => poll.check(&mut checks),
             Content::Image(media)
@@ -301,11 +293,7 @@ fn without_values(message: &str) -> String {
 
 impl Location {
     pub(crate) fn check(&self, checks: &mut Checks, at: &str) {
-        checks.require(
-            self.latitude.abs() <= 90.0,
-            format!("{at}/latitude"),
-            "must be between -90 and 90",
-        );
+        checks.require(self.latitude.abs() <= 90.0, format!("{at}/latitude"), "must be between -90 and 90");
         checks.require(
             self.longitude.abs() <= 180.0,
             format!("{at}/longitude"),
@@ -325,11 +313,7 @@ impl Poll {
             checks.require(!repeated, format!("{at}/{n}"), "must differ from the others");
         }
         let selectable = usize::from(self.selectable_count) <= self.options.len();
-        checks.require(
-            selectable,
-            "/content/selectableCount",
-            "must not be more than there are options",
-        );
+        checks.require(selectable, "/content/selectableCount", "must not be more than there are options");
     }
 }
 

@@ -177,25 +177,13 @@ fn index<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Er
 
 impl Template {
     pub(crate) fn check(&self, checks: &mut Checks, at: &str) {
-        checks.require(
-            !self.name.trim().is_empty(),
-            format!("{at}/name"),
-            "must not be empty",
-        );
-        checks.require(
-            !self.language.trim().is_empty(),
-            format!("{at}/language"),
-            "must not be empty",
-        );
+        checks.require(!self.name.trim().is_empty(), format!("{at}/name"), "must not be empty");
+        checks.require(!self.language.trim().is_empty(), format!("{at}/language"), "must not be empty");
         for (n, component) in self.components.iter().enumerate() {
             let at = format!("{at}/components/{n}");
             let is_button = component.kind == ComponentKind::Button;
             let complete = component.sub_type.is_some() && component.index.is_some();
-            checks.require(
-                !is_button || complete,
-                at.as_str(),
-                "a button needs subType and index",
-            );
+            checks.require(!is_button || complete, at.as_str(), "a button needs subType and index");
             for (m, parameter) in component.parameters.iter().enumerate() {
                 parameter.check(checks, &format!("{at}/parameters/{m}"));
             }

@@ -42,9 +42,7 @@ fn reports_fold_to_one_state_in_any_order() {
         let mut ends = std::collections::HashMap::new();
         let mut orders = 0;
         arrangements(&ReportedStatus::ALL, &mut Vec::new(), &mut |reports| {
-            let end = reports
-                .iter()
-                .fold(start, |state, status| state.after(&Fact::Reported(*status)));
+            let end = reports.iter().fold(start, |state, status| state.after(&Fact::Reported(*status)));
             let mut set: Vec<_> = reports.iter().map(|status| status.as_str()).collect();
             set.sort_unstable();
             assert_eq!(*ends.entry(set).or_insert(end), end, "{start} {reports:?}");
@@ -59,18 +57,12 @@ fn reports_fold_to_one_state_in_any_order() {
 fn the_answer_may_come_at_any_place() {
     for answer in [Fact::Sent, Fact::UncertainOutcome] {
         arrangements(&ReportedStatus::ALL, &mut Vec::new(), &mut |reports| {
-            let without = reports
-                .iter()
-                .fold(Sending, |state, status| state.after(&Fact::Reported(*status)));
+            let without = reports.iter().fold(Sending, |state, status| state.after(&Fact::Reported(*status)));
             for place in 0..=reports.len() {
                 let mut facts: Vec<_> = reports.iter().map(|status| Fact::Reported(*status)).collect();
                 facts.insert(place, answer);
                 let end = facts.iter().fold(Sending, MessageState::after);
-                let expected = if reports.is_empty() {
-                    Sending.after(&answer)
-                } else {
-                    without
-                };
+                let expected = if reports.is_empty() { Sending.after(&answer) } else { without };
                 assert_eq!(end, expected, "{facts:?}");
             }
         });
@@ -81,14 +73,8 @@ fn the_answer_may_come_at_any_place() {
 #[test]
 fn only_the_documented_ways() {
     for (from, ways) in [
-        (
-            Scheduled,
-            &[Queued, Sending, Sent, Delivered, Read, Failed, Cancelled, Expired][..],
-        ),
-        (
-            Queued,
-            &[Sending, Sent, Delivered, Read, Failed, Cancelled, Expired],
-        ),
+        (Scheduled, &[Queued, Sending, Sent, Delivered, Read, Failed, Cancelled, Expired][..]),
+        (Queued, &[Sending, Sent, Delivered, Read, Failed, Cancelled, Expired]),
         (Sending, &[Queued, Uncertain, Sent, Delivered, Read, Failed]),
         (Uncertain, &[Queued, Sent, Delivered, Read, Failed]),
         (Sent, &[Delivered, Read, Failed]),
@@ -120,50 +106,18 @@ fn single_steps() {
         (Sending, Fact::Released, Moved(Queued)),
         (Uncertain, Fact::Sent, Moved(Sent)),
         (Queued, Fact::Sent, Moved(Sent)),
-        (
-            Uncertain,
-            Fact::Reported(ReportedStatus::Delivered),
-            Moved(Delivered),
-        ),
-        (
-            Sending,
-            Fact::Reported(ReportedStatus::Delivered),
-            Moved(Delivered),
-        ),
+        (Uncertain, Fact::Reported(ReportedStatus::Delivered), Moved(Delivered)),
+        (Sending, Fact::Reported(ReportedStatus::Delivered), Moved(Delivered)),
         (Sending, Fact::Reported(ReportedStatus::Read), Moved(Read)),
-        (
-            Delivered,
-            Fact::Reported(ReportedStatus::Failed),
-            Stays(Unchanged::FailureAfterDelivery),
-        ),
-        (
-            Read,
-            Fact::Reported(ReportedStatus::Failed),
-            Stays(Unchanged::FailureAfterDelivery),
-        ),
-        (
-            Read,
-            Fact::Reported(ReportedStatus::Delivered),
-            Stays(Unchanged::Known),
-        ),
-        (
-            Read,
-            Fact::Reported(ReportedStatus::Played),
-            Stays(Unchanged::Known),
-        ),
-        (
-            Failed,
-            Fact::Reported(ReportedStatus::Sent),
-            Stays(Unchanged::Known),
-        ),
+        (Delivered, Fact::Reported(ReportedStatus::Failed), Stays(Unchanged::FailureAfterDelivery)),
+        (Read, Fact::Reported(ReportedStatus::Failed), Stays(Unchanged::FailureAfterDelivery)),
+        (Read, Fact::Reported(ReportedStatus::Delivered), Stays(Unchanged::Known)),
+        (Read, Fact::Reported(ReportedStatus::Played), Stays(Unchanged::Known)),
+        (Failed, Fact::Reported(ReportedStatus::Sent), Stays(Unchanged::Known)),
         (Sent, Fact::Cancelled, Stays(Unchanged::NotFromHere)),
         (Sending, Fact::Cancelled, Stays(Unchanged::NotFromHere)),
         (Cancelled, Fact::Started { attempt: 1 }, Stays(Unchanged::Final)),
-        (
-            Uncertain,
-            Fact::Started { attempt: 2 },
-            Stays(Unchanged::NotFromHere),
-        ),
+        (Uncertain, Fact::Started { attempt: 2 }, Stays(Unchanged::NotFromHere)),
         (Failed, Fact::Retried, Moved(Queued)),
         (Delivered, Fact::UncertainOutcome, Stays(Unchanged::Known)),
         (Uncertain, Fact::Released, Stays(Unchanged::NotFromHere)),

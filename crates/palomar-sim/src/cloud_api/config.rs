@@ -98,18 +98,12 @@ pub struct PairLimit {
 
 impl PairLimit {
     /// No limit.
-    pub const OFF: PairLimit = PairLimit {
-        every: Duration::ZERO,
-        burst: 1,
-    };
+    pub const OFF: PairLimit = PairLimit { every: Duration::ZERO, burst: 1 };
 }
 
 impl Default for PairLimit {
     fn default() -> PairLimit {
-        PairLimit {
-            every: Duration::from_secs(6),
-            burst: 45,
-        }
+        PairLimit { every: Duration::from_secs(6), burst: 45 }
     }
 }
 
@@ -122,15 +116,8 @@ impl FromStr for PairLimit {
         }
         let invalid = || InvalidSetting::new("a pair limit like 6s, 6s/45 or off", text);
         let (every, burst) = text.split_once('/').unwrap_or((text, "1"));
-        let limit = PairLimit {
-            every: parse_span(every)?,
-            burst: burst.parse().map_err(|_| invalid())?,
-        };
-        if limit.burst == 0 {
-            Err(invalid())
-        } else {
-            Ok(limit)
-        }
+        let limit = PairLimit { every: parse_span(every)?, burst: burst.parse().map_err(|_| invalid())? };
+        if limit.burst == 0 { Err(invalid()) } else { Ok(limit) }
     }
 }
 

@@ -81,10 +81,7 @@ pub(super) async fn ledger(State(simulator): Shared, page: Query<Page>) -> Respo
         return Json(json!({ "count": count })).into_response();
     }
     let items = simulator.ledger(page.after, page.limit.unwrap_or(100).min(MOST_ENTRIES));
-    let next = items
-        .last()
-        .map(|last| last.order)
-        .filter(|last| *last < count as u64);
+    let next = items.last().map(|last| last.order).filter(|last| *last < count as u64);
     let body = LedgerPage { count, items, next };
     Json(body).into_response()
 }
@@ -106,16 +103,8 @@ pub(super) async fn stats(State(simulator): Shared) -> Response {
 }
 
 pub(super) async fn get_faults(State(simulator): Shared) -> Response {
-    let Behaviour {
-        faults,
-        latency,
-        statuses,
-    } = simulator.behaviour();
-    let shown = BehaviourChange {
-        faults: Some(faults),
-        latency: Some(latency),
-        statuses: Some(statuses),
-    };
+    let Behaviour { faults, latency, statuses } = simulator.behaviour();
+    let shown = BehaviourChange { faults: Some(faults), latency: Some(latency), statuses: Some(statuses) };
     Json(shown).into_response()
 }
 
@@ -180,38 +169,23 @@ pub(super) fn receive(simulator: &Simulator, inbound: Inbound) -> Result<Option<
         simulator.courier.post(&payload);
         return Ok(None);
     }
-    let configured = simulator
-        .config
-        .phone_numbers
-        .first()
-        .map_or("100200300400500", |number| &number.id);
-    let sender = inbound
-        .phone_number_id
-        .clone()
-        .unwrap_or_else(|| configured.to_owned());
+    let configured = simulator.config.phone_numbers.first().map_or("100200300400500", |number| &number.id);
+    let sender = inbound.phone_number_id.clone().unwrap_or_else(|| configured.to_owned());
     let from = phone_of(&inbound);
-    let person = from
-        .clone()
-        .or_else(|| inbound.user_id.clone())
-        .unwrap_or_default();
+    let person = from.clone().or_else(|| inbound.user_id.clone()).unwrap_or_default();
     let contact = contact(&inbound, from.as_deref());
     let message = message(simulator, inbound, from)?;
     let id = message.get("id").and_then(Value::as_str).map(str::to_owned);
     simulator.note_inbound(&sender, &person);
-    let metadata = Metadata {
-        display_phone_number: simulator.display_number(&sender),
-        phone_number_id: &sender,
-    };
+    let metadata =
+        Metadata { display_phone_number: simulator.display_number(&sender), phone_number_id: &sender };
     let value = InboundValue {
         messaging_product: "whatsapp",
         metadata,
         contacts: [contact],
         messages: [Value::Object(message)],
     };
-    simulator.courier.post(&payload::envelope(
-        &simulator.config.business_account_id,
-        vec![value],
-    ));
+    simulator.courier.post(&payload::envelope(&simulator.config.business_account_id, vec![value]));
     Ok(id)
 }
 
@@ -248,9 +222,7 @@ fn message(
         (Some(message), None) => message,
         (None, Some(text)) => {
             let (kind, content) = (json!("text"), json!({ "body": text }));
-            [("type".to_owned(), kind), ("text".to_owned(), content)]
-                .into_iter()
-                .collect()
+            [("type".to_owned(), kind), ("text".to_owned(), content)].into_iter().collect()
         }
         _ => return Err(InvalidSetting("give one of text, message and payload".to_owned())),
     };
@@ -277,9 +249,5 @@ fn read<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, InvalidSetting> 
 }
 
 fn wrong(error: &InvalidSetting) -> Response {
-    (
-        StatusCode::BAD_REQUEST,
-        Json(json!({ "error": error.to_string() })),
-    )
-        .into_response()
+    (StatusCode::BAD_REQUEST, Json(json!({ "error": error.to_string() }))).into_response()
 }

@@ -31,12 +31,7 @@ pub(super) struct Known {
 }
 
 const fn known(code: u32, status: u16, title: &'static str, details: &'static str) -> Known {
-    Known {
-        code,
-        status,
-        title,
-        details,
-    }
+    Known { code, status, title, details }
 }
 
 /// Every code with its usual HTTP status, title and details, in ascending order.
@@ -87,12 +82,7 @@ pub(super) const UNKNOWN_TITLE: &str = "Unknown failure";
 pub(super) fn describe(code: u32) -> Known {
     match KNOWN.binary_search_by_key(&code, |known| known.code) {
         Ok(place) => KNOWN[place],
-        Err(_) => known(
-            code,
-            400,
-            UNKNOWN_TITLE,
-            "The simulator was asked for a code that is in no table.",
-        ),
+        Err(_) => known(code, 400, UNKNOWN_TITLE, "The simulator was asked for a code that is in no table."),
     }
 }
 
@@ -114,10 +104,7 @@ impl GraphError {
 
     /// The error of `code` with details of this case.
     pub(super) fn with_details(code: u32, details: impl Into<Cow<'static, str>>) -> GraphError {
-        GraphError {
-            details: Some(details.into()),
-            ..GraphError::of(code)
-        }
+        GraphError { details: Some(details.into()), ..GraphError::of(code) }
     }
 
     /// 100: a parameter is misspelled, of the wrong type or over-long.
@@ -169,12 +156,7 @@ impl GraphError {
     /// 2500: the path names nothing.
     pub(super) fn unknown_path() -> GraphError {
         let message = "Unknown path components".into();
-        GraphError {
-            code: 2500,
-            message,
-            details: None,
-            ..GraphError::of(100)
-        }
+        GraphError { code: 2500, message, details: None, ..GraphError::of(100) }
     }
 
     /// The answer; `trace` is its `fbtrace_id`.
@@ -182,10 +164,7 @@ impl GraphError {
         let mut response = Response::new(Body::from(self.document(trace)));
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json; charset=UTF-8"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -203,10 +182,7 @@ impl GraphError {
             is_transient: self.transient.then_some(true),
             code: self.code,
             error_subcode: self.subcode,
-            error_data: details.map(|details| ErrorData {
-                messaging_product: "whatsapp",
-                details,
-            }),
+            error_data: details.map(|details| ErrorData { messaging_product: "whatsapp", details }),
             fbtrace_id: trace,
         };
         // Texts and numbers only: this can't fail.
@@ -251,19 +227,13 @@ mod tests {
 
     #[test]
     fn documents_equal_the_recorded_ones() {
-        let folder = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../tests/fixtures/cloud-api/response"
-        );
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/cloud-api/response");
         let cases = [
             (
                 "400_100_invalid_parameter",
                 GraphError::parameter("Param text['body'] must be at most 4096 characters long."),
             ),
-            (
-                "400_100_subcode_33_phone_deleted",
-                GraphError::no_such_object("post", "100200300400500"),
-            ),
+            ("400_100_subcode_33_phone_deleted", GraphError::no_such_object("post", "100200300400500")),
             ("400_131008", GraphError::missing("to")),
             ("400_131009", GraphError::value("Phone number is not valid")),
             (

@@ -108,33 +108,19 @@ impl Fault {
     /// A fault that strikes always.
     #[must_use]
     pub fn always(kind: FaultKind) -> Fault {
-        Fault {
-            kind,
-            rate: None,
-            count: None,
-            to: None,
-            accepted: None,
-            latency: None,
-            retry_after: None,
-        }
+        Fault { kind, rate: None, count: None, to: None, accepted: None, latency: None, retry_after: None }
     }
 
     /// A fault that strikes the next `count` requests.
     #[must_use]
     pub fn times(kind: FaultKind, count: u64) -> Fault {
-        Fault {
-            count: Some(count),
-            ..Fault::always(kind)
-        }
+        Fault { count: Some(count), ..Fault::always(kind) }
     }
 
     /// A fault that strikes this part of the requests.
     #[must_use]
     pub fn at_rate(kind: FaultKind, rate: f64) -> Fault {
-        Fault {
-            rate: Some(rate),
-            ..Fault::always(kind)
-        }
+        Fault { rate: Some(rate), ..Fault::always(kind) }
     }
 
     fn check(&self) -> Result<(), InvalidSetting> {
@@ -144,21 +130,15 @@ impl Fault {
             Fault { rate: Some(rate), .. } if !(0.0..=1.0).contains(rate) => {
                 wrong("rate lies between 0 and 1")
             }
-            Fault {
-                accepted: Some(_),
-                kind,
-                ..
-            } if !kind.leaves_open() => wrong("accepted can't be set for this kind"),
-            Fault {
-                latency: Some(_),
-                kind,
-                ..
-            } if *kind != FaultKind::Slow => wrong("latency is for slow only"),
-            Fault {
-                retry_after: Some(_),
-                kind,
-                ..
-            } if *kind != FaultKind::Throttle => wrong("retry_after is for throttle only"),
+            Fault { accepted: Some(_), kind, .. } if !kind.leaves_open() => {
+                wrong("accepted can't be set for this kind")
+            }
+            Fault { latency: Some(_), kind, .. } if *kind != FaultKind::Slow => {
+                wrong("latency is for slow only")
+            }
+            Fault { retry_after: Some(_), kind, .. } if *kind != FaultKind::Throttle => {
+                wrong("retry_after is for throttle only")
+            }
             _ => Ok(()),
         }
     }
@@ -169,29 +149,14 @@ impl FromStr for Fault {
     type Err = InvalidSetting;
 
     fn from_str(text: &str) -> Result<Fault, InvalidSetting> {
-        let invalid = || {
-            InvalidSetting::new(
-                "a fault like hang=1%, slow@200ms=0.1, http_502_html:refused=5x",
-                text,
-            )
-        };
-        let (what, how_often) = text
-            .split_once('=')
-            .map_or((text, None), |(what, often)| (what, Some(often)));
-        let (what, span) = what
-            .split_once('@')
-            .map_or((what, None), |(what, span)| (what, Some(span)));
-        let (name, refused) = what
-            .strip_suffix(":refused")
-            .map_or((what, None), |name| (name, Some(false)));
-        let kind = ALL
-            .into_iter()
-            .find(|kind| kind.name() == name.trim())
-            .ok_or_else(invalid)?;
-        let mut fault = Fault {
-            accepted: refused,
-            ..Fault::always(kind)
-        };
+        let invalid =
+            || InvalidSetting::new("a fault like hang=1%, slow@200ms=0.1, http_502_html:refused=5x", text);
+        let (what, how_often) =
+            text.split_once('=').map_or((text, None), |(what, often)| (what, Some(often)));
+        let (what, span) = what.split_once('@').map_or((what, None), |(what, span)| (what, Some(span)));
+        let (name, refused) = what.strip_suffix(":refused").map_or((what, None), |name| (name, Some(false)));
+        let kind = ALL.into_iter().find(|kind| kind.name() == name.trim()).ok_or_else(invalid)?;
+        let mut fault = Fault { accepted: refused, ..Fault::always(kind) };
         fault.latency = span.map(str::parse).transpose()?;
         if let Some(how_often) = how_often.map(str::trim) {
             (fault.rate, fault.count) = parse_how_often(how_often).ok_or_else(invalid)?;
@@ -230,9 +195,7 @@ impl Faults {
 
     /// The same among the faults that also strike where no message is sent.
     pub(super) fn strike_elsewhere(&mut self, rng: &mut Rng) -> Option<Fault> {
-        self.strike_if(rng, None, |kind| {
-            matches!(kind, FaultKind::Down | FaultKind::Auth)
-        })
+        self.strike_if(rng, None, |kind| matches!(kind, FaultKind::Down | FaultKind::Auth))
     }
 
     fn strike_if(
@@ -243,10 +206,8 @@ impl Faults {
     ) -> Option<Fault> {
         let plain = |text: &str| text.trim_start_matches('+').to_owned();
         let mut strikes = |fault: &Fault| {
-            let meant = fault
-                .to
-                .as_deref()
-                .is_none_or(|to| recipient.is_some_and(|is| plain(is) == plain(to)));
+            let meant =
+                fault.to.as_deref().is_none_or(|to| recipient.is_some_and(|is| plain(is) == plain(to)));
             can(fault.kind) && meant && fault.count != Some(0) && rng.chance(fault.rate.unwrap_or(1.0))
         };
         let fault = self.0.iter_mut().find(|fault| strikes(fault))?;
@@ -278,9 +239,7 @@ mod tests {
 
     #[test]
     fn texts() {
-        let faults: Faults = "hang=1%, slow@200ms=0.1,http_502_html:refused=5x,down"
-            .parse()
-            .unwrap();
+        let faults: Faults = "hang=1%, slow@200ms=0.1,http_502_html:refused=5x,down".parse().unwrap();
         assert_eq!(faults.0.len(), 4);
         assert_eq!(faults.0[0], Fault::at_rate(FaultKind::Hang, 0.01));
         assert_eq!(faults.0[2].accepted, Some(false));
@@ -302,10 +261,7 @@ mod tests {
     fn counts_run_out_and_recipients_are_minded() {
         let mut rng = Rng::new(1);
         let mut faults = Faults(vec![
-            Fault {
-                to: Some("+34600111222".to_owned()),
-                ..Fault::always(FaultKind::Auth)
-            },
+            Fault { to: Some("+34600111222".to_owned()), ..Fault::always(FaultKind::Auth) },
             Fault::times(FaultKind::Hang, 2),
         ]);
         let mut struck = |to: &str| faults.strike(&mut rng, Some(to)).map(|fault| fault.kind);

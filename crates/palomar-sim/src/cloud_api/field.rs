@@ -25,11 +25,7 @@ enum Step<'p> {
 impl<'v, 'p> Field<'v, 'p> {
     /// The whole request.
     pub(super) const fn root(value: &'v Value) -> Field<'v, 'p> {
-        Field {
-            value,
-            parent: None,
-            step: Step::Root,
-        }
+        Field { value, parent: None, step: Step::Root }
     }
 
     /// Where this value is.
@@ -57,11 +53,7 @@ impl<'v, 'p> Field<'v, 'p> {
     /// A member, unless missing or null.
     pub(super) fn get<'c>(&'c self, key: &'c str) -> Option<Field<'v, 'c>> {
         let value = self.value.get(key).filter(|value| !value.is_null())?;
-        Some(Field {
-            value,
-            parent: Some(self),
-            step: Step::Key(key),
-        })
+        Some(Field { value, parent: Some(self), step: Step::Key(key) })
     }
 
     /// A member that must be there.
@@ -71,32 +63,20 @@ impl<'v, 'p> Field<'v, 'p> {
 
     /// 131008 about a member of this value.
     pub(super) fn missing(&self, key: &str) -> GraphError {
-        let path = Field {
-            value: &Value::Null,
-            parent: Some(self),
-            step: Step::Key(key),
-        }
-        .path();
+        let path = Field { value: &Value::Null, parent: Some(self), step: Step::Key(key) }.path();
         GraphError::missing(&path)
     }
 
     /// A member that must be an object.
     pub(super) fn object<'c>(&'c self, key: &'c str) -> Checked<Field<'v, 'c>> {
         let field = self.need(key)?;
-        if field.value.is_object() {
-            Ok(field)
-        } else {
-            Err(field.must("be a JSON object"))
-        }
+        if field.value.is_object() { Ok(field) } else { Err(field.must("be a JSON object")) }
     }
 
     /// A member that must be an array of `least` to `most` items.
     pub(super) fn array<'c>(&'c self, key: &'c str, least: usize, most: usize) -> Checked<Field<'v, 'c>> {
         let field = self.need(key)?;
-        let items = field
-            .value
-            .as_array()
-            .ok_or_else(|| field.must("be a JSON array"))?;
+        let items = field.value.as_array().ok_or_else(|| field.must("be a JSON array"))?;
         if (least..=most).contains(&items.len()) {
             Ok(field)
         } else {
@@ -107,22 +87,14 @@ impl<'v, 'p> Field<'v, 'p> {
     /// The items of an array; of anything else none.
     pub(super) fn items<'c>(&'c self) -> impl Iterator<Item = Field<'v, 'c>> {
         let items = self.value.as_array().map(Vec::as_slice).unwrap_or_default();
-        let item = |(index, value)| Field {
-            value,
-            parent: Some(self),
-            step: Step::Index(index),
-        };
+        let item = |(index, value)| Field { value, parent: Some(self), step: Step::Index(index) };
         items.iter().enumerate().map(item)
     }
 
     /// A text of 1 to `most` characters that must be there.
     pub(super) fn text(&self, key: &str, most: usize) -> Checked<&'v str> {
         let text = self.need(key)?.as_text(most)?;
-        if text.is_empty() {
-            Err(self.missing(key))
-        } else {
-            Ok(text)
-        }
+        if text.is_empty() { Err(self.missing(key)) } else { Ok(text) }
     }
 
     /// A text of at most `most` characters, if there.
@@ -147,11 +119,7 @@ impl<'v, 'p> Field<'v, 'p> {
         if allowed.contains(&text) {
             return Ok(text);
         }
-        Err(GraphError::value(format!(
-            "Param {} must be one of {{{}}}",
-            field.path(),
-            allowed.join(", ")
-        )))
+        Err(GraphError::value(format!("Param {} must be one of {{{}}}", field.path(), allowed.join(", "))))
     }
 
     /// True for `{}`.
@@ -178,10 +146,7 @@ impl<'v, 'p> Field<'v, 'p> {
         if (least..=most).contains(&number) {
             Ok(number)
         } else {
-            Err(GraphError::value(format!(
-                "Param {} must be between {least} and {most}",
-                field.path()
-            )))
+            Err(GraphError::value(format!("Param {} must be between {least} and {most}", field.path())))
         }
     }
 
@@ -190,10 +155,7 @@ impl<'v, 'p> Field<'v, 'p> {
         if !self.has(key) {
             return Ok(());
         }
-        Err(GraphError::parameter(format!(
-            "Unexpected key \"{key}\" on param \"{}\".",
-            self.path()
-        )))
+        Err(GraphError::parameter(format!("Unexpected key \"{key}\" on param \"{}\".", self.path())))
     }
 
     /// A web address of this member: `http` or `https`.
@@ -202,9 +164,6 @@ impl<'v, 'p> Field<'v, 'p> {
         if link.starts_with("https://") || link.starts_with("http://") {
             return Ok(link);
         }
-        Err(GraphError::value(format!(
-            "Param {}['{key}'] is not a valid URL",
-            self.path()
-        )))
+        Err(GraphError::value(format!("Param {}['{key}'] is not a valid URL", self.path())))
     }
 }

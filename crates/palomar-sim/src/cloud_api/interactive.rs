@@ -51,21 +51,13 @@ pub(super) fn check(root: &Field<'_, '_>) -> Checked<&'static str> {
 fn header(interactive: &Field<'_, '_>, kind: &str) -> Checked<()> {
     let Some(header) = interactive.get("header") else {
         let needed = kind == "product_list";
-        return if needed {
-            Err(interactive.missing("header"))
-        } else {
-            Ok(())
-        };
+        return if needed { Err(interactive.missing("header")) } else { Ok(()) };
     };
     if kind == "location_request_message" {
         return interactive.without("header");
     }
     let only_text = ["list", "product_list"].contains(&kind);
-    let allowed: &[&str] = if only_text {
-        &["text"]
-    } else {
-        &["text", "image", "video", "document"]
-    };
+    let allowed: &[&str] = if only_text { &["text"] } else { &["text", "image", "video", "document"] };
     match header.choice("type", allowed)? {
         "text" => header.text("text", 60).map(drop),
         "document" => media(&header, "document", Extras::FILENAME).map(drop),
@@ -158,8 +150,5 @@ fn unique<'v>(seen: &mut HashSet<&'v str>, value: &'v str, at: &Field<'_, '_>, k
     if seen.insert(value) {
         return Ok(());
     }
-    Err(GraphError::value(format!(
-        "Duplicated {key} at {}: \"{value}\"",
-        at.path()
-    )))
+    Err(GraphError::value(format!("Duplicated {key} at {}: \"{value}\"", at.path())))
 }

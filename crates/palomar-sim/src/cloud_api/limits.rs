@@ -37,15 +37,9 @@ impl Burst {
     /// The burst with one more message at `now`, if that may be.
     fn with(self, limit: PairLimit, now: Timestamp) -> Option<Burst> {
         if now >= self.over(limit) {
-            Some(Burst {
-                start: now,
-                length: 1,
-            })
+            Some(Burst { start: now, length: 1 })
         } else if now.since(self.start) < limit.every && self.length < limit.burst {
-            Some(Burst {
-                length: self.length + 1,
-                ..self
-            })
+            Some(Burst { length: self.length + 1, ..self })
         } else {
             None
         }
@@ -61,10 +55,7 @@ impl Limits {
         recipient: &str,
         now: Timestamp,
     ) -> Result<(), u32> {
-        let fits = self
-            .phones
-            .get(sender)
-            .is_none_or(|log| log.wait(throughput, now).is_zero());
+        let fits = self.phones.get(sender).is_none_or(|log| log.wait(throughput, now).is_zero());
         if !fits {
             return Err(130_429);
         }
@@ -76,10 +67,7 @@ impl Limits {
     /// Counts a message that can't be refused (an inbound one).
     pub(super) fn count(&mut self, throughput: &Windows, sender: &Arc<str>, now: Timestamp) {
         if !throughput.is_off() {
-            self.phones
-                .entry(Arc::clone(sender))
-                .or_default()
-                .count(throughput, now);
+            self.phones.entry(Arc::clone(sender)).or_default().count(throughput, now);
         }
     }
 
@@ -96,10 +84,7 @@ impl Limits {
         let key = (Arc::clone(sender), Box::from(recipient));
         let next = match self.pairs.get(&key) {
             Some(burst) => burst.with(limit, now).ok_or(131_056_u32)?,
-            None => Burst {
-                start: now,
-                length: 1,
-            },
+            None => Burst { start: now, length: 1 },
         };
         self.pairs.insert(key, next);
         self.forget_settled(limit, now);
@@ -124,19 +109,14 @@ mod tests {
         let (mut limits, sender) = (Limits::default(), Arc::from("1"));
         let mut admit = |second: &i64| {
             let now = Timestamp::from_seconds(*second);
-            limits
-                .admit((&Windows::off(), limit), &sender, "34600111222", now)
-                .is_ok()
+            limits.admit((&Windows::off(), limit), &sender, "34600111222", now).is_ok()
         };
         seconds.iter().map(&mut admit).collect()
     }
 
     #[test]
     fn a_burst_is_borrowed() {
-        let limit = PairLimit {
-            every: Duration::from_secs(6),
-            burst: 3,
-        };
+        let limit = PairLimit { every: Duration::from_secs(6), burst: 3 };
         let times = [0, 1, 5, 5, 6, 17, 18, 23, 24, 30];
         let allowed = [true, true, true, false, false, false, true, true, false, true];
         assert_eq!(pair(limit, &times), allowed);
@@ -144,14 +124,8 @@ mod tests {
 
     #[test]
     fn one_every_six_seconds_always_goes() {
-        let limit = PairLimit {
-            burst: 1,
-            ..PairLimit::default()
-        };
-        assert_eq!(
-            pair(limit, &[0, 5, 6, 12, 17, 18]),
-            [true, false, true, true, false, true]
-        );
+        let limit = PairLimit { burst: 1, ..PairLimit::default() };
+        assert_eq!(pair(limit, &[0, 5, 6, 12, 17, 18]), [true, false, true, true, false, true]);
         assert!(pair(PairLimit::OFF, &[0; 100]).into_iter().all(|allowed| allowed));
         let burst = pair(PairLimit::default(), &[0; 50]);
         assert_eq!(burst.iter().filter(|allowed| **allowed).count(), 45);
@@ -161,10 +135,7 @@ mod tests {
     fn what_is_refused_counts_nowhere() {
         let (mut limits, sender) = (Limits::default(), Arc::from("1"));
         let throughput = Windows::per(2, Duration::from_secs(1));
-        let every = PairLimit {
-            every: Duration::from_secs(6),
-            burst: 1,
-        };
+        let every = PairLimit { every: Duration::from_secs(6), burst: 1 };
         let mut admit = |to: &str| limits.admit((&throughput, every), &sender, to, Timestamp::EPOCH);
         assert_eq!(admit("a"), Ok(()));
         assert_eq!(admit("a"), Err(131_056));

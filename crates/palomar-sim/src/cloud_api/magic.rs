@@ -24,31 +24,11 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    pub(super) const ALL: Steps = Steps {
-        sent: true,
-        delivered: true,
-        read: true,
-    };
-    pub(super) const ONLY_SENT: Steps = Steps {
-        sent: true,
-        delivered: false,
-        read: false,
-    };
-    const NONE: Steps = Steps {
-        sent: false,
-        delivered: false,
-        read: false,
-    };
-    const UNREAD: Steps = Steps {
-        sent: true,
-        delivered: true,
-        read: false,
-    };
-    const AT_ONCE_READ: Steps = Steps {
-        sent: true,
-        delivered: false,
-        read: true,
-    };
+    pub(super) const ALL: Steps = Steps { sent: true, delivered: true, read: true };
+    pub(super) const ONLY_SENT: Steps = Steps { sent: true, delivered: false, read: false };
+    const NONE: Steps = Steps { sent: false, delivered: false, read: false };
+    const UNREAD: Steps = Steps { sent: true, delivered: true, read: false };
+    const AT_ONCE_READ: Steps = Steps { sent: true, delivered: false, read: true };
 }
 
 /// The codes that Meta answers at once; all others come as a `failed` status.
@@ -79,14 +59,8 @@ pub(super) fn fate(digits: &str) -> Fate {
         ("7", 4) => Fate::Accepted(Steps::NONE),
         ("7", 5) => Fate::EmptyAnswer,
         ("9", code) if AT_ONCE.contains(&code) => Fate::Refused(code),
-        ("9", code) if is_code => Fate::Failed {
-            code,
-            after_sent: false,
-        },
-        ("8", code) if is_code => Fate::Failed {
-            code,
-            after_sent: true,
-        },
+        ("9", code) if is_code => Fate::Failed { code, after_sent: false },
+        ("8", code) if is_code => Fate::Failed { code, after_sent: true },
         _ => normal,
     }
 }
@@ -113,35 +87,11 @@ mod tests {
     fn fates() {
         for (digits, expected) in [
             ("34600111222", Fate::Accepted(Steps::ALL)),
-            (
-                "34609131026",
-                Fate::Failed {
-                    code: 131_026,
-                    after_sent: false,
-                },
-            ),
-            (
-                "34608131026",
-                Fate::Failed {
-                    code: 131_026,
-                    after_sent: true,
-                },
-            ),
+            ("34609131026", Fate::Failed { code: 131_026, after_sent: false }),
+            ("34608131026", Fate::Failed { code: 131_026, after_sent: true }),
             ("34609131030", Fate::Refused(131_030)),
-            (
-                "34608131030",
-                Fate::Failed {
-                    code: 131_030,
-                    after_sent: true,
-                },
-            ),
-            (
-                "34609999999",
-                Fate::Failed {
-                    code: 999_999,
-                    after_sent: false,
-                },
-            ),
+            ("34608131030", Fate::Failed { code: 131_030, after_sent: true }),
+            ("34609999999", Fate::Failed { code: 999_999, after_sent: false }),
             ("34609131999", Fate::Accepted(Steps::ALL)),
             ("34607000001", Fate::Accepted(Steps::ONLY_SENT)),
             ("34607000005", Fate::EmptyAnswer),

@@ -47,10 +47,7 @@ impl Shelf {
     }
 
     fn get(&self, id: &str, now: Timestamp) -> Option<Media> {
-        self.media
-            .get(&id.parse().ok()?)
-            .filter(|media| now < media.until)
-            .cloned()
+        self.media.get(&id.parse().ok()?).filter(|media| now < media.until).cloned()
     }
 
     fn put(&mut self, id: u64, media: Media) {
@@ -86,14 +83,7 @@ pub(super) async fn upload(
         check_size(&mime_type, bytes.len())?;
         let id = 1_037_543_291_000_000 + simulator.fresh_number();
         let until = simulator.clock.now().after(UPLOADS_LIVE);
-        lock(&simulator.shelf).put(
-            id,
-            Media {
-                mime_type,
-                bytes,
-                until,
-            },
-        );
+        lock(&simulator.shelf).put(id, Media { mime_type, bytes, until });
         Ok(serde_json::json!({ "id": id.to_string() }))
     };
     respond(&simulator, outcome.await)
@@ -129,11 +119,7 @@ pub(super) async fn delete(
         prepare(&simulator, &version, None, &headers).await?;
         let removed = lock(&simulator.shelf).remove(&id);
         let success = serde_json::json!({ "success": true });
-        if removed {
-            Ok(success)
-        } else {
-            Err(GraphError::no_such_object("delete", &id))
-        }
+        if removed { Ok(success) } else { Err(GraphError::no_such_object("delete", &id)) }
     };
     respond(&simulator, outcome.await)
 }
@@ -160,10 +146,7 @@ pub(super) async fn download(
     let genuine = address.hash == seal(&simulator, &address.mid, address.ext) && now.seconds() < address.ext;
     let media = lock(&simulator.shelf).get(&address.mid, now).filter(|_| genuine);
     let Some(media) = media else {
-        let gone = GraphError {
-            status: 404,
-            ..GraphError::no_such_object("get", &address.mid)
-        };
+        let gone = GraphError { status: 404, ..GraphError::no_such_object("get", &address.mid) };
         return refuse(&simulator, &gone);
     };
     simulator.counters.answered(200, 0);
@@ -217,14 +200,10 @@ async fn read(mut form: Multipart) -> Result<(String, Bytes), GraphError> {
         }
     }
     if !product {
-        return Err(GraphError::parameter(
-            "The parameter messaging_product is required.",
-        ));
+        return Err(GraphError::parameter("The parameter messaging_product is required."));
     }
     let (declared, bytes) = file.ok_or_else(|| GraphError::parameter("The parameter file is required."))?;
-    let kind = declared
-        .or(kind)
-        .unwrap_or_else(|| "application/octet-stream".to_owned());
+    let kind = declared.or(kind).unwrap_or_else(|| "application/octet-stream".to_owned());
     Ok((kind.to_ascii_lowercase(), bytes))
 }
 
@@ -248,16 +227,11 @@ fn check_size(mime_type: &str, size: usize) -> Result<(), GraphError> {
     if (1..=most).contains(&size) {
         return Ok(());
     }
-    Err(GraphError::parameter(format!(
-        "Param file must have between 1 and {most} bytes for type '{bare}'."
-    )))
+    Err(GraphError::parameter(format!("Param file must have between 1 and {most} bytes for type '{bare}'.")))
 }
 
 fn describe(simulator: &Simulator, id: &str, media: &Media, headers: &HeaderMap) -> serde_json::Value {
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or("127.0.0.1");
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
     let until = simulator.clock.now().after(URLS_LIVE).seconds();
     let hash = seal(simulator, id, until);
     serde_json::json!({

@@ -95,13 +95,8 @@ fn check_access(simulator: &Simulator, version: &str, headers: &HeaderMap) -> Re
     if major(version).is_none() {
         return Err(GraphError::unknown_path());
     }
-    let given = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let token = given
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .map(str::trim)
-        .unwrap_or_default();
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = given.and_then(|value| value.strip_prefix("Bearer ")).map(str::trim).unwrap_or_default();
     let right = match &simulator.config.access_token {
         Some(expected) => token == expected,
         None => !token.is_empty(),
@@ -124,32 +119,16 @@ fn decide(
     body: &[u8],
 ) -> Decision {
     let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
-    let recipient = parsed
-        .get("to")
-        .or_else(|| parsed.get("recipient"))
-        .and_then(Value::as_str);
+    let recipient = parsed.get("to").or_else(|| parsed.get("recipient")).and_then(Value::as_str);
     let (fault, mut delay) = simulator.strike(recipient);
-    if let Some(Fault {
-        kind: FaultKind::Slow,
-        latency,
-        ..
-    }) = &fault
-    {
+    if let Some(Fault { kind: FaultKind::Slow, latency, .. }) = &fault {
         delay += simulator.draw(latency.unwrap_or(SLOW));
     }
     if let Some(error) = fault.as_ref().and_then(refusal) {
-        return Decision {
-            outcome: Err(error),
-            spoiled_by: None,
-            delay,
-        };
+        return Decision { outcome: Err(error), spoiled_by: None, delay };
     }
     if !faults::accepts(fault.as_ref()) {
-        return Decision {
-            outcome: Ok(Vec::new()),
-            spoiled_by: fault,
-            delay,
-        };
+        return Decision { outcome: Ok(Vec::new()), spoiled_by: fault, delay };
     }
     let about = Circumstances {
         sender: phone_number_id,
@@ -163,11 +142,7 @@ fn decide(
             Request::MarkRead => Ok(br#"{"success":true}"#.to_vec()),
             Request::Send(message) => send(simulator, &message, about),
         });
-    Decision {
-        outcome,
-        spoiled_by: fault,
-        delay,
-    }
+    Decision { outcome, spoiled_by: fault, delay }
 }
 
 fn send(
@@ -193,10 +168,9 @@ pub(super) fn refusal(fault: &Fault) -> Option<GraphError> {
         FaultKind::Error131000 => Some(GraphError::of(131_000)),
         FaultKind::Down => Some(GraphError::of(131_016)),
         FaultKind::Auth => Some(GraphError::token()),
-        FaultKind::Throttle => Some(GraphError {
-            retry_after: Some(fault.retry_after.unwrap_or(1)),
-            ..GraphError::of(130_429)
-        }),
+        FaultKind::Throttle => {
+            Some(GraphError { retry_after: Some(fault.retry_after.unwrap_or(1)), ..GraphError::of(130_429) })
+        }
         _ => None,
     }
 }
@@ -220,9 +194,7 @@ async fn spoiled(simulator: &Simulator, kind: FaultKind, wire: &Wire, document: 
 fn page_502() -> Response {
     let mut response = Response::new(Body::from(PAGE_502));
     *response.status_mut() = StatusCode::BAD_GATEWAY;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
     response
 }
 
@@ -239,9 +211,7 @@ fn truncated(document: Vec<u8>) -> Response {
     };
     let body = Body::from_stream(stream::once(std::future::ready(Ok(half))).chain(stream::once(broken)));
     let mut response = json(body);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_LENGTH, HeaderValue::from(promised));
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(promised));
     response
 }
 
@@ -279,16 +249,8 @@ fn answer(to: &To<'_>, receipt: &Receipt, message_status: Option<&str>) -> Vec<u
     let wa_id = receipt.wa_id.as_deref().or(group_id);
     let mut answer = Answer {
         messaging_product: "whatsapp",
-        contacts: vec![Contact {
-            input: to.input(),
-            wa_id,
-            user_id,
-        }],
-        messages: vec![Message {
-            id: &receipt.wamid,
-            group_id,
-            message_status,
-        }],
+        contacts: vec![Contact { input: to.input(), wa_id, user_id }],
+        messages: vec![Message { id: &receipt.wamid, group_id, message_status }],
     };
     if receipt.empty {
         answer.contacts.clear();

@@ -124,10 +124,7 @@ fn router(simulator: Arc<Simulator>) -> Router {
         .route("/_sim/ledger/duplicates", get(control::duplicates))
         .route("/_sim/stats", get(control::stats))
         .route("/_sim/faults", get(control::get_faults).post(control::set_faults))
-        .route(
-            "/_sim/inbound",
-            post(control::inbound).layer(DefaultBodyLimit::max(4 << 20)),
-        )
+        .route("/_sim/inbound", post(control::inbound).layer(DefaultBodyLimit::max(4 << 20)))
         .route("/_sim/webhook", post(control::webhook))
         .route("/_sim/reset", post(control::reset))
         .fallback(unknown)
@@ -153,12 +150,7 @@ impl CloudApiSim {
         let simulator = Arc::new(Simulator::new(config, clock)?);
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(run(listener, Arc::clone(&simulator), until_true(stopped)));
-        Ok(RunningSim {
-            addr,
-            simulator,
-            stop,
-            task,
-        })
+        Ok(RunningSim { addr, simulator, stop, task })
     }
 }
 
@@ -173,9 +165,7 @@ pub struct RunningSim {
 
 impl fmt::Debug for RunningSim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunningSim")
-            .field("addr", &self.addr)
-            .finish_non_exhaustive()
+        f.debug_struct("RunningSim").field("addr", &self.addr).finish_non_exhaustive()
     }
 }
 
@@ -204,10 +194,7 @@ impl RunningSim {
     /// # Errors
     /// Where a setting is out of its range; then nothing changes.
     pub fn set_faults(&self, faults: Vec<Fault>) -> Result<(), InvalidSetting> {
-        self.change(BehaviourChange {
-            faults: Some(Faults(faults)),
-            ..BehaviourChange::default()
-        })
+        self.change(BehaviourChange { faults: Some(Faults(faults)), ..BehaviourChange::default() })
     }
 
     /// A person writes; answers the message's id.

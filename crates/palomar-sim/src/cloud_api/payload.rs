@@ -67,17 +67,8 @@ pub(super) struct Metadata<'a> {
 
 /// Puts changes of the field `messages` into an envelope.
 pub(super) fn envelope<V>(account: &str, values: Vec<V>) -> Envelope<'_, V> {
-    let changes = values
-        .into_iter()
-        .map(|value| Change {
-            value,
-            field: "messages",
-        })
-        .collect();
-    Envelope {
-        object: "whatsapp_business_account",
-        entry: [Entry { id: account, changes }],
-    }
+    let changes = values.into_iter().map(|value| Change { value, field: "messages" }).collect();
+    Envelope { object: "whatsapp_business_account", entry: [Entry { id: account, changes }] }
 }
 
 /// JSON as Meta writes it: compact, in ASCII (`\u00ed`, surrogate pairs), slashes as `\/`.
@@ -114,9 +105,7 @@ impl Formatter for AsMeta {
 }
 
 fn write_escaped<W: ?Sized + io::Write>(writer: &mut W, c: char) -> io::Result<()> {
-    c.encode_utf16(&mut [0; 2])
-        .iter()
-        .try_for_each(|unit| write!(writer, "\\u{unit:04x}"))
+    c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(writer, "\\u{unit:04x}"))
 }
 
 #[cfg(test)]
@@ -147,12 +136,7 @@ mod tests {
                 (None, file) => std::fs::read(format!("{folder}/{}", file.unwrap())).unwrap(),
             };
             let signer = Signer::new(vector["app_secret"].as_str().unwrap()).unwrap();
-            assert_eq!(
-                signer.header(&body),
-                vector["header_value"].as_str().unwrap(),
-                "{}",
-                vector["name"]
-            );
+            assert_eq!(signer.header(&body), vector["header_value"].as_str().unwrap(), "{}", vector["name"]);
         }
     }
 }

@@ -125,9 +125,8 @@ impl Simulator {
         bytes[..3].copy_from_slice(&[0x1c, 0x18, 0x0b]);
         // `mix` loses nothing, so the first word alone makes it unique.
         let first = mix(number ^ self.id_seed);
-        for (place, word) in [first, mix(first ^ self.id_seed), mix(first.rotate_left(17))]
-            .into_iter()
-            .enumerate()
+        for (place, word) in
+            [first, mix(first ^ self.id_seed), mix(first.rotate_left(17))].into_iter().enumerate()
         {
             bytes[3 + place * 8..11 + place * 8].copy_from_slice(&word.to_be_bytes());
         }
@@ -137,10 +136,7 @@ impl Simulator {
     /// A fresh `fbtrace_id`.
     pub(super) fn trace(&self) -> String {
         let number = mix(self.fresh_number() ^ self.id_seed);
-        format!(
-            "A{}",
-            base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(number.to_be_bytes())
-        )
+        format!("A{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(number.to_be_bytes()))
     }
 
     /// True if the account has this phone number id.
@@ -195,10 +191,7 @@ impl Simulator {
         }
         if self.config.enforce_window && message.template.is_none() && !core.is_open(&sender, recipient, now)
         {
-            fate = Fate::Failed {
-                code: 131_047,
-                after_sent: false,
-            };
+            fate = Fate::Failed { code: 131_047, after_sent: false };
         }
         core.ledger.push(Accepted {
             at: now,
@@ -223,18 +216,9 @@ impl Simulator {
                 voice: message.voice,
                 at: now,
             });
-            self.courier.schedule(statuses::plan(
-                &core.behaviour.statuses,
-                &mut core.rng,
-                &sent,
-                fate,
-            ));
+            self.courier.schedule(statuses::plan(&core.behaviour.statuses, &mut core.rng, &sent, fate));
         }
-        Ok(Receipt {
-            wamid,
-            wa_id,
-            empty: fate == Fate::EmptyAnswer,
-        })
+        Ok(Receipt { wamid, wa_id, empty: fate == Fate::EmptyAnswer })
     }
 
     /// What becomes of the message, by its recipient and kind alone.
@@ -272,9 +256,7 @@ impl Simulator {
     /// Up to `limit` entries behind place `after`.
     pub(super) fn ledger(&self, after: u64, limit: usize) -> Vec<LedgerEntry> {
         let page = lock(&self.core).ledger.page(after, limit);
-        page.into_iter()
-            .map(|(order, entry)| self.shown(order, entry))
-            .collect()
+        page.into_iter().map(|(order, entry)| self.shown(order, entry)).collect()
     }
 
     fn shown(&self, order: u64, entry: Accepted) -> LedgerEntry {

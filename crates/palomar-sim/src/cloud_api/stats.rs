@@ -92,11 +92,7 @@ impl Counters {
 
     /// Counts a message that a limit refused.
     pub(super) fn over_limit(&self, code: u32) {
-        let counter = if code == 131_056 {
-            &self.over_pair_limit
-        } else {
-            &self.over_throughput
-        };
+        let counter = if code == 131_056 { &self.over_pair_limit } else { &self.over_throughput };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -104,12 +100,7 @@ impl Counters {
     pub(super) fn reset(&self) {
         lock(&self.answers).clear();
         lock(&self.faults).clear();
-        for counter in [
-            &self.requests,
-            &self.max_in_flight,
-            &self.over_throughput,
-            &self.over_pair_limit,
-        ] {
+        for counter in [&self.requests, &self.max_in_flight, &self.over_throughput, &self.over_pair_limit] {
             counter.store(0, Ordering::Relaxed);
         }
     }
@@ -120,15 +111,9 @@ impl Counters {
             0 => status.to_string(),
             code => format!("{status}/{code}"),
         };
-        let mut answers: BTreeMap<String, u64> = lock(&self.answers)
-            .iter()
-            .map(|(key, count)| (name(key), *count))
-            .collect();
-        answers.extend(
-            lock(&self.faults)
-                .iter()
-                .map(|(fault, count)| ((*fault).to_owned(), *count)),
-        );
+        let mut answers: BTreeMap<String, u64> =
+            lock(&self.answers).iter().map(|(key, count)| (name(key), *count)).collect();
+        answers.extend(lock(&self.faults).iter().map(|(fault, count)| ((*fault).to_owned(), *count)));
         Stats {
             requests: get(&self.requests),
             answers,

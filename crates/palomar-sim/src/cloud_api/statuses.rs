@@ -76,12 +76,7 @@ pub(super) fn plan(
         let arrival = matches!(step, Step::Delivered | Step::Read) && !priced_arrival;
         priced_arrival |= arrival;
         let priced = arrival || step == Step::Sent;
-        let status = Status {
-            message: Arc::clone(message),
-            step,
-            at: message.at.after(after),
-            priced,
-        };
+        let status = Status { message: Arc::clone(message), step, at: message.at.after(after), priced };
         planned.push((after, status));
     }
     make_unreliable(settings, rng, planned)
@@ -90,14 +85,8 @@ pub(super) fn plan(
 fn steps(settings: &Statuses, rng: &mut Rng, message: &Sent, fate: Fate) -> Vec<Step> {
     let mut wanted = match fate {
         Fate::Refused(_) => return Vec::new(),
-        Fate::Failed {
-            code,
-            after_sent: true,
-        } => return vec![Step::Sent, Step::Failed(code)],
-        Fate::Failed {
-            code,
-            after_sent: false,
-        } => return vec![Step::Failed(code)],
+        Fate::Failed { code, after_sent: true } => return vec![Step::Sent, Step::Failed(code)],
+        Fate::Failed { code, after_sent: false } => return vec![Step::Failed(code)],
         Fate::Accepted(steps) => steps,
         Fate::EmptyAnswer => Steps::ALL,
     };
@@ -112,9 +101,7 @@ fn steps(settings: &Statuses, rng: &mut Rng, message: &Sent, fate: Fate) -> Vec<
         (wanted.read, Step::Read),
         (played, Step::Played),
     ];
-    all.into_iter()
-        .filter_map(|(happens, step)| happens.then_some(step))
-        .collect()
+    all.into_iter().filter_map(|(happens, step)| happens.then_some(step)).collect()
 }
 
 /// Loses some, repeats some, and lets them swap their times.
@@ -136,10 +123,7 @@ fn make_unreliable(
         rng.shuffle(&mut unreliable);
         let mut times: Vec<Duration> = unreliable.iter().map(|(after, _)| *after).collect();
         times.sort_unstable();
-        unreliable
-            .iter_mut()
-            .zip(times)
-            .for_each(|(item, time)| item.0 = time);
+        unreliable.iter_mut().zip(times).for_each(|(item, time)| item.0 = time);
     }
     unreliable
 }
@@ -170,17 +154,9 @@ impl Status {
     fn conversation(&self) -> Conversation<'_> {
         let expires = self.message.at.after(DAY).seconds().to_string();
         Conversation {
-            id: self
-                .message
-                .wamid
-                .trim_start_matches("wamid.")
-                .chars()
-                .take(32)
-                .collect(),
+            id: self.message.wamid.trim_start_matches("wamid.").chars().take(32).collect(),
             expiration_timestamp: (self.step == Step::Sent).then_some(expires),
-            origin: Origin {
-                kind: self.message.category,
-            },
+            origin: Origin { kind: self.message.category },
         }
     }
 
@@ -194,11 +170,7 @@ impl Status {
             title: known.title,
             message: known.title,
             error_data: Details {
-                details: if known.details.is_empty() {
-                    known.title
-                } else {
-                    known.details
-                },
+                details: if known.details.is_empty() { known.title } else { known.details },
             },
             href: "/documentation/business-messaging/whatsapp/support/error-codes",
         }])
@@ -220,12 +192,7 @@ impl Step {
 fn pricing(category: &'static str) -> Pricing {
     let free = category == "service";
     let kind = if free { "free_customer_service" } else { "regular" };
-    Pricing {
-        billable: !free,
-        pricing_model: "PMP",
-        kind,
-        category,
-    }
+    Pricing { billable: !free, pricing_model: "PMP", kind, category }
 }
 
 /// One item of `statuses[]`.

@@ -26,16 +26,8 @@ pub(super) struct Named<'v> {
     pub(super) header: Option<&'v str>,
 }
 
-const SUB_TYPES: &[&str] = &[
-    "quick_reply",
-    "url",
-    "copy_code",
-    "flow",
-    "catalog",
-    "mpm",
-    "voice_call",
-    "order_details",
-];
+const SUB_TYPES: &[&str] =
+    &["quick_reply", "url", "copy_code", "flow", "catalog", "mpm", "voice_call", "order_details"];
 
 const PARAMETERS: &[&str] = &[
     "text",
@@ -55,12 +47,7 @@ pub(super) fn check<'v>(root: &Field<'v, '_>) -> Checked<Named<'v>> {
     let template = root.object("template")?;
     let name = template.text("name", 512)?;
     let language = template.object("language")?.text("code", 16)?;
-    let mut named = Named {
-        name,
-        language,
-        body_parameters: 0,
-        header: None,
-    };
+    let mut named = Named { name, language, body_parameters: 0, header: None };
     if template.has("components") {
         for component in template.array("components", 0, 20)?.items() {
             check_component(&component, &mut named)?;
@@ -168,11 +155,7 @@ pub(super) fn look_up(book: &[Template], named: &Named<'_>) -> Checked<&'static 
 }
 
 fn check_shape(book: &[Template], named: &Named<'_>) -> Checked<()> {
-    let wanted = match named
-        .name
-        .strip_prefix("takes_")
-        .and_then(|count| count.parse().ok())
-    {
+    let wanted = match named.name.strip_prefix("takes_").and_then(|count| count.parse().ok()) {
         Some(count) => Template {
             body_parameters: count,
             header: named.header.map(str::to_owned),
@@ -197,11 +180,8 @@ fn check_shape(book: &[Template], named: &Named<'_>) -> Checked<()> {
     let (expected, received) = (text_or_none(wanted.header.as_deref()), text_or_none(named.header));
     if expected != received {
         let shown = |kind: Option<String>| kind.unwrap_or_else(|| "UNKNOWN".to_owned());
-        let details = format!(
-            "header: Format mismatch, expected {}, received {}",
-            shown(expected),
-            shown(received)
-        );
+        let details =
+            format!("header: Format mismatch, expected {}, received {}", shown(expected), shown(received));
         return Err(GraphError::with_details(132_012, details));
     }
     Ok(())
@@ -209,19 +189,12 @@ fn check_shape(book: &[Template], named: &Named<'_>) -> Checked<()> {
 
 fn find<'b>(book: &'b [Template], named: &Named<'_>) -> Option<&'b Template> {
     book.iter().find(|template| {
-        template.name == named.name
-            && template
-                .languages
-                .iter()
-                .any(|language| language == named.language)
+        template.name == named.name && template.languages.iter().any(|language| language == named.language)
     })
 }
 
 fn does_not_exist(named: &Named<'_>) -> GraphError {
-    let details = format!(
-        "template name ({}) does not exist in {}",
-        named.name, named.language
-    );
+    let details = format!("template name ({}) does not exist in {}", named.name, named.language);
     GraphError::with_details(132_001, details)
 }
 
@@ -252,12 +225,7 @@ mod tests {
 
     #[test]
     fn magic_names() {
-        let named = |name: &str| {
-            judge(
-                &[],
-                &serde_json::json!({"name": name, "language": {"code": "es"}}),
-            )
-        };
+        let named = |name: &str| judge(&[], &serde_json::json!({"name": name, "language": {"code": "es"}}));
         assert_eq!(named("hello_world").unwrap(), "accepted");
         assert_eq!(named("held_for_now").unwrap(), "held_for_quality_assessment");
         assert_eq!(named("paused").unwrap(), "paused");
@@ -290,10 +258,7 @@ mod tests {
         assert_eq!(code(with("adios", "es", "Lucía")), 132_001);
         assert_eq!(code(with("hola", "es", "Lu\ncía")), 132_018);
         assert_eq!(
-            code(judge(
-                &book,
-                &serde_json::json!({"name": "hola", "language": {"code": "es"}})
-            )),
+            code(judge(&book, &serde_json::json!({"name": "hola", "language": {"code": "es"}}))),
             132_000
         );
     }

@@ -66,16 +66,10 @@ impl To<'_> {
 pub(super) fn request<'v>(body: &'v Value, country_code: &str) -> Checked<Request<'v>> {
     let root = Field::root(body);
     if !body.is_object() || !root.has("messaging_product") {
-        return Err(GraphError::parameter(
-            "The parameter messaging_product is required.",
-        ));
+        return Err(GraphError::parameter("The parameter messaging_product is required."));
     }
     root.choice("messaging_product", &["whatsapp"])?;
-    if root.has("status") {
-        mark_read(&root)
-    } else {
-        outgoing(&root, country_code).map(Request::Send)
-    }
+    if root.has("status") { mark_read(&root) } else { outgoing(&root, country_code).map(Request::Send) }
 }
 
 fn mark_read<'v>(root: &Field<'v, '_>) -> Checked<Request<'v>> {
@@ -93,14 +87,7 @@ fn outgoing<'v>(root: &Field<'v, '_>, country_code: &str) -> Checked<Outgoing<'v
     if let Some(context) = root.get("context") {
         wamid(&context, "message_id")?;
     }
-    let mut message = Outgoing {
-        to,
-        kind: "text",
-        tag,
-        template: None,
-        media: None,
-        voice: false,
-    };
+    let mut message = Outgoing { to, kind: "text", tag, template: None, media: None, voice: false };
     match root.text_if_any("type", 64)?.unwrap_or("text") {
         "text" => text(root)?,
         "image" => (message.kind, message.media) = ("image", media(root, "image", Extras::CAPTION)?),
@@ -145,11 +132,7 @@ fn recipient<'v>(root: &Field<'v, '_>, country_code: &str) -> Checked<To<'v>> {
     if !input.chars().all(allowed) || !(7..=15).contains(&digits.len()) || digits.starts_with('0') {
         return Err(GraphError::value("Phone number is not valid"));
     }
-    let digits = if input.trim_start().starts_with('+') {
-        digits
-    } else {
-        format!("{country_code}{digits}")
-    };
+    let digits = if input.trim_start().starts_with('+') { digits } else { format!("{country_code}{digits}") };
     Ok(To::Phone { input, digits })
 }
 
@@ -162,11 +145,7 @@ fn user_id(id: &str) -> Checked<To<'_>> {
             && (1..=128).contains(&rest.len())
             && rest.bytes().all(|c| c.is_ascii_alphanumeric())
     });
-    if valid {
-        Ok(To::User(id))
-    } else {
-        Err(GraphError::value("Param recipient is not a valid user ID"))
-    }
+    if valid { Ok(To::User(id)) } else { Err(GraphError::value("Param recipient is not a valid user ID")) }
 }
 
 fn wamid<'v>(field: &Field<'v, '_>, key: &str) -> Checked<&'v str> {
@@ -174,9 +153,7 @@ fn wamid<'v>(field: &Field<'v, '_>, key: &str) -> Checked<&'v str> {
     if id.starts_with("wamid.") {
         return Ok(id);
     }
-    Err(GraphError::parameter(
-        "Invalid message ID: it does not begin with 'wamid.'.",
-    ))
+    Err(GraphError::parameter("Invalid message ID: it does not begin with 'wamid.'."))
 }
 
 fn text(root: &Field<'_, '_>) -> Checked<()> {
@@ -194,23 +171,11 @@ pub(super) struct Extras {
 }
 
 impl Extras {
-    pub(super) const NONE: Extras = Extras {
-        caption: false,
-        filename: false,
-    };
-    pub(super) const CAPTION: Extras = Extras {
-        caption: true,
-        filename: false,
-    };
-    pub(super) const ALL: Extras = Extras {
-        caption: true,
-        filename: true,
-    };
+    pub(super) const NONE: Extras = Extras { caption: false, filename: false };
+    pub(super) const CAPTION: Extras = Extras { caption: true, filename: false };
+    pub(super) const ALL: Extras = Extras { caption: true, filename: true };
     /// A document in a header has a name and no caption.
-    pub(super) const FILENAME: Extras = Extras {
-        caption: false,
-        filename: true,
-    };
+    pub(super) const FILENAME: Extras = Extras { caption: false, filename: true };
 }
 
 /// A media object, by `id` (answered) or `link`.
@@ -237,10 +202,7 @@ pub(super) fn media<'v>(holder: &Field<'v, '_>, key: &str, extras: Extras) -> Ch
         return Ok(None);
     }
     if !media.has("id") {
-        return Err(GraphError::missing(&format!(
-            "{}['id'] or {0}['link']",
-            media.path()
-        )));
+        return Err(GraphError::missing(&format!("{}['id'] or {0}['link']", media.path())));
     }
     let id = media.text("id", 64)?;
     if id.bytes().all(|c| c.is_ascii_digit()) {
@@ -271,18 +233,13 @@ fn contacts(root: &Field<'_, '_>) -> Checked<&'static str> {
         name.text("formatted_name", 1024)?;
         let parts = ["first_name", "last_name", "middle_name", "prefix", "suffix"];
         if !parts.into_iter().any(|part| name.has(part)) {
-            let details = format!(
-                "Param {} must have formatted_name and at least one more part.",
-                name.path()
-            );
+            let details =
+                format!("Param {} must have formatted_name and at least one more part.", name.path());
             return Err(GraphError::parameter(details));
         }
         for (list, member) in [("phones", "phone"), ("emails", "email"), ("urls", "url")] {
             if contact.has(list) {
-                contact
-                    .array(list, 0, 20)?
-                    .items()
-                    .try_for_each(|item| item.text(member, 2048).map(drop))?;
+                contact.array(list, 0, 20)?.items().try_for_each(|item| item.text(member, 2048).map(drop))?;
             }
         }
         if let Some(birthday) = contact.text_if_any("birthday", 10)? {
@@ -296,13 +253,7 @@ fn contacts(root: &Field<'_, '_>) -> Checked<&'static str> {
 
 fn date(text: &str) -> Option<()> {
     let mut parts = text.splitn(3, '-');
-    let mut number = |length: usize| {
-        parts
-            .next()
-            .filter(|part| part.len() == length)?
-            .parse::<u16>()
-            .ok()
-    };
+    let mut number = |length: usize| parts.next().filter(|part| part.len() == length)?.parse::<u16>().ok();
     let (_, month, day) = (number(4)?, number(2)?, number(2)?);
     ((1..=12).contains(&month) && (1..=31).contains(&day)).then_some(())
 }
@@ -312,9 +263,7 @@ fn reaction(root: &Field<'_, '_>) -> Checked<&'static str> {
     wamid(&reaction, "message_id")?;
     reaction.need("emoji")?.as_text(32)?;
     if root.has("context") {
-        return Err(GraphError::parameter(
-            "Param context is not supported for reaction messages.",
-        ));
+        return Err(GraphError::parameter("Param context is not supported for reaction messages."));
     }
     Ok("reaction")
 }

@@ -140,11 +140,7 @@ impl Courier {
     /// Takes statuses, each to be posted after its time.
     pub(super) fn schedule(&self, statuses: Vec<(Duration, Status)>) {
         let now = Instant::now();
-        self.push_all(
-            statuses
-                .into_iter()
-                .map(|(after, status)| (now + after, Item::Status(status))),
-        );
+        self.push_all(statuses.into_iter().map(|(after, status)| (now + after, Item::Status(status))));
     }
 
     /// Takes one whole webhook, to be posted now.
@@ -160,14 +156,7 @@ impl Courier {
         queue.heap.clear();
         queue.epoch += 1;
         drop(queue);
-        let PostCounters {
-            posts,
-            ok,
-            failed,
-            abandoned,
-            statuses,
-            in_flight: _,
-        } = &self.counters;
+        let PostCounters { posts, ok, failed, abandoned, statuses, in_flight: _ } = &self.counters;
         for counter in [posts, ok, failed, abandoned, statuses] {
             counter.store(0, Ordering::Relaxed);
         }
@@ -254,36 +243,18 @@ impl Courier {
             let same = |value: &StatusValue<'_>| value.metadata.phone_number_id == sender;
             let place = values.iter().position(same).unwrap_or_else(|| {
                 let display_phone_number = display_number(&self.numbers, sender);
-                let metadata = Metadata {
-                    display_phone_number,
-                    phone_number_id: sender,
-                };
-                values.push(StatusValue {
-                    messaging_product: "whatsapp",
-                    metadata,
-                    statuses: Vec::new(),
-                });
+                let metadata = Metadata { display_phone_number, phone_number_id: sender };
+                values.push(StatusValue { messaging_product: "whatsapp", metadata, statuses: Vec::new() });
                 values.len() - 1
             });
             values[place].statuses.push(status.to_json());
         }
-        self.signed(
-            payload::encode(&payload::envelope(&self.account, values)),
-            statuses.len(),
-            epoch,
-        )
+        self.signed(payload::encode(&payload::envelope(&self.account, values)), statuses.len(), epoch)
     }
 
     fn signed(&self, body: Vec<u8>, statuses: usize, epoch: u64) -> Post {
         let signature = self.signer.header(&body);
-        Post {
-            body: body.into(),
-            signature,
-            statuses,
-            tries: 0,
-            first_try: None,
-            epoch,
-        }
+        Post { body: body.into(), signature, statuses, tries: 0, first_try: None, epoch }
     }
 
     async fn deliver(&self, mut post: Post) {
@@ -298,9 +269,7 @@ impl Courier {
         self.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
         if taken {
             self.counters.ok.fetch_add(1, Ordering::Relaxed);
-            self.counters
-                .statuses
-                .fetch_add(post.statuses as u64, Ordering::Relaxed);
+            self.counters.statuses.fetch_add(post.statuses as u64, Ordering::Relaxed);
         } else {
             self.counters.failed.fetch_add(1, Ordering::Relaxed);
             self.try_again(post);
@@ -333,10 +302,7 @@ impl Courier {
     /// At once the first time, then after pauses that double.
     fn try_again(&self, post: Post) {
         let now = Instant::now();
-        if post
-            .first_try
-            .is_some_and(|first| now - first >= self.settings.retry_for)
-        {
+        if post.first_try.is_some_and(|first| now - first >= self.settings.retry_for) {
             self.counters.abandoned.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -345,11 +311,7 @@ impl Courier {
         }
         let pause = match post.tries {
             0 | 1 => Duration::ZERO,
-            tries => self
-                .settings
-                .retry_pause
-                .saturating_mul(1 << (tries - 2).min(20))
-                .min(LONGEST_PAUSE),
+            tries => self.settings.retry_pause.saturating_mul(1 << (tries - 2).min(20)).min(LONGEST_PAUSE),
         };
         self.push_all([(now + pause, Item::Post(post))]);
     }

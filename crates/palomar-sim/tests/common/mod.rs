@@ -30,11 +30,7 @@ pub struct Bench {
 
 /// No limits: the clock stands still in tests.
 pub fn unlimited() -> Config {
-    Config {
-        throughput: Windows::off(),
-        pair: PairLimit::OFF,
-        ..Config::default()
-    }
+    Config { throughput: Windows::off(), pair: PairLimit::OFF, ..Config::default() }
 }
 
 #[allow(clippy::disallowed_methods, reason = "a test's own client")]
@@ -46,11 +42,7 @@ impl Bench {
     pub async fn new(config: Config) -> Bench {
         let clock = Arc::new(ManualClock::at(Timestamp::from_seconds(START)));
         let sim = CloudApiSim::start(config, clock.clone()).await.unwrap();
-        Bench {
-            sim,
-            clock,
-            http: client(),
-        }
+        Bench { sim, clock, http: client() }
     }
 
     pub async fn send(&self, body: &Value) -> (u16, Value) {
@@ -59,28 +51,13 @@ impl Bench {
 
     pub async fn send_as(&self, phone: &str, token: &str, body: &Value) -> (u16, Value) {
         let url = format!("{}/v25.0/{phone}/messages", self.sim.url());
-        let response = self
-            .http
-            .post(url)
-            .bearer_auth(token)
-            .json(body)
-            .send()
-            .await
-            .unwrap();
+        let response = self.http.post(url).bearer_auth(token).json(body).send().await.unwrap();
         (response.status().as_u16(), response.json().await.unwrap())
     }
 
     pub async fn get(&self, path: &str) -> Value {
         let url = format!("{}{path}", self.sim.url());
-        self.http
-            .get(url)
-            .bearer_auth("token")
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap()
+        self.http.get(url).bearer_auth("token").send().await.unwrap().json().await.unwrap()
     }
 
     pub async fn control(&self, path: &str, body: &Value) -> (u16, Value) {
@@ -107,19 +84,14 @@ pub fn tagged(to: &str, tag: &str) -> Value {
 
 /// All recorded payloads of a folder under `tests/fixtures/cloud-api`, by file name.
 pub fn recorded(folder: &str) -> Vec<(String, Value)> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/fixtures/cloud-api")
-        .join(folder);
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/cloud-api").join(folder);
     let mut files: Vec<(String, Value)> = std::fs::read_dir(root)
         .unwrap()
         .map(|file| file.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
         .map(|path| {
             let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            (
-                name,
-                serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap(),
-            )
+            (name, serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap())
         })
         .collect();
     files.sort_by(|one, other| one.0.cmp(&other.0));
@@ -137,21 +109,15 @@ pub struct Receiver {
 impl Receiver {
     /// Starts listening; answers its URL.
     pub async fn start(&self) -> String {
-        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .unwrap();
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let url = format!("http://{}/webhooks/main", listener.local_addr().unwrap());
-        let router = Router::new()
-            .route("/webhooks/main", post(Receiver::take))
-            .with_state(self.clone());
+        let router = Router::new().route("/webhooks/main", post(Receiver::take)).with_state(self.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         url
     }
 
     async fn take(State(this): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
-        let refuse = this
-            .refuse
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        let refuse = this.refuse.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if refuse.is_ok() {
             return StatusCode::SERVICE_UNAVAILABLE;
         }
@@ -170,16 +136,9 @@ impl Receiver {
     /// All `value` objects so far.
     pub fn values(&self) -> Vec<Value> {
         let posts = self.posts.lock().unwrap();
-        let parsed = posts
-            .iter()
-            .map(|(_, body)| serde_json::from_slice::<Value>(body).unwrap());
+        let parsed = posts.iter().map(|(_, body)| serde_json::from_slice::<Value>(body).unwrap());
         parsed
-            .flat_map(|post| {
-                post["entry"][0]["changes"]
-                    .as_array()
-                    .cloned()
-                    .unwrap_or_default()
-            })
+            .flat_map(|post| post["entry"][0]["changes"].as_array().cloned().unwrap_or_default())
             .map(|change| change["value"].clone())
             .collect()
     }

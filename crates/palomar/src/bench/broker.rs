@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use palomar_broker::worker::{Handled, Worker, WorkerConfig};
 use palomar_broker::{
-    Broker, Control, EmbeddedBroker, EmbeddedConfig, Flush, Key, LeaseRequest, LeasedJob, Limits, NewJob, Outcome,
-    QueueName, Window,
+    Broker, Control, EmbeddedBroker, EmbeddedConfig, Flush, Key, LeaseRequest, LeasedJob, Limits, NewJob,
+    Outcome, QueueName, Window,
 };
 use palomar_model::{Clock, IdGenerator, Priority, Timestamp};
 use serde_json::json;
@@ -35,7 +35,18 @@ pub(super) struct Options {
 }
 
 const PARTS: [&str; 13] = [
-    "fdatasync", "add1", "add50", "bulk", "drain", "flow", "priority", "retry", "limiter", "latency", "memory", "backlog",
+    "fdatasync",
+    "add1",
+    "add50",
+    "bulk",
+    "drain",
+    "flow",
+    "priority",
+    "retry",
+    "limiter",
+    "latency",
+    "memory",
+    "backlog",
     "channels",
 ];
 
@@ -81,7 +92,13 @@ pub(super) async fn run(options: Options, clock: Arc<dyn Clock>, seed: u64) -> a
             "drain" => drain(&bench, "drain_c50", |_, _| {}, |_| Outcome::Done).await?,
             "flow" => flow(&bench, "flow_add_c50_work_c50", 1).await?,
             "priority" => {
-                drain(&bench, "drain_c50_priority4", |job, i| job.priority = Priority::ALL[i % 4], |_| Outcome::Done).await?;
+                drain(
+                    &bench,
+                    "drain_c50_priority4",
+                    |job, i| job.priority = Priority::ALL[i % 4],
+                    |_| Outcome::Done,
+                )
+                .await?;
             }
             "retry" => retry(&bench).await?,
             "limiter" => limiter(&bench).await?,
@@ -109,7 +126,8 @@ impl Bench {
     }
 
     fn open_at(&self, dir: &Path, payload_memory: usize) -> anyhow::Result<EmbeddedBroker> {
-        let config = EmbeddedConfig { payload_memory, flush: self.options.flush, ..EmbeddedConfig::in_dir(dir) };
+        let config =
+            EmbeddedConfig { payload_memory, flush: self.options.flush, ..EmbeddedConfig::in_dir(dir) };
         Ok(EmbeddedBroker::open(config, Arc::clone(&self.clock))?)
     }
 
@@ -187,7 +205,8 @@ async fn add_jobs(
             broker.enqueue(vec![job(i)]).await?;
         }
     });
-    let done: Result<Vec<()>, palomar_broker::BrokerError> = futures_util::future::try_join_all(callers).await;
+    let done: Result<Vec<()>, palomar_broker::BrokerError> =
+        futures_util::future::try_join_all(callers).await;
     done?;
     let _ = bench;
     Ok(())
@@ -275,9 +294,14 @@ async fn drain(
 async fn retry(bench: &Arc<Bench>) -> anyhow::Result<()> {
     let clock = Arc::clone(&bench.clock);
     let tenth = |job: &LeasedJob| job.lease.id.0.as_u128().is_multiple_of(10) && job.tries == 1;
-    drain(bench, "drain_c50_retry10pct", |_, _| {}, move |job| {
-        if tenth(job) { Outcome::Retry { at: clock.now(), counts: true } } else { Outcome::Done }
-    })
+    drain(
+        bench,
+        "drain_c50_retry10pct",
+        |_, _| {},
+        move |job| {
+            if tenth(job) { Outcome::Retry { at: clock.now(), counts: true } } else { Outcome::Done }
+        },
+    )
     .await
 }
 
@@ -344,7 +368,8 @@ async fn limiter(bench: &Arc<Bench>) -> anyhow::Result<()> {
         }
         most = most.max(to - from + 1);
     }
-    let took = starts.last().zip(starts.first()).map_or(0.0, |(last, first)| last.since(*first).as_secs_f64());
+    let took =
+        starts.last().zip(starts.first()).map_or(0.0, |(last, first)| last.since(*first).as_secs_f64());
     let fields = json!({ "count": most, "n": n, "per_s": ((n - 1000) as f64 / took).round() });
     if let serde_json::Value::Object(fields) = fields {
         print(bench.engine(), "limiter_1000_per_s_most_in_any_second", fields);
@@ -432,7 +457,12 @@ async fn backlog(bench: &Arc<Bench>) -> anyhow::Result<()> {
             let measurement = Measurement::begin();
             fill(bench, &store.broker, size, prioritise).await?;
             let resident = Usage::now().resident.saturating_sub(before) / size.max(1) as u64;
-            measurement.end(bench.engine(), &format!("backlog_{kind}_{size}_fill"), size, json!({ "rss_per_job": resident }));
+            measurement.end(
+                bench.engine(),
+                &format!("backlog_{kind}_{size}_fill"),
+                size,
+                json!({ "rss_per_job": resident }),
+            );
             let n = bench.options.n;
             let measurement = Measurement::begin();
             add_jobs(bench, &store.broker, 50, n, |i| {
@@ -477,7 +507,12 @@ async fn restart(bench: &Arc<Bench>, store: Store, size: usize) -> anyhow::Resul
     };
     let first = broker.lease(request).await?;
     anyhow::ensure!(!first.is_empty(), "no job was handed out after the restart");
-    measurement.end(bench.engine(), &format!("restart_{size}_to_first_job"), size, json!({ "jobs": broker.opened().jobs }));
+    measurement.end(
+        bench.engine(),
+        &format!("restart_{size}_to_first_job"),
+        size,
+        json!({ "jobs": broker.opened().jobs }),
+    );
     broker.close().await?;
     std::fs::remove_dir_all(&copy)?;
     Ok(())

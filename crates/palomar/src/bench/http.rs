@@ -58,7 +58,8 @@ impl Served {
         let ready = async {
             loop {
                 if served.key.is_empty() {
-                    served.key = std::fs::read_to_string(dir.join("admin.key")).unwrap_or_default().trim().to_owned();
+                    served.key =
+                        std::fs::read_to_string(dir.join("admin.key")).unwrap_or_default().trim().to_owned();
                 } else if let Ok((200, _)) = served.call("GET", "/readyz", "", "").await {
                     return;
                 }
@@ -100,7 +101,11 @@ impl Connection {
     async fn open(address: &str) -> anyhow::Result<Connection> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Connection { stream: BufReader::with_capacity(16 << 10, stream), line: String::new(), body: Vec::new() })
+        Ok(Connection {
+            stream: BufReader::with_capacity(16 << 10, stream),
+            line: String::new(),
+            body: Vec::new(),
+        })
     }
 
     /// Sends a request and reads its whole answer: status, and lines of the body.
@@ -109,7 +114,13 @@ impl Connection {
         request.extend_from_slice(head);
         request.extend_from_slice(body);
         self.stream.get_mut().write_all(&request).await?;
-        let status = self.read_line().await?.split(' ').nth(1).and_then(|status| status.parse().ok()).context("no status")?;
+        let status = self
+            .read_line()
+            .await?
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .context("no status")?;
         let (mut length, mut chunked) = (0, false);
         loop {
             let line = self.read_line().await?.trim_end().to_ascii_lowercase();

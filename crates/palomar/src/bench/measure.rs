@@ -23,15 +23,19 @@ impl Usage {
 
     /// The figures of a process now; zero where the system has no `/proc`.
     pub(super) fn of(process: &str) -> Usage {
-        let read = |file: &str| std::fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
+        let read =
+            |file: &str| std::fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
         let stat = read("stat");
         // Fields are counted after the name, which may hold spaces: utime and stime are the 14th and 15th of all.
         let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-        let written = read("io")
-            .lines()
-            .find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok())
-            .unwrap_or(0);
+        let ticks: u64 = after_name
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .filter_map(|field| field.parse::<u64>().ok())
+            .sum();
+        let written =
+            read("io").lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok()).unwrap_or(0);
         let pages: u64 = read("statm").split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
         // Linux counts in hundredths of a second and, on the machines that we run on, in pages of 4 KiB.
         Usage { cpu: Duration::from_millis(ticks * 10), written, resident: pages * 4096 }

@@ -41,10 +41,8 @@ impl Format {
 
     /// By the file's name, else by how it begins.
     fn guess(file: &Path, head: &[u8]) -> Format {
-        let extension = file
-            .extension()
-            .and_then(|extension| extension.to_str())
-            .map(str::to_ascii_lowercase);
+        let extension =
+            file.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
         match extension.as_deref() {
             Some("csv" | "tsv" | "txt") => Format::Csv,
             Some("ndjson" | "jsonl" | "json") => Format::Ndjson,
@@ -124,11 +122,7 @@ pub(super) async fn run(
         .body(reqwest::Body::wrap_stream(body));
     let mut counts = Counts::default();
     // A file keeps coming; who types or pipes may take their time.
-    let patience = if size.is_some() {
-        client.timeout()
-    } else {
-        Duration::from_secs(24 * 3600)
-    };
+    let patience = if size.is_some() { client.timeout() } else { Duration::from_secs(24 * 3600) };
     let ended = match client.send(request).await {
         Ok(response) => answers(out, &bar, response, patience, &mut counts).await,
         Err(failure) => Err(failure),
@@ -230,16 +224,9 @@ async fn answers(
         if rest.len() > LONGEST_LINE {
             return Err(broken("a line of it is too long"));
         }
-        bar.set_message(format!(
-            "{} accepted, {} refused",
-            counts.accepted, counts.refused
-        ));
+        bar.set_message(format!("{} accepted, {} refused", counts.accepted, counts.refused));
     }
-    if rest.trim_ascii().is_empty() {
-        Ok(())
-    } else {
-        one(out, bar, &rest, counts)
-    }
+    if rest.trim_ascii().is_empty() { Ok(()) } else { one(out, bar, &rest, counts) }
 }
 
 /// One line of the answer.
@@ -284,22 +271,13 @@ mod tests {
     #[test]
     fn every_row_is_answered_for() {
         for (line, answer) in [
-            (
-                json!({"row": 1, "line": 2, "id": "x", "status": "queued"}),
-                Answer::Accepted,
-            ),
+            (json!({"row": 1, "line": 2, "id": "x", "status": "queued"}), Answer::Accepted),
             (
                 json!({"row": 2, "line": 3, "error": {"title": "Invalid", "errors": [{"pointer": "/to", "detail": "no number"}]}}),
                 Answer::Refused("line 3: /to: no number".to_owned()),
             ),
-            (
-                json!({"row": 2, "error": {"detail": "x"}}),
-                Answer::Refused("row 2: x".to_owned()),
-            ),
-            (
-                json!({"error": {"detail": "disk full"}}),
-                Answer::Stopped("disk full".to_owned()),
-            ),
+            (json!({"row": 2, "error": {"detail": "x"}}), Answer::Refused("row 2: x".to_owned())),
+            (json!({"error": {"detail": "disk full"}}), Answer::Stopped("disk full".to_owned())),
         ] {
             assert_eq!(read(&line), answer);
         }

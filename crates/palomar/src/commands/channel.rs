@@ -126,11 +126,7 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
                     cells
                 })
                 .collect();
-            out.table(
-                &["name", "provider", "state", "breaker", "paused", "limits"],
-                &rows,
-                "no channels",
-            );
+            out.table(&["name", "provider", "state", "breaker", "paused", "limits"], &rows, "no channels");
         }
         Verb::Show { name } => show(context, &client.get(&path(&name, ""), &[]).await?)?,
         Verb::Test { name } => {
@@ -139,17 +135,11 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             if out.json {
                 out.document(&tested)?;
             } else if ok {
-                out.line(format_args!(
-                    "{} {}",
-                    out.paint(Tone::Good, "ok"),
-                    text(&tested, "detail")
-                ));
+                out.line(format_args!("{} {}", out.paint(Tone::Good, "ok"), text(&tested, "detail")));
             }
             if !ok {
                 let why = text(&tested, "detail");
-                return Err(Failure::new(format!(
-                    "the provider does not let {name} in: {why}"
-                )));
+                return Err(Failure::new(format!("the provider does not let {name} in: {why}")));
             }
         }
         Verb::Pause { name, reason } => {
@@ -158,10 +148,7 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             if out.json {
                 return out.document(&paused);
             }
-            out.line(format_args!(
-                "{name} is paused; in flight: {}",
-                number(&paused, "inFlight")
-            ));
+            out.line(format_args!("{name} is paused; in flight: {}", number(&paused, "inFlight")));
         }
         Verb::Resume { name } => {
             let resumed = client.post(&path(&name, "/resume"), &[], &json!({})).await?;
@@ -184,11 +171,7 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             out.line(limits_text(&channel));
         }
         Verb::Remove { name, yes } => {
-            confirm(
-                context,
-                yes,
-                &format!("remove the channel {name} and its credentials"),
-            )?;
+            confirm(context, yes, &format!("remove the channel {name} and its credentials"))?;
             client.delete(&path(&name, ""), &[]).await?;
             out.talk(format_args!("{name} is removed"));
         }
@@ -203,30 +186,16 @@ impl Add {
         let provider = match self.provider {
             Provider::Sandbox => "sandbox",
             Provider::CloudApi => {
-                let token = secret(
-                    context,
-                    self.token_file.as_deref(),
-                    "WHATSAPP_API_TOKEN",
-                    "access token",
-                )?;
+                let token =
+                    secret(context, self.token_file.as_deref(), "WHATSAPP_API_TOKEN", "access token")?;
                 let token = token.ok_or_else(|| {
                     Failure::wrong_use("a Cloud API channel needs an access token")
                         .help("Name a file with --token-file, pipe it in with --token-file -, or set WHATSAPP_API_TOKEN.")
                 })?;
                 credentials.insert("token".to_owned(), json!(token.expose()));
                 let others = [
-                    (
-                        "appSecret",
-                        &self.app_secret_file,
-                        "WHATSAPP_APP_SECRET",
-                        "app secret",
-                    ),
-                    (
-                        "verifyToken",
-                        &self.verify_token_file,
-                        "WEBHOOK_VERIFY_TOKEN",
-                        "verify token",
-                    ),
+                    ("appSecret", &self.app_secret_file, "WHATSAPP_APP_SECRET", "app secret"),
+                    ("verifyToken", &self.verify_token_file, "WEBHOOK_VERIFY_TOKEN", "verify token"),
                 ];
                 for (name, file, variable, what) in others {
                     if let Some(value) = secret(context, file.as_deref(), variable, what)? {
@@ -236,10 +205,7 @@ impl Add {
                 "cloud_api"
             }
         };
-        for (name, value) in [
-            ("phoneNumberId", &self.phone_number_id),
-            ("baseUrl", &self.api_url),
-        ] {
+        for (name, value) in [("phoneNumberId", &self.phone_number_id), ("baseUrl", &self.api_url)] {
             if let Some(value) = value {
                 settings.insert(name.to_owned(), json!(value));
             }
@@ -259,37 +225,17 @@ fn show(context: &Context, channel: &Value) -> Result<(), Failure> {
     if context.out.json {
         return context.out.document(channel);
     }
-    let keys = [
-        "name",
-        "provider",
-        "state",
-        "problem",
-        "paused",
-        "breaker",
-        "waiting",
-        "onUncertain",
-        "createdAt",
-    ];
-    let mut pairs: Vec<(&str, String)> = keys
-        .iter()
-        .map(|key| (*key, text(channel, key)))
-        .filter(|(_, value)| !value.is_empty())
-        .collect();
+    let keys =
+        ["name", "provider", "state", "problem", "paused", "breaker", "waiting", "onUncertain", "createdAt"];
+    let mut pairs: Vec<(&str, String)> =
+        keys.iter().map(|key| (*key, text(channel, key))).filter(|(_, value)| !value.is_empty()).collect();
     pairs.push(("limits", limits_text(channel)));
-    if let Some(settings) = channel["settings"]
-        .as_object()
-        .filter(|settings| !settings.is_empty())
-    {
-        let settings: Vec<String> = settings
-            .keys()
-            .map(|key| format!("{key}={}", text(&channel["settings"], key)))
-            .collect();
+    if let Some(settings) = channel["settings"].as_object().filter(|settings| !settings.is_empty()) {
+        let settings: Vec<String> =
+            settings.keys().map(|key| format!("{key}={}", text(&channel["settings"], key))).collect();
         pairs.push(("settings", settings.join(" ")));
     }
-    if let Some(credentials) = channel["credentials"]
-        .as_array()
-        .filter(|names| !names.is_empty())
-    {
+    if let Some(credentials) = channel["credentials"].as_array().filter(|names| !names.is_empty()) {
         let names: Vec<&str> = credentials.iter().filter_map(Value::as_str).collect();
         pairs.push(("credentials", names.join(", ")));
     }

@@ -43,10 +43,8 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Check => check(context),
         Verb::Show { changed } => {
             let loaded = context.load(Vec::new())?;
-            let shown: Vec<_> = lines(&loaded)
-                .into_iter()
-                .filter(|line| !(changed && line.is_default))
-                .collect();
+            let shown: Vec<_> =
+                lines(&loaded).into_iter().filter(|line| !(changed && line.is_default)).collect();
             if out.json {
                 let settings: Vec<Value> = shown
                     .iter()
@@ -54,10 +52,8 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
                     .collect();
                 return out.document(&settings);
             }
-            let rows: Vec<_> = shown
-                .into_iter()
-                .map(|line| vec![line.key, line.value, line.origin])
-                .collect();
+            let rows: Vec<_> =
+                shown.into_iter().map(|line| vec![line.key, line.value, line.origin]).collect();
             out.table(&["key", "value", "from"], &rows, "everything is at its default");
             Ok(())
         }
@@ -65,9 +61,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             let loaded = context.load(Vec::new())?;
             let named = context.globals.config.as_deref();
             let file = named.unwrap_or(Path::new(USUAL_FILE));
-            let file = file
-                .exists()
-                .then(|| std::path::absolute(file).unwrap_or_else(|_| file.to_owned()));
+            let file = file.exists().then(|| std::path::absolute(file).unwrap_or_else(|_| file.to_owned()));
             let data = std::path::absolute(&loaded.settings.data_dir).unwrap_or(loaded.settings.data_dir);
             if out.json {
                 return out.document(&json!({"file": file, "dataDir": data}));
@@ -88,15 +82,9 @@ fn init(context: &Context, file: &Path, force: bool) -> Result<(), Failure> {
         return Ok(());
     }
     let mut options = OpenOptions::new();
-    let options = if force {
-        options.create(true).truncate(true)
-    } else {
-        options.create_new(true)
-    };
-    let written = options
-        .write(true)
-        .open(file)
-        .and_then(|mut opened| opened.write_all(DEFAULT_FILE.as_bytes()));
+    let options = if force { options.create(true).truncate(true) } else { options.create_new(true) };
+    let written =
+        options.write(true).open(file).and_then(|mut opened| opened.write_all(DEFAULT_FILE.as_bytes()));
     match written {
         Ok(()) => {
             context.out.talk(format_args!(

@@ -81,11 +81,8 @@ impl Filter {
 
     /// As a person reads it: what a question is about.
     fn words(&self) -> String {
-        let said: Vec<String> = self
-            .pairs()
-            .into_iter()
-            .filter_map(|(name, value)| Some(format!("{name} {}", value?)))
-            .collect();
+        let said: Vec<String> =
+            self.pairs().into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value?))).collect();
         if said.is_empty() {
             "every dead letter".to_owned()
         } else {
@@ -99,9 +96,7 @@ pub(crate) async fn run(context: &Context, client: &Client, verb: Verb) -> Resul
     let out = context.out;
     match verb {
         Verb::List(filter) => {
-            let items = client
-                .list(PATH, &filter.pairs(), filter.limit.unwrap_or(50))
-                .await?;
+            let items = client.list(PATH, &filter.pairs(), filter.limit.unwrap_or(50)).await?;
             if out.json {
                 return out.document(&items);
             }
@@ -114,11 +109,7 @@ pub(crate) async fn run(context: &Context, client: &Client, verb: Verb) -> Resul
                     cells
                 })
                 .collect();
-            out.table(
-                &["id", "queue", "state", "attempts", "queued", "reason"],
-                &rows,
-                "no dead letters",
-            );
+            out.table(&["id", "queue", "state", "attempts", "queued", "reason"], &rows, "no dead letters");
             Ok(())
         }
         Verb::Show { id } => message::run(context, message::Verb::Show { id }).await,
@@ -138,9 +129,7 @@ pub(crate) async fn run(context: &Context, client: &Client, verb: Verb) -> Resul
                 .into_iter()
                 .filter_map(|(name, value)| Some((name.to_owned(), json!(value?))))
                 .collect();
-            let retried = client
-                .post(&format!("{PATH}/retry"), &[], &Value::Object(body))
-                .await?;
+            let retried = client.post(&format!("{PATH}/retry"), &[], &Value::Object(body)).await?;
             if out.json {
                 return out.document(&retried);
             }

@@ -44,12 +44,7 @@ struct Finding {
 }
 
 fn pass(what: &'static str, detail: impl Into<String>) -> Finding {
-    Finding {
-        what,
-        verdict: Verdict::Pass,
-        detail: detail.into(),
-        help: None,
-    }
+    Finding { what, verdict: Verdict::Pass, detail: detail.into(), help: None }
 }
 
 fn wrong(
@@ -58,12 +53,7 @@ fn wrong(
     detail: impl Into<String>,
     help: impl Into<String>,
 ) -> Finding {
-    Finding {
-        what,
-        verdict,
-        detail: detail.into(),
-        help: Some(help.into()),
-    }
+    Finding { what, verdict, detail: detail.into(), help: Some(help.into()) }
 }
 
 /// Runs it.
@@ -83,10 +73,7 @@ pub(crate) async fn run(context: &Context) -> Result<(), Failure> {
             findings.push(wrong("configuration", Verdict::Fail, failure.what, help));
         }
     }
-    let failed = findings
-        .iter()
-        .filter(|finding| finding.verdict == Verdict::Fail)
-        .count();
+    let failed = findings.iter().filter(|finding| finding.verdict == Verdict::Fail).count();
     let out = context.out;
     if out.json {
         out.document(&findings)?;
@@ -113,17 +100,9 @@ pub(crate) async fn run(context: &Context) -> Result<(), Failure> {
 fn configuration(loaded: &Loaded) -> Finding {
     let notices = loaded.seeds.notices();
     if notices.is_empty() {
-        pass(
-            "configuration",
-            format!("holds together ({})", loaded.settings.environment),
-        )
+        pass("configuration", format!("holds together ({})", loaded.settings.environment))
     } else {
-        wrong(
-            "configuration",
-            Verdict::Warn,
-            notices.join("; "),
-            "Unset what is not meant for Palomar.",
-        )
+        wrong("configuration", Verdict::Warn, notices.join("; "), "Unset what is not meant for Palomar.")
     }
 }
 
@@ -174,16 +153,10 @@ fn existing(dir: &Path) -> &Path {
 fn disk(dir: &Path) -> Finding {
     const WHAT: &str = "disk";
     match rustix::fs::statvfs(existing(dir)) {
-        Ok(about) => room(
-            about.f_bavail.saturating_mul(about.f_frsize),
-            about.f_blocks.saturating_mul(about.f_frsize),
-        ),
-        Err(error) => wrong(
-            WHAT,
-            Verdict::Warn,
-            format!("can't tell how much room there is: {error}"),
-            "",
-        ),
+        Ok(about) => {
+            room(about.f_bavail.saturating_mul(about.f_frsize), about.f_blocks.saturating_mul(about.f_frsize))
+        }
+        Err(error) => wrong(WHAT, Verdict::Warn, format!("can't tell how much room there is: {error}"), ""),
     }
 }
 
@@ -193,12 +166,7 @@ fn room(free: u64, whole: u64) -> Finding {
     let percent = free.saturating_mul(100) / whole.max(1);
     let detail = format!("{:.1} GiB free ({percent} %)", free as f64 / f64::from(1 << 30));
     match percent {
-        0..2 => wrong(
-            WHAT,
-            Verdict::Fail,
-            detail,
-            "Nothing more is accepted below 2 %: make room.",
-        ),
+        0..2 => wrong(WHAT, Verdict::Fail, detail, "Nothing more is accepted below 2 %: make room."),
         2..10 => wrong(WHAT, Verdict::Warn, detail, "Make room before it is used up."),
         _ => pass(WHAT, detail),
     }
@@ -211,16 +179,9 @@ fn admin_key(file: &Path) -> Option<Finding> {
     Some(if mode & 0o077 == 0 {
         pass("admin key", file.display().to_string())
     } else {
-        let help = format!(
-            "Run `chmod 600 {}`, then make a new key: others may have read it.",
-            file.display()
-        );
-        wrong(
-            "admin key",
-            Verdict::Fail,
-            format!("others can read {} ({mode:o})", file.display()),
-            help,
-        )
+        let help =
+            format!("Run `chmod 600 {}`, then make a new key: others may have read it.", file.display());
+        wrong("admin key", Verdict::Fail, format!("others can read {} ({mode:o})", file.display()), help)
     })
 }
 
@@ -231,12 +192,7 @@ async fn server(context: &Context, listen: SocketAddr, now: Timestamp) -> Vec<Fi
     let client = match context.client() {
         Ok(client) => client,
         Err(failure) => {
-            return vec![wrong(
-                WHAT,
-                Verdict::Fail,
-                failure.what,
-                failure.help.unwrap_or_default(),
-            )];
+            return vec![wrong(WHAT, Verdict::Fail, failure.what, failure.help.unwrap_or_default())];
         }
     };
     let ready = match client.get("/readyz", &[]).await {
@@ -245,12 +201,7 @@ async fn server(context: &Context, listen: SocketAddr, now: Timestamp) -> Vec<Fi
             return vec![pass(WHAT, "not running"), port(listen)];
         }
         Err(failure) => {
-            return vec![wrong(
-                WHAT,
-                Verdict::Fail,
-                failure.what,
-                failure.help.unwrap_or_default(),
-            )];
+            return vec![wrong(WHAT, Verdict::Fail, failure.what, failure.help.unwrap_or_default())];
         }
     };
     let mut findings = vec![readiness(client.base(), &ready)];
@@ -260,12 +211,7 @@ async fn server(context: &Context, listen: SocketAddr, now: Timestamp) -> Vec<Fi
     match client.get("/api/keys", &[]).await {
         Ok(keys) => findings.push(ending_keys(&keys, now)),
         Err(failure) if failure.exit == Exit::Refused => {
-            findings.push(wrong(
-                "keys",
-                Verdict::Warn,
-                failure.what,
-                failure.help.unwrap_or_default(),
-            ));
+            findings.push(wrong("keys", Verdict::Warn, failure.what, failure.help.unwrap_or_default()));
         }
         Err(_) => {}
     }
@@ -286,27 +232,15 @@ fn readiness(base: &str, ready: &Value) -> Finding {
     match text(ready, "status").as_str() {
         "pass" => pass("server", format!("{base} is ready")),
         status => {
-            let verdict = if status == "warn" {
-                Verdict::Warn
-            } else {
-                Verdict::Fail
-            };
-            wrong(
-                "server",
-                verdict,
-                format!("{base} says {status}: {}", troubled.join("; ")),
-                "See its log.",
-            )
+            let verdict = if status == "warn" { Verdict::Warn } else { Verdict::Fail };
+            wrong("server", verdict, format!("{base} says {status}: {}", troubled.join("; ")), "See its log.")
         }
     }
 }
 
 /// Whether the clocks agree, by the `Date` of an answer.
 async fn server_clock(client: &crate::client::Client, now: Timestamp) -> Option<Finding> {
-    let request = client
-        .request(reqwest::Method::GET, "/healthz", &[])
-        .ok()?
-        .timeout(client.timeout());
+    let request = client.request(reqwest::Method::GET, "/healthz", &[]).ok()?.timeout(client.timeout());
     let response = client.send(request).await.ok()?;
     let date = response.headers().get(reqwest::header::DATE)?.to_str().ok()?;
     let theirs = http_date(date)?;
@@ -315,20 +249,14 @@ async fn server_clock(client: &crate::client::Client, now: Timestamp) -> Option<
         pass("server's clock", "agrees with this one")
     } else {
         let apart = Span(Duration::from_secs(apart.as_secs()));
-        wrong(
-            "server's clock",
-            Verdict::Warn,
-            format!("is {apart} off this one"),
-            "Set both by NTP.",
-        )
+        wrong("server's clock", Verdict::Warn, format!("is {apart} off this one"), "Set both by NTP.")
     })
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, the one form that servers write today.
 fn http_date(text: &str) -> Option<Timestamp> {
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let mut parts = text.split_once(", ")?.1.split(' ');
     let (day, month, year, time) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let month = MONTHS.iter().position(|name| *name == month)? + 1;
@@ -340,12 +268,7 @@ fn port(listen: SocketAddr) -> Finding {
         Ok(_) => pass("port", format!("{listen} is free")),
         Err(error) => {
             let help = "Name another with --listen, or stop what listens there.";
-            wrong(
-                "port",
-                Verdict::Fail,
-                format!("can't listen on {listen}: {error}"),
-                help,
-            )
+            wrong("port", Verdict::Fail, format!("can't listen on {listen}: {error}"), help)
         }
     }
 }
@@ -364,12 +287,7 @@ fn ending_keys(keys: &Value, now: Timestamp) -> Finding {
     if ending.is_empty() {
         pass("keys", "none ends within 14 days")
     } else {
-        wrong(
-            "keys",
-            Verdict::Warn,
-            ending.join("; "),
-            "Make new ones in time: `palomar key create`.",
-        )
+        wrong("keys", Verdict::Warn, ending.join("; "), "Make new ones in time: `palomar key create`.")
     }
 }
 
@@ -389,10 +307,7 @@ mod tests {
         }
         assert_eq!(room(0, 0).verdict, Verdict::Fail);
         let keys = |at: Timestamp| json!({"items": [{"name": "ci", "expiresAt": at, "revokedAt": null}]});
-        assert_eq!(
-            ending_keys(&keys(now.after(Duration::from_secs(86_400))), now).verdict,
-            Verdict::Warn
-        );
+        assert_eq!(ending_keys(&keys(now.after(Duration::from_secs(86_400))), now).verdict, Verdict::Warn);
         assert_eq!(
             ending_keys(&keys(now.after(Duration::from_secs(30 * 86_400))), now).verdict,
             Verdict::Pass

@@ -51,11 +51,7 @@ fn progress(status: &str, until: Until) -> Progress {
     };
     match status {
         "failed" | "cancelled" | "expired" => Progress::Lost,
-        _ if WAY
-            .iter()
-            .position(|step| *step == status)
-            .is_some_and(|step| step >= goal) =>
-        {
+        _ if WAY.iter().position(|step| *step == status).is_some_and(|step| step >= goal) => {
             Progress::Arrived
         }
         _ => Progress::OnTheWay,
@@ -82,11 +78,7 @@ pub(crate) async fn follow(
         for step in steps(&message, &status) {
             if !said.contains(&step) {
                 if !out.json {
-                    let tone = if progress(&step, until) == Progress::Lost {
-                        Tone::Bad
-                    } else {
-                        Tone::Good
-                    };
+                    let tone = if progress(&step, until) == Progress::Lost { Tone::Bad } else { Tone::Good };
                     let seconds = SystemClock.now().since(begin).as_secs_f64();
                     out.line(format_args!(
                         "{} {}",
@@ -101,19 +93,16 @@ pub(crate) async fn follow(
             Progress::Arrived => return Ok(message),
             Progress::Lost => {
                 let reason = reason(&message);
-                return Err(Failure::new(format!("{id} is {status}{reason}")).help(format!(
-                    "`palomar message show {id}` tells everything that happened to it."
-                )));
+                return Err(Failure::new(format!("{id} is {status}{reason}"))
+                    .help(format!("`palomar message show {id}` tells everything that happened to it.")));
             }
             Progress::OnTheWay if SystemClock.now().since(begin) >= patience => {
                 if until == Until::Read && status == "delivered" {
                     out.talk("It is delivered. Nobody said that it was read: not every phone does.");
                     return Ok(message);
                 }
-                return Err(
-                    Failure::new(format!("{id} is still {status} after {} s", patience.as_secs()))
-                        .help(format!("`palomar message explain {id}` says what holds it.")),
-                );
+                return Err(Failure::new(format!("{id} is still {status} after {} s", patience.as_secs()))
+                    .help(format!("`palomar message explain {id}` says what holds it.")));
             }
             Progress::OnTheWay => tokio::time::sleep(PAUSE).await,
         }
@@ -125,11 +114,7 @@ fn steps(message: &Value, status: &str) -> Vec<String> {
     let timeline = message["timeline"].as_array().map_or(&[][..], Vec::as_slice);
     let mut steps = vec!["queued".to_owned()];
     for entry in timeline {
-        let what = if entry["what"].is_null() {
-            text(entry, "kind")
-        } else {
-            text(entry, "what")
-        };
+        let what = if entry["what"].is_null() { text(entry, "kind") } else { text(entry, "what") };
         if ["sent", "delivered", "read", "failed", "uncertain"].contains(&what.as_str()) {
             steps.push(what);
         }
@@ -150,11 +135,7 @@ fn reason(message: &Value) -> String {
         Value::Object(_) => text(reason, "detail"),
         _ => String::new(),
     };
-    if said.is_empty() {
-        said
-    } else {
-        format!(": {said}")
-    }
+    if said.is_empty() { said } else { format!(": {said}") }
 }
 
 #[cfg(test)]
@@ -183,9 +164,6 @@ mod tests {
         let message = json!({"timeline": [{"what": "accepted"}, {"what": "started"}, {"what": "sent"}, {"what": "delivered"}]});
         assert_eq!(steps(&message, "delivered"), ["queued", "sent", "delivered"]);
         assert_eq!(steps(&json!({}), "scheduled"), ["scheduled"]);
-        assert_eq!(
-            reason(&json!({"reason": {"code": "x", "detail": "no such number"}})),
-            ": no such number"
-        );
+        assert_eq!(reason(&json!({"reason": {"code": "x", "detail": "no such number"}})), ": no such number");
     }
 }

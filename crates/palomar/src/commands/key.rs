@@ -52,12 +52,7 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     let client = context.client()?;
     let out = context.out;
     match verb {
-        Verb::Create {
-            name,
-            role,
-            channel,
-            expires_at,
-        } => {
+        Verb::Create { name, role, channel, expires_at } => {
             let role = match role {
                 Role::Viewer => "viewer",
                 Role::Operator => "operator",
@@ -74,10 +69,7 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             if out.json {
                 return out.document(&created);
             }
-            out.talk(format_args!(
-                "The key {} ({role}); it is not shown again:",
-                text(&created, "id")
-            ));
+            out.talk(format_args!("The key {} ({role}); it is not shown again:", text(&created, "id")));
             out.line(text(&created, "secret"));
         }
         Verb::List => {
@@ -91,27 +83,14 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
                     let mut cells = row(key, &["id", "name", "role"]);
                     let channels = key["channels"].as_array().map_or(&[][..], Vec::as_slice);
                     let channels: Vec<&str> = channels.iter().filter_map(|name| name.as_str()).collect();
-                    cells.push(if channels.is_empty() {
-                        "all".to_owned()
-                    } else {
-                        channels.join(" ")
-                    });
+                    cells.push(if channels.is_empty() { "all".to_owned() } else { channels.join(" ") });
                     cells.extend(
                         ["createdAt", "lastUsedAt", "expiresAt", "revokedAt"].map(|at| short_time(key, at)),
                     );
                     cells
                 })
                 .collect();
-            let heads = [
-                "id",
-                "name",
-                "role",
-                "channels",
-                "created",
-                "last used",
-                "expires",
-                "revoked",
-            ];
+            let heads = ["id", "name", "role", "channels", "created", "last used", "expires", "revoked"];
             out.table(&heads, &rows, "no keys");
         }
         Verb::Revoke { id, yes } => {

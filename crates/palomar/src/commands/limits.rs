@@ -59,20 +59,12 @@ impl LimitFlags {
 
 /// Whole seconds as a whole number, parts of one as a fraction.
 fn seconds(span: Duration) -> Value {
-    if span.subsec_nanos() == 0 {
-        json!(span.as_secs())
-    } else {
-        json!(span.as_secs_f64())
-    }
+    if span.subsec_nanos() == 0 { json!(span.as_secs()) } else { json!(span.as_secs_f64()) }
 }
 
 /// The limits that a channel runs with.
 pub(super) fn in_force(channel: &Value) -> &Value {
-    if channel["effectiveLimits"].is_object() {
-        &channel["effectiveLimits"]
-    } else {
-        &channel["limits"]
-    }
+    if channel["effectiveLimits"].is_object() { &channel["effectiveLimits"] } else { &channel["limits"] }
 }
 
 /// The limits that a channel runs with, as a person reads them.
@@ -85,10 +77,7 @@ pub(super) fn limits_text(channel: &Value) -> String {
             // Whole numbers come with or without a fraction of nothing.
             let per = window["perSeconds"].as_f64().unwrap_or_default();
             let per = Span(Duration::try_from_secs_f64(per).unwrap_or_default());
-            let rate = Rate {
-                max: u32::try_from(number(window, "max")).unwrap_or(u32::MAX),
-                window: per.0,
-            };
+            let rate = Rate { max: u32::try_from(number(window, "max")).unwrap_or(u32::MAX), window: per.0 };
             rate.to_string()
         })
         .collect();
@@ -97,19 +86,12 @@ pub(super) fn limits_text(channel: &Value) -> String {
     }
     if limits["pair"].is_object() {
         let interval = limits["pair"]["intervalSeconds"].as_f64().unwrap_or_default();
-        said.push(format!(
-            "1/{interval}s to one person, {} at once",
-            number(&limits["pair"], "burst")
-        ));
+        said.push(format!("1/{interval}s to one person, {} at once", number(&limits["pair"], "burst")));
     }
     if !limits["concurrency"].is_null() {
         said.push(format!("{} in flight", text(limits, "concurrency")));
     }
-    if said.is_empty() {
-        "none".to_owned()
-    } else {
-        said.join(", ")
-    }
+    if said.is_empty() { "none".to_owned() } else { said.join(", ") }
 }
 
 #[cfg(test)]
@@ -135,13 +117,8 @@ mod tests {
             limits_text(&json!({"limits": json})),
             "10/s, 600/m, 1/6s to one person, 1 at once, 5 in flight"
         );
-        let nothing = LimitFlags {
-            profile: None,
-            rate: Vec::new(),
-            concurrency: None,
-            pair: None,
-            pair_burst: None,
-        };
+        let nothing =
+            LimitFlags { profile: None, rate: Vec::new(), concurrency: None, pair: None, pair_burst: None };
         assert_eq!(nothing.to_json(), None);
     }
 }

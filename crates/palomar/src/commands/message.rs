@@ -92,17 +92,7 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     let out = context.out;
     let path = |id: &str, rest: &str| format!("/api/messages/{}{rest}", segment(id));
     let changed = match verb {
-        Verb::List {
-            channel,
-            to,
-            status,
-            campaign,
-            direction,
-            from,
-            until,
-            text,
-            limit,
-        } => {
+        Verb::List { channel, to, status, campaign, direction, from, until, text, limit } => {
             let query = [
                 ("channel", channel),
                 ("to", to),
@@ -118,19 +108,11 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         }
         Verb::Show { id } => {
             let message = client.get(&path(&id, ""), &[]).await?;
-            return if out.json {
-                out.document(&message)
-            } else {
-                show(out, &message)
-            };
+            return if out.json { out.document(&message) } else { show(out, &message) };
         }
         Verb::Explain { id } => {
             let explained = client.get(&path(&id, "/explain"), &[]).await?;
-            return if out.json {
-                out.document(&explained)
-            } else {
-                explain(out, &explained)
-            };
+            return if out.json { out.document(&explained) } else { explain(out, &explained) };
         }
         Verb::Cancel { id } => client.delete(&path(&id, ""), &[]).await?,
         Verb::Retry { id } => client.post(&path(&id, "/retry"), &[], &json!({})).await?,
@@ -141,19 +123,13 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
                 Outcome::Failed => "failed",
                 Outcome::Retry => "retry",
             };
-            client
-                .post(&path(&id, "/settle"), &[], &json!({"outcome": outcome}))
-                .await?
+            client.post(&path(&id, "/settle"), &[], &json!({"outcome": outcome})).await?
         }
     };
     if out.json {
         return out.document(&changed);
     }
-    out.line(format_args!(
-        "{} {}",
-        text(&changed, "id"),
-        text(&changed, "status")
-    ));
+    out.line(format_args!("{} {}", text(&changed, "id"), text(&changed, "status")));
     Ok(())
 }
 
@@ -164,21 +140,13 @@ fn list(out: Output, items: &[Value]) -> Result<(), Failure> {
     let rows: Vec<Vec<String>> = items
         .iter()
         .map(|item| {
-            let other = if text(item, "direction").starts_with("in") {
-                "from"
-            } else {
-                "to"
-            };
+            let other = if text(item, "direction").starts_with("in") { "from" } else { "to" };
             let mut cells = row(item, &["id", "direction", "channel", other, "type", "status"]);
             cells.push(short_time(item, "createdAt"));
             cells
         })
         .collect();
-    out.table(
-        &["id", "direction", "channel", "with", "type", "status", "created"],
-        &rows,
-        "no messages",
-    );
+    out.table(&["id", "direction", "channel", "with", "type", "status", "created"], &rows, "no messages");
     Ok(())
 }
 
@@ -214,17 +182,8 @@ fn show(out: Output, message: &Value) -> Result<(), Failure> {
         let rows: Vec<Vec<String>> = timeline
             .iter()
             .map(|entry| {
-                let what = if entry["what"].is_null() {
-                    text(entry, "kind")
-                } else {
-                    text(entry, "what")
-                };
-                vec![
-                    text(entry, "at"),
-                    what,
-                    text(entry, "attempt"),
-                    text(entry, "detail"),
-                ]
+                let what = if entry["what"].is_null() { text(entry, "kind") } else { text(entry, "what") };
+                vec![text(entry, "at"), what, text(entry, "attempt"), text(entry, "detail")]
             })
             .collect();
         out.table(&["at", "what", "attempt", "detail"], &rows, "");
@@ -234,32 +193,22 @@ fn show(out: Output, message: &Value) -> Result<(), Failure> {
 
 fn explain(out: Output, explained: &Value) -> Result<(), Failure> {
     let expected = text(explained, "expectedAt");
-    let status = if explained["status"].is_null() {
-        text(explained, "state")
-    } else {
-        text(explained, "status")
-    };
+    let status =
+        if explained["status"].is_null() { text(explained, "state") } else { text(explained, "status") };
     out.pairs(&[
         ("id", text(explained, "id")),
         ("status", status),
         ("ahead of it", text(explained, "ahead")),
         (
             "expected",
-            if expected.is_empty() {
-                "only evidence or a person can tell".to_owned()
-            } else {
-                expected
-            },
+            if expected.is_empty() { "only evidence or a person can tell".to_owned() } else { expected },
         ),
     ]);
     let holds = explained["holds"].as_array().map_or(&[][..], Vec::as_slice);
     if !holds.is_empty() {
         out.line("");
     }
-    let rows: Vec<Vec<String>> = holds
-        .iter()
-        .map(|hold| row(hold, &["kind", "detail", "until"]))
-        .collect();
+    let rows: Vec<Vec<String>> = holds.iter().map(|hold| row(hold, &["kind", "detail", "until"])).collect();
     out.table(&["held by", "detail", "until"], &rows, "nothing holds it");
     Ok(())
 }

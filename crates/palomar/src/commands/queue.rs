@@ -87,18 +87,10 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Metrics { once: _ } => {
             let stats = client.get(&format!("{MONITOR}/stats"), &[]).await?;
-            if out.json {
-                out.document(&stats)
-            } else {
-                metrics(out, &stats)
-            }
+            if out.json { out.document(&stats) } else { metrics(out, &stats) }
         }
         Verb::Dlq(Dlq { verb }) => dlq::run(context, &client, verb.unwrap_or_default()).await,
-        Verb::Jobs {
-            channel,
-            state,
-            limit,
-        } => {
+        Verb::Jobs { channel, state, limit } => {
             let states = match &state {
                 Some(state) => vec![state.as_str()],
                 None => vec!["sending", "uncertain", "queued", "scheduled"],
@@ -111,21 +103,10 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             if out.json {
                 return out.document(&jobs);
             }
-            let keys = [
-                "id",
-                "channel",
-                "to",
-                "status",
-                "priority",
-                "attempts",
-                "createdAt",
-                "scheduledAt",
-            ];
+            let keys = ["id", "channel", "to", "status", "priority", "attempts", "createdAt", "scheduledAt"];
             let rows: Vec<_> = jobs.iter().map(|job| row(job, &keys)).collect();
             out.table(
-                &[
-                    "id", "channel", "to", "state", "priority", "attempts", "queued", "due",
-                ],
+                &["id", "channel", "to", "state", "priority", "attempts", "queued", "due"],
                 &rows,
                 "nothing waits",
             );
@@ -133,23 +114,15 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         }
         Verb::Pause { queue, reason } => {
             let body = reason.map_or_else(|| json!({}), |reason| json!({"reason": reason}));
-            let paused = client
-                .post(&format!("{MONITOR}/pause"), &[("queue", queue)], &body)
-                .await?;
+            let paused = client.post(&format!("{MONITOR}/pause"), &[("queue", queue)], &body).await?;
             if out.json {
                 return out.document(&paused);
             }
-            out.line(format_args!(
-                "paused: {}; in flight: {}",
-                names(&paused),
-                number(&paused, "inFlight")
-            ));
+            out.line(format_args!("paused: {}; in flight: {}", names(&paused), number(&paused, "inFlight")));
             Ok(())
         }
         Verb::Resume { queue } => {
-            let resumed = client
-                .post(&format!("{MONITOR}/resume"), &[("queue", queue)], &json!({}))
-                .await?;
+            let resumed = client.post(&format!("{MONITOR}/resume"), &[("queue", queue)], &json!({})).await?;
             if out.json {
                 return out.document(&resumed);
             }
@@ -167,12 +140,7 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             out.line(format_args!("cancelled: {}", number(&cleared, "cleared")));
             Ok(())
         }
-        Verb::Clean {
-            older_than,
-            state,
-            keep,
-            queue,
-        } => {
+        Verb::Clean { older_than, state, keep, queue } => {
             let mut body = json!({});
             if let Some(age) = older_than {
                 body["olderThan"] = json!(age.to_string());
@@ -199,11 +167,7 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
 /// The queues that an answer names.
 fn names(answer: &Value) -> String {
     let queues = answer["queues"].as_array().map_or(&[][..], Vec::as_slice);
-    queues
-        .iter()
-        .filter_map(Value::as_str)
-        .collect::<Vec<_>>()
-        .join(", ")
+    queues.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
 }
 
 fn metrics(out: Output, stats: &Value) -> Result<(), Failure> {

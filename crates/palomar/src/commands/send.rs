@@ -84,37 +84,26 @@ pub(crate) async fn run(context: &Context, flags: Flags) -> Result<(), Failure> 
     if let Some(file) = &flags.file {
         return bulk::run(context, &client, &flags, file).await;
     }
-    let request = client
-        .request(reqwest::Method::POST, "/api/messages", &[])?
-        .timeout(client.timeout());
+    let request = client.request(reqwest::Method::POST, "/api/messages", &[])?.timeout(client.timeout());
     let request = match &flags.idempotency_key {
         Some(key) => request.header("Idempotency-Key", key),
         None => request,
     };
     let response = client.send(request.json(&flags.message()?)).await?;
     let accepted: Value = response.json().await.map_err(|_| {
-        Failure::new(format!(
-            "what answers at {} does not talk like a Palomar server",
-            client.base()
-        ))
+        Failure::new(format!("what answers at {} does not talk like a Palomar server", client.base()))
     })?;
     let id = text(&accepted, "id");
     match flags.wait {
         None if context.out.json => context.out.document(&accepted),
         None => {
-            context
-                .out
-                .line(format_args!("{id} {}", text(&accepted, "status")));
+            context.out.line(format_args!("{id} {}", text(&accepted, "status")));
             Ok(())
         }
         Some(until) => {
             context.out.talk(&id);
             let message = follow(context, &client, &id, until).await?;
-            if context.out.json {
-                context.out.document(&message)
-            } else {
-                Ok(())
-            }
+            if context.out.json { context.out.document(&message) } else { Ok(()) }
         }
     }
 }
@@ -180,16 +169,8 @@ mod tests {
 
     #[test]
     fn what_is_said_becomes_a_message() {
-        let said = flags(&[
-            "--to",
-            "+34600111222",
-            "--text",
-            "Hola",
-            "--priority",
-            "high",
-            "--channel",
-            "demo",
-        ]);
+        let said =
+            flags(&["--to", "+34600111222", "--text", "Hola", "--priority", "high", "--channel", "demo"]);
         assert_eq!(
             said.expect("fine").message().expect("a message"),
             json!({"to": "+34600111222", "type": "text", "content": {"text": "Hola"}, "priority": "high", "channel": "demo"})
@@ -228,16 +209,9 @@ mod tests {
             assert!(flags(words).is_err(), "{words:?}");
         }
         assert!(flags(&["--to", "+1"]).expect("clap takes it").message().is_err());
+        assert_eq!(flags(&["--to", "+1", "--text", "x", "--wait"]).expect("fine").wait, Some(Until::Read));
         assert_eq!(
-            flags(&["--to", "+1", "--text", "x", "--wait"])
-                .expect("fine")
-                .wait,
-            Some(Until::Read)
-        );
-        assert_eq!(
-            flags(&["--to", "+1", "--text", "x", "--wait=sent"])
-                .expect("fine")
-                .wait,
+            flags(&["--to", "+1", "--text", "x", "--wait=sent"]).expect("fine").wait,
             Some(Until::Sent)
         );
     }

@@ -39,10 +39,7 @@ pub(crate) fn man(context: &Context, man: &Man) -> Result<(), Failure> {
         std::fs::create_dir_all(dir)
             .and_then(|()| clap_mangen::generate_to(Cli::command(), dir))
             .map_err(|error| Failure::new(format!("can't write the pages to {}: {error}", dir.display())))?;
-        context.out.talk(format_args!(
-            "The pages are in {}; read one with `man -l`.",
-            dir.display()
-        ));
+        context.out.talk(format_args!("The pages are in {}; read one with `man -l`.", dir.display()));
         return Ok(());
     }
     let mut page = Vec::new();
@@ -57,9 +54,7 @@ pub(crate) fn man(context: &Context, man: &Man) -> Result<(), Failure> {
 pub(crate) fn version(context: &Context) -> Result<(), Failure> {
     let version = env!("CARGO_PKG_VERSION");
     if context.out.json {
-        return context
-            .out
-            .document(&json!({"name": "palomar", "version": version}));
+        return context.out.document(&json!({"name": "palomar", "version": version}));
     }
     context.out.line(format_args!("palomar {version}"));
     Ok(())

@@ -57,19 +57,11 @@ fn files(dir: &Path) -> Result<Vec<(String, u64)>, Failure> {
 fn info(context: &Context, dir: &Path) -> Result<(), Failure> {
     let out = context.out;
     let files = files(dir)?;
-    let StoreInfo {
-        schema,
-        job_rows,
-        log_rows,
-        log_end,
-        free_bytes,
-        ..
-    } = palomar_broker::store_info(dir).map_err(|error| Failure::new(error.to_string()))?;
+    let StoreInfo { schema, job_rows, log_rows, log_end, free_bytes, .. } =
+        palomar_broker::store_info(dir).map_err(|error| Failure::new(error.to_string()))?;
     if out.json {
-        let files: Vec<Value> = files
-            .iter()
-            .map(|(name, bytes)| json!({"file": name, "bytes": bytes}))
-            .collect();
+        let files: Vec<Value> =
+            files.iter().map(|(name, bytes)| json!({"file": name, "bytes": bytes})).collect();
         let queue = json!({"schema": schema, "jobs": job_rows, "logRows": log_rows, "logEnd": log_end});
         return out.document(&json!({"dir": dir, "files": files, "queue": queue, "freeBytes": free_bytes}));
     }
@@ -81,20 +73,14 @@ fn info(context: &Context, dir: &Path) -> Result<(), Failure> {
         ("end of the event log", log_end.to_string()),
     ]);
     out.line("");
-    let rows: Vec<_> = files
-        .iter()
-        .map(|(name, bytes)| vec![name.clone(), rounded(*bytes)])
-        .collect();
+    let rows: Vec<_> = files.iter().map(|(name, bytes)| vec![name.clone(), rounded(*bytes)]).collect();
     out.table(&["file", "size"], &rows, "no files");
     Ok(())
 }
 
 /// A size to be read, not to be computed with.
 fn rounded(bytes: u64) -> String {
-    let unit = [1 << 30, 1 << 20, 1 << 10]
-        .into_iter()
-        .find(|unit| bytes >= 10 * unit)
-        .unwrap_or(1);
+    let unit = [1 << 30, 1 << 20, 1 << 10].into_iter().find(|unit| bytes >= 10 * unit).unwrap_or(1);
     Size(bytes / unit * unit).to_string()
 }
 
@@ -102,9 +88,7 @@ async fn check(context: &Context, dir: &Path) -> Result<(), Failure> {
     let out = context.out;
     let queue = palomar_broker::check(dir).map_err(|error| Failure::new(error.to_string()))?;
     let (found, cursor) = check_records(dir).await?;
-    let log_end = palomar_broker::store_info(dir)
-        .map_err(|error| Failure::new(error.to_string()))?
-        .log_end;
+    let log_end = palomar_broker::store_info(dir).map_err(|error| Failure::new(error.to_string()))?.log_end;
     let problems = problems(&queue, found.as_ref(), cursor, log_end);
     let counters = found.map_or(0, |found| found.counters_compared);
     let (jobs, queues) = (queue.job_rows, queue.queues.len());
@@ -134,10 +118,7 @@ async fn check_records(dir: &Path) -> Result<(Option<RecordsCheck>, u64), Failur
     }
     let records = records(dir, &SystemClock)?;
     let failed = |error| Failure::new(format!("the records can't be read: {error}"));
-    Ok((
-        Some(records.check().await.map_err(failed)?),
-        records.cursor().await.map_err(failed)?,
-    ))
+    Ok((Some(records.check().await.map_err(failed)?), records.cursor().await.map_err(failed)?))
 }
 
 /// Everything that is wrong, each in a line.
@@ -149,15 +130,9 @@ fn problems(queue: &CheckReport, records: Option<&RecordsCheck>, cursor: u64, lo
             queue.queue, queue.accepted, queue.live, queue.finished
         )
     }));
-    problems.extend(
-        records
-            .into_iter()
-            .flat_map(|records| records.problems.iter().cloned()),
-    );
+    problems.extend(records.into_iter().flat_map(|records| records.problems.iter().cloned()));
     if cursor > log_end {
-        problems.push(format!(
-            "the records stand at {cursor}, the event log ends at {log_end}"
-        ));
+        problems.push(format!("the records stand at {cursor}, the event log ends at {log_end}"));
     }
     problems
 }
@@ -170,12 +145,8 @@ mod tests {
 
     #[test]
     fn sizes_are_rounded_for_people() {
-        for (bytes, said) in [
-            (0, "0 B"),
-            (4096, "4 KiB"),
-            (1_234_567, "1205 KiB"),
-            (123_456_789, "117 MiB"),
-        ] {
+        for (bytes, said) in [(0, "0 B"), (4096, "4 KiB"), (1_234_567, "1205 KiB"), (123_456_789, "117 MiB")]
+        {
             assert_eq!(rounded(bytes), said);
         }
     }
@@ -184,12 +155,7 @@ mod tests {
     fn what_does_not_add_up_is_told() {
         let queue = QueueName::new("outbound", "demo").expect("a name");
         let report = CheckReport {
-            queues: vec![QueueCheck {
-                queue,
-                accepted: 3,
-                live: 1,
-                finished: 1,
-            }],
+            queues: vec![QueueCheck { queue, accepted: 3, live: 1, finished: 1 }],
             ..CheckReport::default()
         };
         let found = problems(&report, None, 9, 8);

@@ -23,11 +23,7 @@ pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec
         "environment",
         "expected a word of 1 to 32 letters, such as \"production\"".to_owned(),
     );
-    demand(
-        !settings.data_dir.as_os_str().is_empty(),
-        "data_dir",
-        "expected a directory".to_owned(),
-    );
+    demand(!settings.data_dir.as_os_str().is_empty(), "data_dir", "expected a directory".to_owned());
     demand(
         server.public_url.is_empty() || is_base_url(&server.public_url),
         "server.public_url",
@@ -42,32 +38,20 @@ pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec
         "sending.default_region",
         format!("{region:?} is no country: expected two capital letters, such as \"ES\", or nothing"),
     );
-    for (key, count) in [
-        ("sending.concurrency", sending.concurrency),
-        ("intake.concurrency", settings.intake.concurrency),
-    ] {
-        demand(
-            (1..=10_000).contains(&count),
-            key,
-            format!("{count} is not within 1 and 10000"),
-        );
+    for (key, count) in
+        [("sending.concurrency", sending.concurrency), ("intake.concurrency", settings.intake.concurrency)]
+    {
+        demand((1..=10_000).contains(&count), key, format!("{count} is not within 1 and 10000"));
     }
     demand(
         settings.broker.payload_memory.0 >= 1 << 20,
         "broker.payload_memory",
-        format!(
-            "{} is too little: expected 1 MiB or more",
-            settings.broker.payload_memory
-        ),
+        format!("{} is too little: expected 1 MiB or more", settings.broker.payload_memory),
     );
     demand(
         settings.records.journal_for.0 >= LEAST_RETENTION,
         "records.journal_for",
-        format!(
-            "{} is too short: expected {} or more",
-            settings.records.journal_for,
-            Span(LEAST_RETENTION)
-        ),
+        format!("{} is too short: expected {} or more", settings.records.journal_for, Span(LEAST_RETENTION)),
     );
     demand(
         crate::logs::is_filter(&settings.log.level),
@@ -82,15 +66,10 @@ pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec
 
 /// Whether a text is scheme and host, and perhaps a port: what links can be built on.
 fn is_base_url(text: &str) -> bool {
-    let Some(rest) = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"))
-    else {
+    let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else {
         return false;
     };
     let host = rest.strip_suffix('/').unwrap_or(rest);
     !host.is_empty()
-        && host
-            .bytes()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b':' | b'[' | b']'))
+        && host.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b':' | b'[' | b']'))
 }

@@ -42,18 +42,12 @@ pub(crate) fn load(sources: &Sources<'_>) -> Result<Loaded, Vec<Problem>> {
         match tree::read(text) {
             Ok(entries) => {
                 for entry in entries {
-                    let origin = Origin::File {
-                        file: name.clone(),
-                        line: entry.line,
-                    };
+                    let origin = Origin::File { file: name.clone(), line: entry.line };
                     layers.say(entry.path, entry.value, origin, &mut problems);
                 }
             }
             Err(error) => {
-                let origin = Origin::File {
-                    file: name.clone(),
-                    line: error.line,
-                };
+                let origin = Origin::File { file: name.clone(), line: error.line };
                 problems.push(Problem::new(origin, "", error.what));
             }
         }
@@ -61,21 +55,15 @@ pub(crate) fn load(sources: &Sources<'_>) -> Result<Loaded, Vec<Problem>> {
     for (name, text) in &sources.variables {
         if let Some(key) = name.strip_prefix(PREFIX) {
             layers.say_variable(name, key, text, &mut problems);
-        } else if let Some((_, key)) = name
-            .split_once('_')
-            .filter(|(first, key)| *first == "PALOMAR" && key.contains("__"))
+        } else if let Some((_, key)) =
+            name.split_once('_').filter(|(first, key)| *first == "PALOMAR" && key.contains("__"))
         {
             let what = format!("not a setting's variable: did you mean ${PREFIX}{key}?");
             problems.push(Problem::new(Origin::Variable(name.clone()), "", what));
         }
     }
     for (flag, path, value) in &sources.flags {
-        layers.say(
-            Path::of(path),
-            Value::String(value.clone()),
-            Origin::Flag(flag),
-            &mut problems,
-        );
+        layers.say(Path::of(path), Value::String(value.clone()), Origin::Flag(flag), &mut problems);
     }
     let seeds = Seeds::read(&sources.variables, sources.read_file, &mut problems);
     let settings = layers.settle(&mut problems);
@@ -88,11 +76,7 @@ pub(crate) fn load(sources: &Sources<'_>) -> Result<Loaded, Vec<Problem>> {
         _ => (1, 0),
     });
     match settings {
-        Some(settings) if problems.is_empty() => Ok(Loaded {
-            settings,
-            seeds,
-            in_force: layers.in_force,
-        }),
+        Some(settings) if problems.is_empty() => Ok(Loaded { settings, seeds, in_force: layers.in_force }),
         _ => Err(problems),
     }
 }
@@ -102,15 +86,7 @@ static DEFAULTS: LazyLock<InForce> = LazyLock::new(|| {
     let entries = tree::read(DEFAULT_FILE).unwrap_or_default();
     entries
         .into_iter()
-        .map(|entry| {
-            (
-                entry.path,
-                Setting {
-                    value: entry.value,
-                    origin: Origin::Default,
-                },
-            )
-        })
+        .map(|entry| (entry.path, Setting { value: entry.value, origin: Origin::Default }))
         .collect()
 });
 
@@ -123,11 +99,7 @@ struct Layers {
 
 impl Layers {
     fn new() -> Layers {
-        Layers {
-            in_force: DEFAULTS.clone(),
-            defaults: &DEFAULTS,
-            said: false,
-        }
+        Layers { in_force: DEFAULTS.clone(), defaults: &DEFAULTS, said: false }
     }
 
     /// Puts one value in force, or says why not.
@@ -161,26 +133,14 @@ impl Layers {
         let path = Path(key.to_lowercase().split("__").map(str::to_owned).collect());
         let origin = Origin::Variable(name.to_owned());
         let value = match self.defaults.get(&path).map(|setting| &setting.value) {
-            Some(Value::Integer(_)) => text
-                .trim()
-                .parse()
-                .map(Value::Integer)
-                .map_err(|_| "a whole number"),
-            Some(Value::Boolean(_)) => text
-                .trim()
-                .parse()
-                .map(Value::Boolean)
-                .map_err(|_| "true or false"),
+            Some(Value::Integer(_)) => text.trim().parse().map(Value::Integer).map_err(|_| "a whole number"),
+            Some(Value::Boolean(_)) => text.trim().parse().map(Value::Boolean).map_err(|_| "true or false"),
             _ => Ok(Value::String(text.to_owned())),
         };
         match value {
             Ok(value) => self.say(path, value, origin, problems),
             Err(expected) => {
-                problems.push(Problem::new(
-                    origin,
-                    path.to_string(),
-                    format!("{text:?} is not {expected}"),
-                ));
+                problems.push(Problem::new(origin, path.to_string(), format!("{text:?} is not {expected}")));
             }
         }
     }
@@ -203,12 +163,8 @@ impl Layers {
         let named = path.to_string();
         let last = path.0.last().map_or("", String::as_str);
         // Nearest in spelling; else a key of that name in another section.
-        let meant = nearest(&named, known.iter().map(String::as_str)).or_else(|| {
-            known
-                .iter()
-                .map(String::as_str)
-                .find(|name| name.rsplit('.').next() == Some(last))
-        });
+        let meant = nearest(&named, known.iter().map(String::as_str))
+            .or_else(|| known.iter().map(String::as_str).find(|name| name.rsplit('.').next() == Some(last)));
         match meant {
             Some(meant) if variable => format!("unknown key: did you mean ${}?", variable_of(meant)),
             Some(meant) => format!("unknown key: did you mean {meant}?"),
@@ -217,9 +173,7 @@ impl Layers {
     }
 
     fn origin_of(&self, key: &str) -> Origin {
-        self.in_force
-            .get(&Path::of(key))
-            .map_or(Origin::Default, |setting| setting.origin.clone())
+        self.in_force.get(&Path::of(key)).map_or(Origin::Default, |setting| setting.origin.clone())
     }
 
     /// The values in force as settings. A value that does not fit is a problem and its default stands in, so that the
@@ -243,13 +197,7 @@ impl Layers {
                 _ => None,
             });
             let path = Path(keys.collect());
-            let what = error
-                .inner()
-                .message()
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .to_owned();
+            let what = error.inner().message().lines().next().unwrap_or_default().to_owned();
             let wrong = self.in_force.get(&path);
             let origin = wrong.map_or(Origin::Default, |setting| setting.origin.clone());
             let is_ours = origin == Origin::Default;

@@ -77,26 +77,14 @@ impl Sources<'static> {
             Ok(text) => Some((path.to_owned(), text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => None,
             Err(error) => {
-                let origin = Origin::File {
-                    file: path.to_owned(),
-                    line: 1,
-                };
-                return Err(Problem {
-                    origin,
-                    key: String::new(),
-                    what: format!("can't be read: {error}"),
-                });
+                let origin = Origin::File { file: path.to_owned(), line: 1 };
+                return Err(Problem { origin, key: String::new(), what: format!("can't be read: {error}") });
             }
         };
         // A variable that is not UTF-8 is none of ours: our names and values are text.
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Ok(Sources {
-            file,
-            variables,
-            flags,
-            read_file: &|path| std::fs::read_to_string(path),
-        })
+        Ok(Sources { file, variables, flags, read_file: &|path| std::fs::read_to_string(path) })
     }
 }

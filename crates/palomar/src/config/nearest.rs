@@ -25,9 +25,7 @@ fn distance(from: &str, to: &str) -> usize {
     for (i, a) in from.iter().enumerate() {
         row[0] = i + 1;
         for (j, b) in to.iter().enumerate() {
-            let mut best = (above[j] + usize::from(a != b))
-                .min(above[j + 1] + 1)
-                .min(row[j] + 1);
+            let mut best = (above[j] + usize::from(a != b)).min(above[j + 1] + 1).min(row[j] + 1);
             if i > 0 && j > 0 && from[i - 1] == *b && to[j - 1] == *a {
                 best = best.min(before[j - 1] + 1);
             }

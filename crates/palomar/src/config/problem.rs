@@ -53,11 +53,7 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(super) fn new(origin: Origin, key: impl Into<String>, what: impl Into<String>) -> Problem {
-        Problem {
-            origin,
-            key: key.into(),
-            what: what.into(),
-        }
+        Problem { origin, key: key.into(), what: what.into() }
     }
 }
 

@@ -48,11 +48,7 @@ const VARIABLES: [(&str, bool, Use); 26] = [
     ("PUPPETEER_HEADLESS", false, Use::Later("browser sessions")),
     ("PUPPETEER_WHATSAPP_URL", false, Use::Later("browser sessions")),
     ("PUPPETEER_DEFAULT_TIMEOUT", false, Use::Later("browser sessions")),
-    (
-        "PUPPETEER_NAVIGATION_TIMEOUT",
-        false,
-        Use::Later("browser sessions"),
-    ),
+    ("PUPPETEER_NAVIGATION_TIMEOUT", false, Use::Later("browser sessions")),
     ("WHATSAPP_API_URL", false, Use::Channel),
     ("WHATSAPP_API_VERSION", false, Use::Channel),
 ];
@@ -103,12 +99,8 @@ impl Seeds {
         read_file: ReadFile<'_>,
         problems: &mut Vec<Problem>,
     ) -> Seeds {
-        let set = |name: &str| {
-            variables
-                .get(name)
-                .map(String::as_str)
-                .filter(|value| !value.trim().is_empty())
-        };
+        let set =
+            |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.trim().is_empty());
         let mut kept = Vec::new();
         for (name, secret, purpose) in VARIABLES {
             let waits_for = match purpose {
@@ -130,10 +122,7 @@ impl Seeds {
                         let named_by = Box::new(Origin::Variable(twin));
                         (
                             text.trim_end_matches(['\n', '\r']).to_owned(),
-                            Origin::SecretFile {
-                                named_by,
-                                path: path.into(),
-                            },
+                            Origin::SecretFile { named_by, path: path.into() },
                         )
                     }
                     Err(error) => {
@@ -143,22 +132,13 @@ impl Seeds {
                     }
                 },
             };
-            kept.push(Kept {
-                name,
-                value: Secret::new(value),
-                secret,
-                origin,
-                waits_for,
-            });
+            kept.push(Kept { name, value: Secret::new(value), secret, origin, waits_for });
         }
         Seeds { kept }
     }
 
     fn get(&self, name: &str) -> Option<&Secret> {
-        self.kept
-            .iter()
-            .find(|kept| kept.name == name)
-            .map(|kept| &kept.value)
+        self.kept.iter().find(|kept| kept.name == name).map(|kept| &kept.value)
     }
 
     /// The channel that the variables make, where they say enough.
@@ -169,9 +149,7 @@ impl Seeds {
             app_secret: self.get("WHATSAPP_APP_SECRET").cloned(),
             verify_token: self.get("WEBHOOK_VERIFY_TOKEN").cloned(),
             api_url: self.get("WHATSAPP_API_URL").map(|url| url.expose().to_owned()),
-            api_version: self
-                .get("WHATSAPP_API_VERSION")
-                .map(|version| version.expose().to_owned()),
+            api_version: self.get("WHATSAPP_API_VERSION").map(|version| version.expose().to_owned()),
         })
     }
 
@@ -208,10 +186,8 @@ mod tests {
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> (Seeds, Vec<Problem>) {
-        let variables = variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        let variables =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut problems = Vec::new();
         let file = |path: &Path| match path.to_str() {
             Some("/run/token") => Ok("from-file\n".to_owned()),
@@ -235,19 +211,13 @@ mod tests {
             (channel.token.expose(), channel.phone_number_id.as_str()),
             ("from-file", "106540352242922")
         );
-        assert_eq!(
-            (channel.verify_token.expect("set").expose(), channel.app_secret),
-            ("hello", None)
-        );
+        assert_eq!((channel.verify_token.expect("set").expose(), channel.app_secret), ("hello", None));
     }
 
     #[test]
     fn what_says_too_little_makes_none_and_is_told() {
-        let (seeds, _) = read(&[
-            ("WHATSAPP_API_TOKEN", "secret"),
-            ("REDIS_URL", "redis://x"),
-            ("BATCH_SIZE", "500"),
-        ]);
+        let (seeds, _) =
+            read(&[("WHATSAPP_API_TOKEN", "secret"), ("REDIS_URL", "redis://x"), ("BATCH_SIZE", "500")]);
         assert_eq!(seeds.whatsapp(), None);
         let notices = seeds.notices().join("\n");
         assert!(notices.contains("$WHATSAPP_PHONE_NUMBER_ID is not"), "{notices}");
@@ -257,19 +227,11 @@ mod tests {
 
     #[test]
     fn a_secret_is_said_once_and_readable() {
-        let (_, problems) = read(&[
-            ("WHATSAPP_API_TOKEN", "a"),
-            ("WHATSAPP_API_TOKEN_FILE", "/run/token"),
-        ]);
-        assert!(
-            problems[0].to_string().contains("unset one of them"),
-            "{problems:?}"
-        );
+        let (_, problems) = read(&[("WHATSAPP_API_TOKEN", "a"), ("WHATSAPP_API_TOKEN_FILE", "/run/token")]);
+        assert!(problems[0].to_string().contains("unset one of them"), "{problems:?}");
         let (_, problems) = read(&[("TWILIO_AUTH_TOKEN_FILE", "/nowhere")]);
         assert!(
-            problems[0]
-                .to_string()
-                .starts_with("$TWILIO_AUTH_TOKEN_FILE: can't read /nowhere"),
+            problems[0].to_string().starts_with("$TWILIO_AUTH_TOKEN_FILE: can't read /nowhere"),
             "{problems:?}"
         );
     }

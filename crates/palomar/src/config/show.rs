@@ -26,11 +26,7 @@ pub(crate) fn lines(loaded: &Loaded) -> Vec<Line> {
     });
     let seeds = loaded.seeds.kept.iter().map(|kept| Line {
         key: kept.name.to_owned(),
-        value: if kept.secret {
-            format!("\"{}\"", kept.value)
-        } else {
-            format!("{:?}", kept.value.expose())
-        },
+        value: if kept.secret { format!("\"{}\"", kept.value) } else { format!("{:?}", kept.value.expose()) },
         origin: kept.origin.to_string(),
         is_default: false,
     });

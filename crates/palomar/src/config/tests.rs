@@ -10,10 +10,7 @@ use super::*;
 fn sources<'a>(file: &str, variables: &[(&str, &str)]) -> Sources<'a> {
     Sources {
         file: (!file.is_empty()).then(|| (PathBuf::from("palomar.toml"), file.to_owned())),
-        variables: variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect(),
+        variables: variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         flags: Vec::new(),
         read_file: &|_| Err(io::Error::from(io::ErrorKind::NotFound)),
     }
@@ -31,20 +28,11 @@ fn the_default_file_and_the_settings_agree() {
     let loaded = load(&sources("", &[])).expect("the defaults hold together");
     let written = toml::to_string(&loaded.settings).expect("settings are TOML");
     let keys = |text: &str| -> BTreeSet<String> {
-        tree::read(text)
-            .expect("TOML")
-            .iter()
-            .map(|entry| entry.path.to_string())
-            .collect()
+        tree::read(text).expect("TOML").iter().map(|entry| entry.path.to_string()).collect()
     };
     // A field that the file lacks fails to load and a key that no field has is refused; these two say the rest.
     assert_eq!(keys(&written), keys(DEFAULT_FILE));
-    assert_eq!(
-        load(&sources(&written, &[]))
-            .expect("what was written is read")
-            .settings,
-        loaded.settings
-    );
+    assert_eq!(load(&sources(&written, &[])).expect("what was written is read").settings, loaded.settings);
 }
 
 #[test]
@@ -71,9 +59,7 @@ fn the_later_layer_counts() {
             ("PALOMAR_SERVER", "http://elsewhere"),
         ],
     );
-    sources
-        .flags
-        .push(("--data", "data_dir", "/srv/palomar".to_owned()));
+    sources.flags.push(("--data", "data_dir", "/srv/palomar".to_owned()));
     let loaded = load(&sources).expect("it holds together");
     let settings = &loaded.settings;
     assert_eq!(settings.environment, "staging");
@@ -92,11 +78,7 @@ fn the_later_layer_counts() {
         ("log.format", "\"auto\"", "default"),
     ] {
         let line = shown.iter().find(|line| line.key == key).expect(key);
-        assert_eq!(
-            (line.value.as_str(), line.origin.as_str()),
-            (value, origin),
-            "{key}"
-        );
+        assert_eq!((line.value.as_str(), line.origin.as_str()), (value, origin), "{key}");
     }
 }
 
@@ -107,22 +89,10 @@ fn every_problem_names_its_place_and_what_to_write() {
             "[server]\nlisen = \"x\"\n",
             "palomar.toml:2: server.lisen: unknown key: did you mean server.listen?",
         ),
-        (
-            "listen = \"127.0.0.1:1\"\n",
-            "palomar.toml:1: listen: unknown key: did you mean server.listen?",
-        ),
-        (
-            "[colour]\nred = 1\n",
-            "palomar.toml:2: colour.red: unknown key: `palomar config init` writes",
-        ),
-        (
-            "server = 5\n",
-            "palomar.toml:1: server: is a section, not a setting",
-        ),
-        (
-            "[log.level]\n",
-            "palomar.toml:1: log.level: is a setting, not a section",
-        ),
+        ("listen = \"127.0.0.1:1\"\n", "palomar.toml:1: listen: unknown key: did you mean server.listen?"),
+        ("[colour]\nred = 1\n", "palomar.toml:2: colour.red: unknown key: `palomar config init` writes"),
+        ("server = 5\n", "palomar.toml:1: server: is a section, not a setting"),
+        ("[log.level]\n", "palomar.toml:1: log.level: is a setting, not a section"),
         (
             "\n[server]\nshutdown_grace = \"soon\"\n",
             "palomar.toml:3: server.shutdown_grace: \"soon\" is not understood: expected a span",
@@ -131,22 +101,13 @@ fn every_problem_names_its_place_and_what_to_write() {
             "[sending]\nconcurrency = \"many\"\n",
             "palomar.toml:2: sending.concurrency: invalid type: string \"many\"",
         ),
-        (
-            "[sending]\nconcurrency = -1\n",
-            "palomar.toml:2: sending.concurrency: invalid value: integer `-1`",
-        ),
-        (
-            "[sending]\nconcurrency = 0\n",
-            "palomar.toml:2: sending.concurrency: 0 is not within 1 and 10000",
-        ),
+        ("[sending]\nconcurrency = -1\n", "palomar.toml:2: sending.concurrency: invalid value: integer `-1`"),
+        ("[sending]\nconcurrency = 0\n", "palomar.toml:2: sending.concurrency: 0 is not within 1 and 10000"),
         (
             "[sending]\ndefault_region = \"Spain\"\n",
             "palomar.toml:2: sending.default_region: \"Spain\" is no country",
         ),
-        (
-            "[server]\nlisten = \"8080\"\n",
-            "palomar.toml:2: server.listen: invalid socket address",
-        ),
+        ("[server]\nlisten = \"8080\"\n", "palomar.toml:2: server.listen: invalid socket address"),
         (
             "[server]\nrate_limit = \"fast\"\n",
             "palomar.toml:2: server.rate_limit: \"fast\" is not understood: expected a rate",
@@ -159,10 +120,7 @@ fn every_problem_names_its_place_and_what_to_write() {
             "[records]\njournal_for = \"1d\"\n",
             "palomar.toml:2: records.journal_for: 1d is too short: expected 8d",
         ),
-        (
-            "[records]\nurl = \"postgres://x\"\n",
-            "palomar.toml:2: records.url: not in this version",
-        ),
+        ("[records]\nurl = \"postgres://x\"\n", "palomar.toml:2: records.url: not in this version"),
         ("[log]\nlevel = \"loud,,=\"\n", "palomar.toml:2: log.level: "),
         (
             "[server]\npublic_url = \"ftp://x\"\n",
@@ -177,11 +135,7 @@ fn every_problem_names_its_place_and_what_to_write() {
         );
     }
     for (name, value, expected) in [
-        (
-            "PALOMAR__SERVER__PORT",
-            "1",
-            "$PALOMAR__SERVER__PORT: server.port: unknown key",
-        ),
+        ("PALOMAR__SERVER__PORT", "1", "$PALOMAR__SERVER__PORT: server.port: unknown key"),
         (
             "PALOMAR__LOG__LEVLE",
             "x",
@@ -211,10 +165,7 @@ fn every_problem_names_its_place_and_what_to_write() {
 fn all_problems_are_found_at_once() {
     let file = "environmnt = \"x\"\n[server]\nshutdown_grace = \"soon\"\ngrace = 3\n[sending]\nconcurrency = 0\n[log]\nformat = \"xml\"\n";
     let found = problems(file, &[("PALOMAR__RECORDS__JOURNAL_FOR", "x")]);
-    let places: Vec<&str> = found
-        .iter()
-        .filter_map(|problem| problem.split(": ").nth(1))
-        .collect();
+    let places: Vec<&str> = found.iter().filter_map(|problem| problem.split(": ").nth(1)).collect();
     let expected = [
         "environmnt",
         "server.shutdown_grace",
@@ -228,18 +179,11 @@ fn all_problems_are_found_at_once() {
 
 #[test]
 fn secrets_are_masked() {
-    let loaded = load(&sources(
-        "",
-        &[("WHATSAPP_API_TOKEN", "hunter2"), ("REDIS_PASSWORD", "hunter2")],
-    ))
-    .expect("fine");
+    let loaded = load(&sources("", &[("WHATSAPP_API_TOKEN", "hunter2"), ("REDIS_PASSWORD", "hunter2")]))
+        .expect("fine");
     let shown = format!("{:?} {:?} {loaded:?}", lines(&loaded), loaded.seeds.notices());
     assert!(!shown.contains("hunter2"), "{shown}");
-    assert!(
-        lines(&loaded)
-            .iter()
-            .any(|line| line.key == "WHATSAPP_API_TOKEN" && line.value == "\"•••\"")
-    );
+    assert!(lines(&loaded).iter().any(|line| line.key == "WHATSAPP_API_TOKEN" && line.value == "\"•••\""));
 }
 
 /// A small generator with a seed, so that a failure can be repeated.
@@ -283,19 +227,13 @@ const SPICE: [&str; 22] = [
 #[test]
 fn no_file_and_no_variable_makes_it_panic() {
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
-    let lines: Vec<&str> = DEFAULT_FILE
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .collect();
+    let lines: Vec<&str> = DEFAULT_FILE.lines().filter(|line| !line.starts_with('#')).collect();
     let mut loaded = 0;
     for round in 0..50_000 {
         // A few lines of the default file, in their order, with a few mutations.
         let from = dice.roll(lines.len());
-        let mut text: Vec<char> = lines[from..]
-            .iter()
-            .take(1 + dice.roll(9))
-            .flat_map(|line| line.chars().chain(['\n']))
-            .collect();
+        let mut text: Vec<char> =
+            lines[from..].iter().take(1 + dice.roll(9)).flat_map(|line| line.chars().chain(['\n'])).collect();
         for _ in 0..dice.roll(4) {
             let at = dice.roll(text.len() + 1);
             match dice.roll(3) {
@@ -309,17 +247,10 @@ fn no_file_and_no_variable_makes_it_panic() {
         let (name, value) = text.split_once(" = ").unwrap_or(("SERVER__LISTEN", &text));
         let name = format!("PALOMAR__{}", name.replace('.', "__").to_uppercase());
         // Both ways in; the variable on every eighth round, since loading is what takes the time.
-        let variables = if round % 8 == 0 {
-            vec![(name.as_str(), value)]
-        } else {
-            Vec::new()
-        };
+        let variables = if round % 8 == 0 { vec![(name.as_str(), value)] } else { Vec::new() };
         match load(&sources(&text, &variables)) {
             Ok(_) => loaded += 1,
-            Err(problems) => assert!(
-                problems.iter().all(|problem| !problem.what.is_empty()),
-                "{text:?}"
-            ),
+            Err(problems) => assert!(problems.iter().all(|problem| !problem.what.is_empty()), "{text:?}"),
         }
     }
     // The mutations are mild enough that some files stay good: otherwise the rules would never be reached.

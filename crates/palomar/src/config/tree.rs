@@ -53,10 +53,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Entry>, NotToml> {
     // numbers as they were written.
     let not_toml = |error: &toml::de::Error| NotToml {
         line: error.span().map_or(1, |span| line_of(text, span.start)),
-        what: format!(
-            "not TOML: {}",
-            error.message().lines().collect::<Vec<_>>().join(", ")
-        ),
+        what: format!("not TOML: {}", error.message().lines().collect::<Vec<_>>().join(", ")),
     };
     let values: Table = toml::from_str(text).map_err(|error| not_toml(&error))?;
     let places = DeTable::parse(text).map_err(|error| not_toml(&error))?;
@@ -83,11 +80,7 @@ fn collect(
             }
             _ => {
                 let line = line_of(text, Spanned::span(key).start);
-                entries.push(Entry {
-                    path: Path(path.clone()),
-                    value: value.clone(),
-                    line,
-                });
+                entries.push(Entry { path: Path(path.clone()), value: value.clone(), line });
             }
         }
         path.pop();
@@ -107,9 +100,7 @@ pub(super) fn put(table: &mut Table, path: &[String], value: Value) {
             table.insert(last.clone(), value);
         }
         [first, rest @ ..] => {
-            let inner = table
-                .entry(first.clone())
-                .or_insert_with(|| Value::Table(Table::new()));
+            let inner = table.entry(first.clone()).or_insert_with(|| Value::Table(Table::new()));
             if !inner.is_table() {
                 *inner = Value::Table(Table::new());
             }
@@ -143,16 +134,9 @@ mod tests {
     fn every_value_has_its_path_and_line() {
         let text = "# a comment\nenvironment = \"test\"\n\n[server]\nlisten = \"1.2.3.4:5\"\n\n[limits.profiles.x]\n[a]\nb.c = [1,\n2]\n";
         let entries = read(text).expect("TOML");
-        let said: Vec<_> = entries
-            .iter()
-            .map(|entry| (entry.path.to_string(), entry.line))
-            .collect();
-        for (path, line) in [
-            ("environment", 2),
-            ("server.listen", 5),
-            ("limits.profiles.x", 7),
-            ("a.b.c", 9),
-        ] {
+        let said: Vec<_> = entries.iter().map(|entry| (entry.path.to_string(), entry.line)).collect();
+        for (path, line) in [("environment", 2), ("server.listen", 5), ("limits.profiles.x", 7), ("a.b.c", 9)]
+        {
             assert!(said.contains(&(path.to_owned(), line)), "{path} in {said:?}");
         }
         assert_eq!(entries.len(), 4);
@@ -160,12 +144,9 @@ mod tests {
 
     #[test]
     fn what_is_not_toml_is_named_with_its_line() {
-        for (text, line) in [
-            ("a = 1\nb = = 2\n", 2),
-            ("a = 1\na = 2\n", 2),
-            ("[x\n", 1),
-            ("a = 99999999999999999999\n", 1),
-        ] {
+        for (text, line) in
+            [("a = 1\nb = = 2\n", 2), ("a = 1\na = 2\n", 2), ("[x\n", 1), ("a = 99999999999999999999\n", 1)]
+        {
             let error = read(text).expect_err(text);
             assert_eq!(error.line, line, "{text:?}: {}", error.what);
         }

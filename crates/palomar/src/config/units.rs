@@ -37,13 +37,7 @@ pub(crate) struct Rate {
 }
 
 /// The name of a unit and how many milliseconds it is long, the longest first.
-const UNITS: [(&str, u64); 5] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1_000),
-    ("ms", 1),
-];
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// A hundred years: what is longer is a mistake, and sums of spans stay within every type.
 const LONGEST: u64 = 36_500 * 86_400_000;
@@ -57,10 +51,7 @@ fn millis_of(unit: &str) -> Option<u64> {
         "sec" | "second" | "seconds" => "s",
         other => other,
     };
-    UNITS
-        .iter()
-        .find(|(name, _)| *name == short)
-        .map(|(_, millis)| *millis)
+    UNITS.iter().find(|(name, _)| *name == short).map(|(_, millis)| *millis)
 }
 
 impl FromStr for Span {
@@ -78,23 +69,14 @@ impl FromStr for Span {
         while !rest.is_empty() {
             let (digits, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).ok_or(TIME)?);
             let after = after.trim_start();
-            let (unit, after) = after.split_at(
-                after
-                    .find(|c: char| !c.is_ascii_alphabetic())
-                    .unwrap_or(after.len()),
-            );
+            let (unit, after) =
+                after.split_at(after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len()));
             let count: u64 = digits.parse().map_err(|_| TIME)?;
-            let millis = millis_of(unit)
-                .and_then(|millis| count.checked_mul(millis))
-                .ok_or(TIME)?;
+            let millis = millis_of(unit).and_then(|millis| count.checked_mul(millis)).ok_or(TIME)?;
             total = total.checked_add(millis).ok_or(TIME)?;
             rest = after.trim_start();
         }
-        if total <= LONGEST {
-            Ok(Span(Duration::from_millis(total)))
-        } else {
-            Err(TIME)
-        }
+        if total <= LONGEST { Ok(Span(Duration::from_millis(total))) } else { Err(TIME) }
     }
 }
 
@@ -139,9 +121,7 @@ impl FromStr for Size {
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = SIZES
-            .into_iter()
-            .find(|(_, factor)| self.0 >= *factor && self.0.is_multiple_of(*factor));
+        let unit = SIZES.into_iter().find(|(_, factor)| self.0 >= *factor && self.0.is_multiple_of(*factor));
         let (name, factor) = unit.unwrap_or(("B", 1));
         write!(f, "{} {name}", self.0 / factor)
     }
@@ -161,21 +141,14 @@ impl FromStr for Rate {
             format!("1{window}")
         };
         let window = window.parse::<Span>().map_err(|_| RATE)?.0;
-        if max == 0 || window.is_zero() {
-            Err(RATE)
-        } else {
-            Ok(Rate { max, window })
-        }
+        if max == 0 || window.is_zero() { Err(RATE) } else { Ok(Rate { max, window }) }
     }
 }
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let window = Span(self.window).to_string();
-        let window = window
-            .strip_prefix('1')
-            .filter(|unit| millis_of(unit).is_some())
-            .unwrap_or(&window);
+        let window = window.strip_prefix('1').filter(|unit| millis_of(unit).is_some()).unwrap_or(&window);
         write!(f, "{}/{window}", self.max)
     }
 }
@@ -239,24 +212,10 @@ mod tests {
             ("0", 0, "0s"),
         ] {
             let span: Span = text.parse().expect(text);
-            assert_eq!(
-                (span.0.as_millis(), span.to_string().as_str()),
-                (millis, shown),
-                "{text}"
-            );
+            assert_eq!((span.0.as_millis(), span.to_string().as_str()), (millis, shown), "{text}");
             assert_eq!(shown.parse(), Ok(span));
         }
-        for bad in [
-            "",
-            "30",
-            "s",
-            "-1s",
-            "1.5s",
-            "30 parsecs",
-            "99999999999999999999d",
-            "36501d",
-            "é",
-        ] {
+        for bad in ["", "30", "s", "-1s", "1.5s", "30 parsecs", "99999999999999999999d", "36501d", "é"] {
             assert_eq!(bad.parse::<Span>(), Err(TIME), "{bad}");
         }
     }

@@ -31,16 +31,8 @@ pub(super) async fn prepare(engine: &Engine, loaded: &Loaded, new_admin_key: boo
     let first_start = !app.has_keys();
     let key_file = engine.dir.join(ADMIN_KEY);
     if first_start || new_admin_key {
-        let new = NewKey {
-            name: "admin".to_owned(),
-            role: Role::Admin,
-            channels: None,
-            expires_at: None,
-        };
-        let made = app
-            .create_key(new)
-            .await
-            .map_err(|error| failed("make the admin's key", &error))?;
+        let new = NewKey { name: "admin".to_owned(), role: Role::Admin, channels: None, expires_at: None };
+        let made = app.create_key(new).await.map_err(|error| failed("make the admin's key", &error))?;
         data_dir::write_secret(&key_file, &made.secret)
             .map_err(|error| Failure::new(format!("can't write {}: {error}", key_file.display())))?;
     }
@@ -50,18 +42,12 @@ pub(super) async fn prepare(engine: &Engine, loaded: &Loaded, new_admin_key: boo
     if let Some(channel) = loaded.seeds.whatsapp() {
         whatsapp(engine, channel).await?;
     }
-    let channels = app
-        .channels(&Caller::system())
-        .await
-        .map_err(|error| failed("read the channels", &error))?;
+    let channels =
+        app.channels(&Caller::system()).await.map_err(|error| failed("read the channels", &error))?;
     let names: Vec<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
     // A line that is typed as printed must not send to a person by surprise.
     let channel = names.contains(&DEMO).then(|| DEMO.to_owned());
-    Ok(First {
-        first_start,
-        key_file: key_file.exists().then_some(key_file),
-        channel,
-    })
+    Ok(First { first_start, key_file: key_file.exists().then_some(key_file), channel })
 }
 
 /// Makes the channel that the variables describe, or brings it to what they say now.
@@ -93,11 +79,7 @@ async fn whatsapp(engine: &Engine, channel: WhatsappChannel) -> Result<(), Failu
                 credentials: Some(credentials),
                 ..ChannelPatch::default()
             };
-            engine
-                .app
-                .update_channel(&name, patch)
-                .await
-                .map_err(|error| variables(&error))?;
+            engine.app.update_channel(&name, patch).await.map_err(|error| variables(&error))?;
             Ok(())
         }
         Err(AppError::NotFound(_)) => {
@@ -122,22 +104,16 @@ async fn make(
         limits: LimitsInput::default(),
         on_uncertain: None,
     };
-    engine
-        .app
-        .create_channel(new)
-        .await
-        .map_err(|error| match channel {
-            SEED_CHANNEL => variables(&error),
-            _ => failed("make the demo channel", &error),
-        })?;
+    engine.app.create_channel(new).await.map_err(|error| match channel {
+        SEED_CHANNEL => variables(&error),
+        _ => failed("make the demo channel", &error),
+    })?;
     tracing::info!(channel, provider = provider.as_str(), "a channel was made");
     Ok(())
 }
 
 fn name(channel: &str) -> Result<ChannelName, Failure> {
-    channel
-        .parse()
-        .map_err(|error| Failure::new(format!("{channel}: {error}")))
+    channel.parse().map_err(|error| Failure::new(format!("{channel}: {error}")))
 }
 
 fn failed(what: &str, error: &AppError) -> Failure {
@@ -145,8 +121,8 @@ fn failed(what: &str, error: &AppError) -> Failure {
 }
 
 fn variables(error: &AppError) -> Failure {
-    Failure::wrong_use(format!(
-        "the channel {SEED_CHANNEL} can't be made of WhatsApp's variables: {error}"
-    ))
-    .help("See WHATSAPP_API_TOKEN, WHATSAPP_PHONE_NUMBER_ID, WHATSAPP_APP_SECRET and WEBHOOK_VERIFY_TOKEN.")
+    Failure::wrong_use(format!("the channel {SEED_CHANNEL} can't be made of WhatsApp's variables: {error}"))
+        .help(
+            "See WHATSAPP_API_TOKEN, WHATSAPP_PHONE_NUMBER_ID, WHATSAPP_APP_SECRET and WEBHOOK_VERIFY_TOKEN.",
+        )
 }

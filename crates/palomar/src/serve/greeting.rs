@@ -36,11 +36,7 @@ impl Greeting<'_> {
         if out.quiet {
             return;
         }
-        out.line(format_args!(
-            "Palomar {} ({})",
-            env!("CARGO_PKG_VERSION"),
-            self.settings.environment
-        ));
+        out.line(format_args!("Palomar {} ({})", env!("CARGO_PKG_VERSION"), self.settings.environment));
         out.line("");
         let mut pairs = vec![("  Address", url.clone())];
         if let Some(link) = link {
@@ -98,26 +94,15 @@ mod tests {
 
     #[test]
     fn the_line_can_be_typed_as_it_is() {
-        let line = curl(
-            "http://127.0.0.1:8080",
-            Path::new("./palomar-data/admin.key"),
-            "demo",
-        );
+        let line = curl("http://127.0.0.1:8080", Path::new("./palomar-data/admin.key"), "demo");
         assert!(
             line.starts_with("curl -H \"Authorization: Bearer $(cat ./palomar-data/admin.key)\" -H 'Content"),
             "{line}"
         );
         assert!(!line.contains('\n'));
-        let body = line
-            .split("-d '")
-            .nth(1)
-            .and_then(|rest| rest.split('\'').next())
-            .expect("a body");
+        let body = line.split("-d '").nth(1).and_then(|rest| rest.split('\'').next()).expect("a body");
         let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
-        assert_eq!(
-            (&body["channel"], &body["content"]["text"]),
-            (&json!("demo"), &json!("Hola"))
-        );
+        assert_eq!((&body["channel"], &body["content"]["text"]), (&json!("demo"), &json!("Hola")));
         for (word, shell) in [
             ("a/b.key", "a/b.key"),
             ("my data/k", "'my data/k'"),

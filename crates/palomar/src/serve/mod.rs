@@ -69,23 +69,11 @@ enum Role {
 
 /// Runs it until it is told to stop.
 pub(crate) async fn run(context: &Context, flags: Flags) -> Result<(), Failure> {
-    let Flags {
-        listen,
-        role: None | Some(Role::All),
-        new_admin_key,
-    } = flags;
-    let loaded = context.load(
-        listen
-            .map(|address| ("--listen", "server.listen", address))
-            .into_iter()
-            .collect(),
-    )?;
+    let Flags { listen, role: None | Some(Role::All), new_admin_key } = flags;
+    let loaded =
+        context.load(listen.map(|address| ("--listen", "server.listen", address)).into_iter().collect())?;
     let settings = &loaded.settings;
-    let level = if context.is_verbose() {
-        "debug"
-    } else {
-        &settings.log.level
-    };
+    let level = if context.is_verbose() { "debug" } else { &settings.log.level };
     logs::start(level, settings.log.format)?;
     for notice in loaded.seeds.notices() {
         tracing::warn!("{notice}");
@@ -143,13 +131,7 @@ async fn serve(
     let router = palomar_api::router(Arc::clone(&engine.app), config);
     let draining = CancellationToken::new();
     let mut served = tokio::spawn(palomar_api::serve(listener, router, draining.clone()));
-    let greeting = Greeting {
-        settings,
-        address,
-        token: &token,
-        dir: &engine.dir,
-        first,
-    };
+    let greeting = Greeting { settings, address, token: &token, dir: &engine.dir, first };
     greeting.print(context.out);
     tracing::info!(%address, environment = settings.environment, version = env!("CARGO_PKG_VERSION"), "ready");
 
@@ -165,11 +147,7 @@ async fn serve(
     tracing::info!(grace = %settings.server.shutdown_grace, "stopping: what is in flight ends first");
     engine.app.set_draining();
     draining.cancel();
-    let grace = if ended.is_ok() {
-        settings.server.shutdown_grace.0
-    } else {
-        Duration::ZERO
-    };
+    let grace = if ended.is_ok() { settings.server.shutdown_grace.0 } else { Duration::ZERO };
     let requests = async {
         if ended.is_ok() {
             let _ = served.await;

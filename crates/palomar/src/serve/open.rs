@@ -83,10 +83,7 @@ pub(super) fn api(settings: &Settings) -> Result<(ApiConfig, String), Failure> {
     let rate = settings.server.rate_limit;
     let public_url = settings.server.public_url.trim_end_matches('/');
     let config = ApiConfig {
-        rate_limit: Some(RateLimit {
-            requests: rate.max,
-            per: rate.window.max(Duration::from_millis(1)),
-        }),
+        rate_limit: Some(RateLimit { requests: rate.max, per: rate.window.max(Duration::from_millis(1)) }),
         public_url: (!public_url.is_empty()).then(|| public_url.to_owned()),
         login: Some(Arc::new(OneTimeLink::new(&token))),
         ..ApiConfig::new(seed()?)

@@ -25,9 +25,7 @@ pub(crate) struct Server {
 impl Place {
     /// An empty directory.
     pub(crate) fn new() -> Place {
-        Place {
-            dir: TempDir::new().expect("a directory"),
-        }
+        Place { dir: TempDir::new().expect("a directory") }
     }
 
     /// Its path.
@@ -45,11 +43,7 @@ impl Place {
     /// The binary, in this directory and with nothing of ours in its environment.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_palomar"));
-        command
-            .args(words)
-            .current_dir(self.path())
-            .stdin(Stdio::null())
-            .env_clear();
+        command.args(words).current_dir(self.path()).stdin(Stdio::null()).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command
     }
@@ -61,10 +55,7 @@ impl Place {
 
     /// Runs it against a server.
     pub(crate) fn ask(&self, server: &Server, words: &[&str]) -> Output {
-        self.command(words)
-            .env("PALOMAR_SERVER", &server.url)
-            .output()
-            .expect("it runs")
+        self.command(words).env("PALOMAR_SERVER", &server.url).output().expect("it runs")
     }
 
     /// Starts a server on a free port and waits until it says that it is there.
@@ -79,29 +70,18 @@ impl Place {
             .append(true)
             .open(self.path().join("log"))
             .expect("a log");
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("it starts");
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("it starts");
         let mut greeting = String::new();
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         let url = loop {
             let Some(Ok(line)) = lines.next() else {
-                panic!(
-                    "it ended: {}",
-                    std::fs::read_to_string(self.path().join("log")).unwrap_or_default()
-                );
+                panic!("it ended: {}", std::fs::read_to_string(self.path().join("log")).unwrap_or_default());
             };
             greeting.push_str(&line);
             greeting.push('\n');
             if line.contains(word) {
                 let begin = line.find("http://").expect("an address");
-                break line[begin..]
-                    .split([' ', ';'])
-                    .next()
-                    .unwrap_or_default()
-                    .to_owned();
+                break line[begin..].split([' ', ';']).next().unwrap_or_default().to_owned();
             }
         };
         // The rest of the greeting: up to the line that sends a first message.
@@ -129,10 +109,7 @@ impl Server {
     }
 
     fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.child.id())
-            .ok()
-            .and_then(Pid::from_raw)
-            .expect("an id");
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("an id");
         kill_process(id, signal).expect("it is there");
     }
 }
@@ -157,11 +134,5 @@ pub(crate) fn err(output: &Output) -> String {
 /// Asserts the exit status, and shows what was said where it is another.
 #[track_caller]
 pub(crate) fn exits(output: &Output, status: i32) {
-    assert_eq!(
-        output.status.code(),
-        Some(status),
-        "{}\n{}",
-        out(output),
-        err(output)
-    );
+    assert_eq!(output.status.code(), Some(status), "{}\n{}", out(output), err(output));
 }

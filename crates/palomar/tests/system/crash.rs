@@ -67,7 +67,11 @@ async fn killed_at_random_moments_it_loses_nothing_and_sends_nothing_twice() {
     for kill in 0..kills {
         let goal = (kill + 1) * messages / (kills + 2);
         until("it goes on", || async {
-            if sim.accepted() >= goal { Ok(()) } else { Err(format!("{} of {goal} were taken", sim.accepted())) }
+            if sim.accepted() >= goal {
+                Ok(())
+            } else {
+                Err(format!("{} of {goal} were taken", sim.accepted()))
+            }
         })
         .await;
         tokio::time::sleep(Duration::from_millis(dice.below(60))).await;
@@ -75,7 +79,10 @@ async fn killed_at_random_moments_it_loses_nothing_and_sends_nothing_twice() {
         server.kill();
         server.run().await;
         let after = server.queue("line").await["uncertain"].as_u64().expect("a number");
-        assert!(after <= before + 32, "{after} are uncertain after a kill with 32 in flight, {before} were before");
+        assert!(
+            after <= before + 32,
+            "{after} are uncertain after a kill with 32 in flight, {before} were before"
+        );
         uncertain += after.saturating_sub(before);
     }
     for caller in callers {
@@ -88,20 +95,32 @@ async fn killed_at_random_moments_it_loses_nothing_and_sends_nothing_twice() {
     // tell. The provider's ledger is that person here; the others resolve themselves by the tag in their statuses.
     let settled = until("all that waited is through", || async {
         let queue = server.queue("line").await;
-        let left: u64 = ["waiting", "active", "leased", "scheduled"].iter().map(|state| queue[*state].as_u64().unwrap_or(0)).sum();
-        let taken: HashSet<String> = sim.ledger(0, messages).iter().filter_map(|entry| entry.tag.clone()).collect();
+        let left: u64 = ["waiting", "active", "leased", "scheduled"]
+            .iter()
+            .map(|state| queue[*state].as_u64().unwrap_or(0))
+            .sum();
+        let taken: HashSet<String> =
+            sim.ledger(0, messages).iter().filter_map(|entry| entry.tag.clone()).collect();
         let open = server.ids("line", "uncertain").await;
-        let unknown: Vec<String> = open.iter().filter(|id| !taken.iter().any(|tag| tag.contains(*id))).cloned().collect();
-        if left == 0 && unknown.len() == open.len() { Ok(unknown) } else { Err(format!("{} uncertain; {queue}", open.len())) }
+        let unknown: Vec<String> =
+            open.iter().filter(|id| !taken.iter().any(|tag| tag.contains(*id))).cloned().collect();
+        if left == 0 && unknown.len() == open.len() {
+            Ok(unknown)
+        } else {
+            Err(format!("{} uncertain; {queue}", open.len()))
+        }
     })
     .await;
     for id in &settled {
-        let (status, answer) = server.post(&format!("/api/messages/{id}/settle"), json!({ "outcome": "retry" })).await;
+        let (status, answer) =
+            server.post(&format!("/api/messages/{id}/settle"), json!({ "outcome": "retry" })).await;
         assert_eq!(status, 200, "{answer}");
     }
     until("every message is read", || async {
         let read = server.count("line", "read").await;
-        if read == messages { return Ok(()); }
+        if read == messages {
+            return Ok(());
+        }
         Err(format!("{read} are read; {}; {:?}", server.queue("line").await, sim.stats().webhooks))
     })
     .await;
@@ -109,14 +128,19 @@ async fn killed_at_random_moments_it_loses_nothing_and_sends_nothing_twice() {
     assert!(duplicates.is_empty(), "sent twice: {duplicates:?}");
     assert_eq!(sim.accepted(), messages, "each was taken once");
     assert_eq!(server.queue("line").await["dead"], 0);
-    eprintln!("{kills} kills, {messages} messages: 0 lost, 0 twice; {uncertain} were uncertain, {} of them never taken", settled.len());
+    eprintln!(
+        "{kills} kills, {messages} messages: 0 lost, 0 twice; {uncertain} were uncertain, {} of them never taken",
+        settled.len()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_graceful_stop_in_full_flow_leaves_nothing_uncertain() {
     let sim = simulator(Config { latency: "2ms..30ms".parse().expect("a latency"), ..quick() }).await;
     let mut server = Server::start().await;
-    server.channel("line", &sim, json!({ "windows": [{ "max": 200, "perSeconds": 1 }], "concurrency": 16 })).await;
+    server
+        .channel("line", &sim, json!({ "windows": [{ "max": 200, "perSeconds": 1 }], "concurrency": 16 }))
+        .await;
     let messages = 600;
     let rows: Vec<_> = (0..messages)
         .map(|n| json!({ "channel": "line", "to": format!("+34600{n:06}"), "type": "text", "content": { "text": "Hola" } }))

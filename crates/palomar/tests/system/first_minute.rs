@@ -11,7 +11,9 @@ async fn the_printed_line_sends_and_a_message_travels() {
     assert!(printed.contains("/login?token="), "a link to sign in: {printed}");
     let line = printed.lines().find(|line| line.starts_with("curl ")).expect("a curl line").to_owned();
     let mut shell = std::process::Command::new("sh");
-    shell.args(["-c", &format!("{} -s -w ' %{{http_code}}'", line)]).current_dir(server.dir.parent().expect("a home"));
+    shell
+        .args(["-c", &format!("{line} -s -w ' %{{http_code}}'")])
+        .current_dir(server.dir.parent().expect("a home"));
     let typed = tokio::task::spawn_blocking(move || shell.output().expect("it runs")).await.expect("waited");
     let answer = String::from_utf8_lossy(&typed.stdout).into_owned();
     assert!(answer.ends_with(" 202"), "{line}\n{answer}\n{}", String::from_utf8_lossy(&typed.stderr));

@@ -3,7 +3,7 @@
 //! The server is the real binary in a directory of its own; killing it is a real SIGKILL. Nothing sleeps in place of a
 //! condition: [`until`] asks again and again, and fails with what it saw last.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -13,12 +13,12 @@ use palomar_sim::cloud_api::{CloudApiSim, Config, RunningSim};
 use serde_json::{Value, json};
 
 /// How long a condition may take to come true: far longer than it ever should.
-pub const PATIENCE: Duration = Duration::from_secs(90);
-pub const APP_SECRET: &str = "app-secret-1";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const APP_SECRET: &str = "app-secret-1";
 const PHONE_NUMBER_ID: &str = "100200300400500";
 
 /// The system's clock.
-pub struct SystemClock;
+pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the edge of a test")]
@@ -30,27 +30,32 @@ impl Clock for SystemClock {
 
 /// The monotonic present.
 #[expect(clippy::disallowed_methods, reason = "tests wait for real processes")]
-pub fn instant() -> Instant {
+pub(crate) fn instant() -> Instant {
     Instant::now()
 }
 
 /// Asks until `found` answers; fails with what `seen` tells when it never does.
-pub async fn until<T, F: Future<Output = Result<T, String>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+pub(crate) async fn until<T, F: Future<Output = Result<T, String>>>(
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
     let begun = instant();
     loop {
         match ask().await {
             Ok(found) => return found,
-            Err(seen) if begun.elapsed() > PATIENCE => panic!("{what}: not within {PATIENCE:?}; last seen: {seen}"),
+            Err(seen) if begun.elapsed() > PATIENCE => {
+                panic!("{what}: not within {PATIENCE:?}; last seen: {seen}")
+            }
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }
 }
 
 /// A server under test.
-pub struct Server {
-    pub dir: PathBuf,
-    pub address: String,
-    pub http: reqwest::Client,
+pub(crate) struct Server {
+    pub(crate) dir: PathBuf,
+    pub(crate) address: String,
+    pub(crate) http: reqwest::Client,
     child: Option<Child>,
     key: String,
     _home: tempfile::TempDir,
@@ -70,7 +75,7 @@ fn client() -> reqwest::Client {
 
 impl Server {
     /// Starts a server in a new directory and waits until it is ready.
-    pub async fn start() -> Server {
+    pub(crate) async fn start() -> Server {
         // As the binary does, first thing: the clients of the test speak through the same TLS library.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let home = tempfile::tempdir().expect("a directory");
@@ -87,13 +92,13 @@ impl Server {
     }
 
     /// Starts the server's process (again) and waits until it is ready.
-    pub async fn run(&mut self) {
+    pub(crate) async fn run(&mut self) {
         self.spawn();
         self.ready().await;
     }
 
     /// Starts the server's process.
-    pub fn spawn(&mut self) {
+    pub(crate) fn spawn(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.log()).expect("a log");
         let child = Command::new(env!("CARGO_BIN_EXE_palomar"))
             .args(["serve", "--data"])
@@ -110,17 +115,17 @@ impl Server {
     }
 
     /// Where its output goes.
-    pub fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self._home.path().join("serve.log")
     }
 
     /// What it has printed.
-    pub fn printed(&self) -> String {
+    pub(crate) fn printed(&self) -> String {
         std::fs::read_to_string(self.log()).unwrap_or_default()
     }
 
     /// Waits until it answers that it is ready.
-    pub async fn ready(&mut self) {
+    pub(crate) async fn ready(&mut self) {
         let url = format!("http://{}/readyz", self.address);
         until("the server is ready", || async {
             assert!(!self.has_ended(), "the server ended; it printed: {}", self.printed());
@@ -131,7 +136,8 @@ impl Server {
             }
         })
         .await;
-        self.key = std::fs::read_to_string(self.dir.join("admin.key")).expect("an admin key").trim().to_owned();
+        self.key =
+            std::fs::read_to_string(self.dir.join("admin.key")).expect("an admin key").trim().to_owned();
     }
 
     fn has_ended(&self) -> bool {
@@ -140,7 +146,7 @@ impl Server {
     }
 
     /// SIGKILL.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().expect("it is killed");
             child.wait().expect("it is gone");
@@ -148,7 +154,7 @@ impl Server {
     }
 
     /// SIGTERM; answers how it ended.
-    pub async fn terminate(&mut self) -> ExitStatus {
+    pub(crate) async fn terminate(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("it runs");
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is told");
@@ -156,41 +162,46 @@ impl Server {
     }
 
     /// The process's number.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().expect("it runs").id()
     }
 
     /// `palomar` as a person runs it against this server.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_palomar"));
-        command.args(args).arg("--data").arg(&self.dir).args(["--server", &format!("http://{}", self.address)]);
+        command
+            .args(args)
+            .arg("--data")
+            .arg(&self.dir)
+            .args(["--server", &format!("http://{}", self.address)]);
         command.current_dir(self._home.path()).stdin(Stdio::null());
         command
     }
 
     /// Runs a command off the runtime's threads.
-    pub async fn output(&self, args: &[&str]) -> std::process::Output {
+    pub(crate) async fn output(&self, args: &[&str]) -> std::process::Output {
         let mut command = self.command(args);
         tokio::task::spawn_blocking(move || command.output().expect("it runs")).await.expect("waited")
     }
 
-    pub async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         let (status, body) = self.try_get(path).await.expect("an answer");
         assert_eq!(status, 200, "GET {path}: {body}");
         body
     }
 
-    pub async fn try_get(&self, path: &str) -> Result<(u16, Value), reqwest::Error> {
-        let answer = self.http.get(format!("http://{}{path}", self.address)).bearer_auth(&self.key).send().await?;
+    pub(crate) async fn try_get(&self, path: &str) -> Result<(u16, Value), reqwest::Error> {
+        let answer =
+            self.http.get(format!("http://{}{path}", self.address)).bearer_auth(&self.key).send().await?;
         let status = answer.status().as_u16();
         Ok((status, answer.json().await.unwrap_or(Value::Null)))
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         self.try_post(path, body, None).await.expect("an answer")
     }
 
-    pub async fn try_post(
+    pub(crate) async fn try_post(
         &self,
         path: &str,
         body: Value,
@@ -207,7 +218,7 @@ impl Server {
     }
 
     /// A channel on a simulated Cloud API.
-    pub async fn channel(&self, name: &str, sim: &RunningSim, limits: Value) {
+    pub(crate) async fn channel(&self, name: &str, sim: &RunningSim, limits: Value) {
         let body = json!({
             "name": name,
             "provider": "cloud_api",
@@ -221,20 +232,15 @@ impl Server {
     }
 
     /// Sends a text; answers the message's id.
-    pub async fn send(&self, channel: &str, to: &str, text: &str) -> String {
+    pub(crate) async fn send(&self, channel: &str, to: &str, text: &str) -> String {
         let body = json!({ "channel": channel, "to": to, "type": "text", "content": { "text": text } });
         let (status, answer) = self.post("/api/messages", body).await;
         assert_eq!(status, 202, "{answer}");
         answer["id"].as_str().expect("an id").to_owned()
     }
 
-    /// The status of a message.
-    pub async fn status(&self, id: &str) -> String {
-        self.get(&format!("/api/messages/{id}")).await["status"].as_str().unwrap_or_default().to_owned()
-    }
-
     /// Waits until a message has a status.
-    pub async fn until_status(&self, id: &str, wanted: &str) -> Value {
+    pub(crate) async fn until_status(&self, id: &str, wanted: &str) -> Value {
         until(&format!("message {id} is {wanted}"), || async {
             let message = self.get(&format!("/api/messages/{id}")).await;
             if message["status"] == wanted { Ok(message) } else { Err(message.to_string()) }
@@ -243,12 +249,12 @@ impl Server {
     }
 
     /// How many messages of a channel have a status.
-    pub async fn count(&self, channel: &str, status: &str) -> usize {
+    pub(crate) async fn count(&self, channel: &str, status: &str) -> usize {
         self.ids(channel, status).await.len()
     }
 
     /// The messages of a channel that have a status: all pages.
-    pub async fn ids(&self, channel: &str, status: &str) -> Vec<String> {
+    pub(crate) async fn ids(&self, channel: &str, status: &str) -> Vec<String> {
         let mut ids = Vec::new();
         let mut cursor = String::new();
         loop {
@@ -264,11 +270,14 @@ impl Server {
     }
 
     /// The numbers of a channel's queue.
-    pub async fn queue(&self, channel: &str) -> Value {
+    pub(crate) async fn queue(&self, channel: &str) -> Value {
         let stats = self.get("/api/queue-monitor/stats").await;
         let name = format!("outbound/{channel}");
         let queues = stats["queues"].as_array().cloned().unwrap_or_default();
-        queues.into_iter().find(|queue| queue["queue"] == name.as_str()).unwrap_or_else(|| panic!("no {name} in {stats}"))
+        queues
+            .into_iter()
+            .find(|queue| queue["queue"] == name.as_str())
+            .unwrap_or_else(|| panic!("no {name} in {stats}"))
     }
 }
 
@@ -285,14 +294,14 @@ impl Drop for Server {
 }
 
 /// A simulated Cloud API.
-pub async fn simulator(config: Config) -> RunningSim {
+pub(crate) async fn simulator(config: Config) -> RunningSim {
     CloudApiSim::start(Config { app_secret: APP_SECRET.into(), ..config }, Arc::new(SystemClock))
         .await
         .expect("a simulator")
 }
 
 /// One that limits nothing and reports at once.
-pub fn quick() -> Config {
+pub(crate) fn quick() -> Config {
     Config {
         throughput: palomar_sim::Windows::off(),
         pair: palomar_sim::cloud_api::PairLimit::OFF,
@@ -301,7 +310,7 @@ pub fn quick() -> Config {
 }
 
 /// A seed from the environment, or one that is printed.
-pub fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     let given = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = given.unwrap_or_else(|| SystemClock.now().micros() as u64 % 1_000_000_007);
     eprintln!("SEED={seed}");
@@ -309,19 +318,14 @@ pub fn seed() -> u64 {
 }
 
 /// Numbers from a seed (SplitMix64).
-pub struct Dice(pub u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    pub fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ (z >> 31)) % n
     }
-}
-
-/// Whether a file holds a text.
-pub fn holds(file: &Path, text: &str) -> bool {
-    std::fs::read(file).is_ok_and(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes()))
 }

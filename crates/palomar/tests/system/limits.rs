@@ -29,7 +29,9 @@ async fn no_sliding_window_holds_more_starts_than_are_allowed() {
         let message = server.until_status(row["id"].as_str().expect("an id"), "read").await;
         let timeline = message["timeline"].as_array().expect("a timeline");
         let started = timeline.iter().filter(|entry| entry["kind"] == "started");
-        starts.extend(started.map(|entry| entry["at"].as_str().expect("a time").parse::<Timestamp>().expect("a time")));
+        starts.extend(
+            started.map(|entry| entry["at"].as_str().expect("a time").parse::<Timestamp>().expect("a time")),
+        );
     }
     starts.sort_unstable();
     assert_eq!(starts.len(), messages, "one start each");
@@ -51,9 +53,13 @@ async fn messages_to_one_recipient_keep_their_order_when_the_first_is_tried_agai
     let second = server.send("line", "+34600111222", "second").await;
     let explained = server.get(&format!("/api/messages/{second}/explain")).await;
     server.until_status(&second, "read").await;
-    let sent: Vec<String> = sim.ledger(0, 10).iter().map(|entry| entry.tag.clone().unwrap_or_default()).collect();
+    let sent: Vec<String> =
+        sim.ledger(0, 10).iter().map(|entry| entry.tag.clone().unwrap_or_default()).collect();
     assert_eq!(sent.len(), 2, "{sent:?}");
-    assert!(sent[0].contains(&first) && sent[1].contains(&second), "{sent:?} for {first}, {second}; {explained}");
+    assert!(
+        sent[0].contains(&first) && sent[1].contains(&second),
+        "{sent:?} for {first}, {second}; {explained}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,7 +85,10 @@ async fn a_critical_message_does_not_wait_behind_bulk_and_explain_keeps_its_word
     assert_eq!(answer.lines().filter(|line| line.contains("\"id\"")).count(), 10_000);
 
     // A low message at the very end: the limit and the time are told, here 200 s away.
-    let last = server.get("/api/messages?channel=line&status=queued&limit=1").await["items"][0]["id"].as_str().expect("one").to_owned();
+    let last = server.get("/api/messages?channel=line&status=queued&limit=1").await["items"][0]["id"]
+        .as_str()
+        .expect("one")
+        .to_owned();
     let explained = server.get(&format!("/api/messages/{last}/explain")).await;
     let holds = explained["holds"].as_array().expect("holds");
     assert!(holds.iter().any(|hold| hold["kind"] == "window"), "{explained}");
@@ -97,13 +106,19 @@ async fn a_critical_message_does_not_wait_behind_bulk_and_explain_keeps_its_word
     let id = answer["id"].as_str().expect("an id").to_owned();
     let place = until("the critical message is taken", || async {
         let entries = sim.ledger(0, 10_000);
-        let found = entries.iter().position(|entry| entry.tag.as_deref().is_some_and(|tag| tag.contains(&id)));
+        let found =
+            entries.iter().position(|entry| entry.tag.as_deref().is_some_and(|tag| tag.contains(&id)));
         found.ok_or_else(|| format!("{} others were taken", entries.len()))
     })
     .await;
     eprintln!("the critical message was number {place}, {:?} after it was sent", begun.elapsed());
     let before = sim.ledger(0, 10_000)[place].at;
-    let accepted: Timestamp = server.get(&format!("/api/messages/{id}")).await["createdAt"].as_str().expect("a time").parse().expect("a time");
-    let between = sim.ledger(0, 10_000).iter().filter(|entry| entry.at > accepted && entry.at < before).count();
+    let accepted: Timestamp = server.get(&format!("/api/messages/{id}")).await["createdAt"]
+        .as_str()
+        .expect("a time")
+        .parse()
+        .expect("a time");
+    let between =
+        sim.ledger(0, 10_000).iter().filter(|entry| entry.at > accepted && entry.at < before).count();
     assert!(between <= 100, "{between} others went between");
 }

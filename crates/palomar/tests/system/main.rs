@@ -1,5 +1,10 @@
 //! Whole-system tests: the real binary, a simulated provider over real HTTP, real signals.
 
+#![allow(
+    clippy::print_stderr,
+    reason = "a test that fails shows what the server printed, and each its seed and figures"
+)]
+
 mod crash;
 mod first_minute;
 mod harness;

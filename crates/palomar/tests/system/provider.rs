@@ -10,8 +10,11 @@ use crate::harness::{Server, quick, simulator, until};
 async fn taken_and_then_silence_is_uncertain_until_the_status_comes_by_its_tag() {
     let sim = simulator(quick()).await;
     let server = Server::start().await;
-    server.channel("line", &sim, json!({ "profile": "unlimited", "breakerFailures": 0, "deadlineSeconds": 2 })).await;
-    let faults = [FaultKind::ResetAfterAccept, FaultKind::Truncated200, FaultKind::Http502Html, FaultKind::Hang];
+    server
+        .channel("line", &sim, json!({ "profile": "unlimited", "breakerFailures": 0, "deadlineSeconds": 2 }))
+        .await;
+    let faults =
+        [FaultKind::ResetAfterAccept, FaultKind::Truncated200, FaultKind::Http502Html, FaultKind::Hang];
     sim.set_faults(faults.map(|kind| Fault::at_rate(kind, 0.05)).to_vec()).expect("faults");
     let messages = 400;
     let rows: Vec<_> = (0..messages)
@@ -21,7 +24,11 @@ async fn taken_and_then_silence_is_uncertain_until_the_status_comes_by_its_tag()
     assert_eq!(status, 200, "{answer}");
     until("all are read", || async {
         let read = server.count("line", "read").await;
-        if read == messages { Ok(()) } else { Err(format!("{read} are read; {}", server.queue("line").await)) }
+        if read == messages {
+            Ok(())
+        } else {
+            Err(format!("{read} are read; {}", server.queue("line").await))
+        }
     })
     .await;
     assert_eq!(sim.accepted(), messages, "none is lost");
@@ -49,7 +56,9 @@ async fn a_provider_that_is_down_opens_the_breaker_after_ten_and_gets_one_probe_
         if queue["breaker"] == "open" { Ok(queue) } else { Err(queue.to_string()) }
     })
     .await;
-    let refused = |stats: &palomar_sim::cloud_api::Stats| stats.answers.iter().filter(|(code, _)| code.starts_with("503")).map(|(_, n)| *n).sum::<u64>();
+    let refused = |stats: &palomar_sim::cloud_api::Stats| {
+        stats.answers.iter().filter(|(code, _)| code.starts_with("503")).map(|(_, n)| *n).sum::<u64>()
+    };
     assert_eq!(refused(&sim.stats()), 10, "ten in a row, then none: {:?}; {queue}", sim.stats().answers);
     let explained = server.get(&format!("/api/messages/{}/explain", ids[29])).await;
     let holds = explained["holds"].as_array().expect("holds");
@@ -85,8 +94,12 @@ async fn a_wrong_token_pauses_the_channel_and_burns_nothing() {
         if queue["paused"].is_string() { Ok(queue) } else { Err(queue.to_string()) }
     })
     .await;
-    assert!(queue["paused"].as_str().is_some_and(|reason| reason.contains("190")), "the reason tells the code: {queue}");
-    let refused: u64 = sim.stats().answers.iter().filter(|(code, _)| code.contains("190")).map(|(_, n)| *n).sum();
+    assert!(
+        queue["paused"].as_str().is_some_and(|reason| reason.contains("190")),
+        "the reason tells the code: {queue}"
+    );
+    let refused: u64 =
+        sim.stats().answers.iter().filter(|(code, _)| code.contains("190")).map(|(_, n)| *n).sum();
     assert!(refused <= 4, "at most as many as are in flight at once: {refused}");
     assert_eq!(queue["dead"], 0);
     sim.set_faults(Vec::new()).expect("no faults");
@@ -102,8 +115,11 @@ async fn a_wrong_token_pauses_the_channel_and_burns_nothing() {
 async fn throttling_slows_down_and_costs_no_attempt() {
     let sim = simulator(quick()).await;
     let server = Server::start().await;
-    server.channel("line", &sim, json!({ "windows": [{ "max": 50, "perSeconds": 1 }], "concurrency": 1 })).await;
-    sim.set_faults(vec![Fault { retry_after: Some(1), ..Fault::times(FaultKind::Throttle, 5) }]).expect("faults");
+    server
+        .channel("line", &sim, json!({ "windows": [{ "max": 50, "perSeconds": 1 }], "concurrency": 1 }))
+        .await;
+    sim.set_faults(vec![Fault { retry_after: Some(1), ..Fault::times(FaultKind::Throttle, 5) }])
+        .expect("faults");
     let id = server.send("line", "+34600111222", "Hola").await;
     let message = server.until_status(&id, "read").await;
     let queue = server.queue("line").await;
@@ -125,6 +141,7 @@ async fn a_refused_recipient_is_a_dead_letter_at_once_and_holds_nobody() {
     server.until_status(&good, "read").await;
     let dead = server.get("/api/dead-letters?channel=line").await;
     assert_eq!(dead["items"].as_array().map(Vec::len), Some(1), "{dead}");
-    let calls: u64 = sim.stats().answers.iter().filter(|(code, _)| code.contains("131021")).map(|(_, n)| *n).sum();
+    let calls: u64 =
+        sim.stats().answers.iter().filter(|(code, _)| code.contains("131021")).map(|(_, n)| *n).sum();
     assert_eq!(calls, 1, "a permanent error is not tried again");
 }

@@ -9,10 +9,7 @@ fn every_documented_code_has_its_class() {
     let mut rows = 0;
     for line in SOURCE.lines().skip(1) {
         let mut columns = line.split(',');
-        let (code, word) = (
-            columns.next().unwrap_or_default(),
-            columns.next().unwrap_or_default(),
-        );
+        let (code, word) = (columns.next().unwrap_or_default(), columns.next().unwrap_or_default());
         if code == "unknown" {
             continue;
         }
@@ -33,10 +30,7 @@ fn every_documented_code_has_its_class() {
     for unknown in [5, 199, 300, 999_999, u32::MAX] {
         assert_eq!(documented(unknown), None, "{unknown}");
     }
-    assert_eq!(
-        documented(250).map(|documented| documented.class),
-        Some(ErrorClass::Auth)
-    );
+    assert_eq!(documented(250).map(|documented| documented.class), Some(ErrorClass::Auth));
 }
 
 #[test]
@@ -50,21 +44,14 @@ fn scopes_and_waits() {
         (132_069, hour, Scope::Template),
         (80_007, Some(Duration::from_secs(300)), Scope::Account),
     ] {
-        assert_eq!(
-            throttled(code),
-            Some(ErrorClass::Throttled { after, scope }),
-            "{code}"
-        );
+        assert_eq!(throttled(code), Some(ErrorClass::Throttled { after, scope }), "{code}");
     }
 }
 
 /// The files' names begin with a plausible status; their code decides.
 #[test]
 fn recorded_answers() {
-    let folder = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../tests/fixtures/cloud-api/response"
-    );
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/cloud-api/response");
     for (name, class) in [
         ("400_100_invalid_parameter.json", "content"),
         ("400_100_subcode_33_phone_deleted.json", "account"),
@@ -101,52 +88,26 @@ fn recorded_answers() {
             if name.ends_with(".json") || status == 502 {
                 assert_eq!(failure.class.as_str(), class, "{name} with {status}: {failure}");
             }
-            assert!(
-                !failure.title.contains("(#") && !failure.title.contains('<'),
-                "{name}: {failure}"
-            );
+            assert!(!failure.title.contains("(#") && !failure.title.contains('<'), "{name}: {failure}");
         }
     }
 }
 
 #[test]
 fn answers_that_are_in_no_table() {
-    let throttled = |after| ErrorClass::Throttled {
-        after,
-        scope: Scope::Channel,
-    };
+    let throttled = |after| ErrorClass::Throttled { after, scope: Scope::Channel };
     let minute = Some(Duration::from_secs(60));
     for (status, body, retry_after, class) in [
-        (
-            400,
-            r#"{"error":{"message":"new","code":999999}}"#,
-            None,
-            ErrorClass::Content,
-        ),
+        (400, r#"{"error":{"message":"new","code":999999}}"#, None, ErrorClass::Content),
         (
             400,
             r#"{"error":{"message":"new","code":999999,"is_transient":true}}"#,
             None,
             ErrorClass::Transient,
         ),
-        (
-            500,
-            r#"{"error":{"message":"new","code":999999}}"#,
-            None,
-            ErrorClass::Transient,
-        ),
-        (
-            429,
-            r#"{"error":{"message":"new","code":999999}}"#,
-            minute,
-            throttled(minute),
-        ),
-        (
-            400,
-            r#"{"error":{"code":"131026","error_data":"as text"}}"#,
-            None,
-            ErrorClass::Recipient,
-        ),
+        (500, r#"{"error":{"message":"new","code":999999}}"#, None, ErrorClass::Transient),
+        (429, r#"{"error":{"message":"new","code":999999}}"#, minute, throttled(minute)),
+        (400, r#"{"error":{"code":"131026","error_data":"as text"}}"#, None, ErrorClass::Recipient),
         (429, "", minute, throttled(minute)),
         (429, "<html>", None, throttled(None)),
         (500, "{}", None, ErrorClass::Unknown),
@@ -158,16 +119,9 @@ fn answers_that_are_in_no_table() {
         (413, "", None, ErrorClass::Content),
         (100, "", None, ErrorClass::Unknown),
     ] {
-        assert_eq!(
-            classify(status, body.as_bytes(), retry_after).class,
-            class,
-            "{status} {body}"
-        );
+        assert_eq!(classify(status, body.as_bytes(), retry_after).class, class, "{status} {body}");
     }
     let failure = classify(400, br#"{"error":{"code":131026,"error_data":"as text"}}"#, None);
-    assert_eq!(
-        (failure.code.as_deref(), failure.detail.as_deref()),
-        (Some("131026"), Some("as text"))
-    );
+    assert_eq!((failure.code.as_deref(), failure.detail.as_deref()), (Some("131026"), Some("as text")));
     assert!(!failure.title.is_empty());
 }

@@ -65,24 +65,16 @@ impl Dice {
 #[test]
 #[expect(clippy::print_stdout, reason = "the seed repeats a failure")]
 fn damaged_bodies_and_headers() {
-    let seed = std::env::var("PALOMAR_TEST_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or(42);
+    let seed = std::env::var("PALOMAR_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(42);
     println!("PALOMAR_TEST_SEED={seed}");
     let mut dice = Dice(seed);
     let secret = Secret::from("app-secret-1");
-    let corpus: Vec<_> = [
-        "cloud-api/inbound",
-        "cloud-api/status",
-        "cloud-api/account",
-        "malformed",
-    ]
-    .into_iter()
-    .flat_map(files)
-    .map(|(_, body)| body)
-    .filter(|body| body.len() < 8192)
-    .collect();
+    let corpus: Vec<_> = ["cloud-api/inbound", "cloud-api/status", "cloud-api/account", "malformed"]
+        .into_iter()
+        .flat_map(files)
+        .map(|(_, body)| body)
+        .filter(|body| body.len() < 8192)
+        .collect();
     let mut read = 0;
     for _ in 0..50_000 {
         let mut body = corpus[dice.below(corpus.len())].clone();
@@ -91,16 +83,9 @@ fn damaged_bodies_and_headers() {
         dice.damage(&mut damaged);
         let text = String::from_utf8_lossy(&damaged);
         let same = damaged.eq_ignore_ascii_case(&header) && damaged.starts_with(b"sha256=");
-        assert_eq!(
-            sign::is_signed(&secret, &body, Some(&text)),
-            same,
-            "seed {seed}: {text}"
-        );
+        assert_eq!(sign::is_signed(&secret, &body, Some(&text)), same, "seed {seed}: {text}");
         dice.damage(&mut body);
         read += usize::from(!parse(&body, NOW).events.is_empty());
     }
-    assert!(
-        read > 1000,
-        "seed {seed}: the damage leaves too little to read ({read})"
-    );
+    assert!(read > 1000, "seed {seed}: the damage leaves too little to read ({read})");
 }

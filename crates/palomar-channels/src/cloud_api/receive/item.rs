@@ -64,10 +64,7 @@ pub(super) fn message(
         kind,
         raw: value.clone(),
     };
-    Ok(Item {
-        event: ChannelEvent::Message(Box::new(message)),
-        doubts,
-    })
+    Ok(Item { event: ChannelEvent::Message(Box::new(message)), doubts })
 }
 
 /// Every identifier that came, and the contact that carries one of them. A BSUID in `from` is taken for one.
@@ -83,9 +80,7 @@ fn sender(message: &Value, contacts: &[Value]) -> Sender {
     Sender {
         phone: wa_id.as_deref().and_then(|id| Phone::from_wa_id(id).ok()),
         wa_id,
-        bsuid: bsuid(user)
-            .or_else(|| bsuid(from))
-            .or_else(|| bsuid(field(contact, "/user_id"))),
+        bsuid: bsuid(user).or_else(|| bsuid(from)).or_else(|| bsuid(field(contact, "/user_id"))),
         parent_bsuid: bsuid(field(message, "/from_parent_user_id"))
             .or_else(|| bsuid(field(contact, "/parent_user_id"))),
         name: field(contact, "/profile/name").map(without_nul),
@@ -114,19 +109,13 @@ fn words(message: &Value, kind: &str) -> Option<String> {
         "order" => &["/order/text"],
         _ => &[],
     };
-    let found = pointers
-        .iter()
-        .find_map(|pointer| message.pointer(pointer)?.as_str());
+    let found = pointers.iter().find_map(|pointer| message.pointer(pointer)?.as_str());
     found.map(|text| without_nul(text.to_owned()))
 }
 
 /// No store takes a NUL in a text.
 fn without_nul(text: String) -> String {
-    if text.contains('\0') {
-        text.replace('\0', "")
-    } else {
-        text
-    }
+    if text.contains('\0') { text.replace('\0', "") } else { text }
 }
 
 /// `timestamp`: seconds, or milliseconds where the number is too large for them. One that is no time, or lies in the
@@ -137,11 +126,10 @@ fn time(value: &Value, received_at: Timestamp, doubts: &mut Vec<&'static str>) -
         MILLIS.. => Timestamp::from_millis(number),
         _ => Timestamp::from_seconds(number),
     });
-    at.filter(|at| *at <= received_at.after(AHEAD))
-        .unwrap_or_else(|| {
-            doubts.push("has no time that makes sense: the time of receipt stands in");
-            received_at
-        })
+    at.filter(|at| *at <= received_at.after(AHEAD)).unwrap_or_else(|| {
+        doubts.push("has no time that makes sense: the time of receipt stands in");
+        received_at
+    })
 }
 
 pub(super) fn status(value: &Value, received_at: Timestamp) -> Result<Item, &'static str> {
@@ -151,10 +139,7 @@ pub(super) fn status(value: &Value, received_at: Timestamp) -> Result<Item, &'st
     let id = field(value, "/id").ok_or("has no id")?;
     let word = field(value, "/status").ok_or("has no status")?;
     let mut doubts = Vec::new();
-    let errors = value
-        .get("errors")
-        .and_then(Value::as_array)
-        .map_or(&[][..], Vec::as_slice);
+    let errors = value.get("errors").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let report = StatusReport {
         provider_id: ProviderMessageId(id.into()),
         status: Status::from(word.as_str()),
@@ -165,10 +150,7 @@ pub(super) fn status(value: &Value, received_at: Timestamp) -> Result<Item, &'st
         pricing: value.get("pricing").cloned(),
         conversation: value.get("conversation").cloned(),
     };
-    Ok(Item {
-        event: ChannelEvent::Status(Box::new(report)),
-        doubts,
-    })
+    Ok(Item { event: ChannelEvent::Status(Box::new(report)), doubts })
 }
 
 /// An error in any of the shapes that were seen: `message` may be missing, `error_data` may be a plain text.
@@ -180,9 +162,5 @@ pub(super) fn error(value: &Value) -> ProviderError {
         .or_else(|| text(value))
         .unwrap_or_else(|| "unknown error".to_owned());
     let detail = data.or(message).filter(|detail| *detail != title);
-    ProviderError {
-        code: field(value, "/code"),
-        title,
-        detail,
-    }
+    ProviderError { code: field(value, "/code"), title, detail }
 }

@@ -28,9 +28,7 @@ pub(super) fn lone_surrogates(body: &[u8]) -> Option<Vec<u8>> {
 /// The number of the `\uXXXX` at the start.
 fn escape(text: &[u8]) -> Option<u16> {
     let hex = std::str::from_utf8(text.strip_prefix(b"\\u")?.get(..4)?).ok()?;
-    u16::from_str_radix(hex, 16)
-        .ok()
-        .filter(|_| !hex.starts_with('+'))
+    u16::from_str_radix(hex, 16).ok().filter(|_| !hex.starts_with('+'))
 }
 
 #[cfg(test)]

@@ -10,9 +10,7 @@ use super::*;
 pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_767_225_900);
 
 fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/fixtures")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name)
 }
 
 fn parsed(path: &str) -> Parsed {
@@ -24,10 +22,7 @@ pub(super) fn files(name: &str) -> Vec<(String, Vec<u8>)> {
         .expect(name)
         .map(|file| {
             let file = file.expect("a file");
-            (
-                file.file_name().to_string_lossy().into_owned(),
-                std::fs::read(file.path()).expect("bytes"),
-            )
+            (file.file_name().to_string_lossy().into_owned(), std::fs::read(file.path()).expect("bytes"))
         })
         .collect();
     files.sort();
@@ -60,32 +55,17 @@ fn statuses(parsed: &Parsed) -> Vec<&StatusReport> {
 
 #[test]
 fn every_recorded_body_is_read_without_a_problem() {
-    for name in [
-        "cloud-api/inbound",
-        "cloud-api/status",
-        "cloud-api/account",
-        "cloud-api/batch",
-    ] {
+    for name in ["cloud-api/inbound", "cloud-api/status", "cloud-api/account", "cloud-api/batch"] {
         for (file, body) in files(name) {
             let parsed = parse(&body, NOW);
             assert_eq!(parsed.problems, [], "{file}");
             assert!(!parsed.events.is_empty(), "{file}");
             let other = |received: &Received| matches!(received.event, ChannelEvent::Other { .. });
-            assert_eq!(
-                parsed.events.iter().all(other),
-                name == "cloud-api/account",
-                "{file}"
-            );
+            assert_eq!(parsed.events.iter().all(other), name == "cloud-api/account", "{file}");
         }
     }
-    assert_eq!(
-        messages(&parsed("cloud-api/batch/messages_200_entries.json")).len(),
-        200
-    );
-    assert_eq!(
-        statuses(&parsed("cloud-api/batch/statuses_1000_one_change.json")).len(),
-        1000
-    );
+    assert_eq!(messages(&parsed("cloud-api/batch/messages_200_entries.json")).len(), 200);
+    assert_eq!(statuses(&parsed("cloud-api/batch/statuses_1000_one_change.json")).len(), 1000);
 }
 
 #[test]
@@ -132,22 +112,8 @@ fn who_wrote_what() {
             Some("Lucía Prueba"),
             "Hola de nuevo",
         ),
-        (
-            "text_username_no_phone",
-            None,
-            None,
-            bsuid,
-            Some("Lucía Prueba"),
-            "Hola, soy nueva por aquí",
-        ),
-        (
-            "text_parent_bsuid",
-            None,
-            None,
-            bsuid,
-            Some("Lucía Prueba"),
-            "Hola",
-        ),
+        ("text_username_no_phone", None, None, bsuid, Some("Lucía Prueba"), "Hola, soy nueva por aquí"),
+        ("text_parent_bsuid", None, None, bsuid, Some("Lucía Prueba"), "Hola"),
         (
             "text_no_contacts_array",
             Some("+34600111222"),
@@ -156,43 +122,18 @@ fn who_wrote_what() {
             None,
             "Sin bloque contacts",
         ),
-        (
-            "text_optout_stop",
-            Some("+34600111222"),
-            Some("34600111222"),
-            None,
-            Some("Lucía Prueba"),
-            "STOP",
-        ),
+        ("text_optout_stop", Some("+34600111222"), Some("34600111222"), None, Some("Lucía Prueba"), "STOP"),
     ] {
         let parsed = parsed(&format!("cloud-api/inbound/{file}.json"));
-        let [message] = messages(&parsed)[..] else {
-            panic!("{file}: {parsed:?}")
-        };
+        let [message] = messages(&parsed)[..] else { panic!("{file}: {parsed:?}") };
         let from = &message.from;
-        assert_eq!(
-            from.phone.as_ref().map(palomar_model::Phone::e164),
-            phone,
-            "{file}"
-        );
+        assert_eq!(from.phone.as_ref().map(palomar_model::Phone::e164), phone, "{file}");
         assert_eq!(from.wa_id.as_deref(), wa_id, "{file}");
-        assert_eq!(
-            from.bsuid.as_ref().map(palomar_model::Bsuid::expose),
-            id,
-            "{file}"
-        );
+        assert_eq!(from.bsuid.as_ref().map(palomar_model::Bsuid::expose), id, "{file}");
         assert_eq!(from.name.as_deref(), name, "{file}");
-        assert_eq!(
-            (message.kind.as_str(), message.text.as_deref()),
-            ("text", Some(text)),
-            "{file}"
-        );
+        assert_eq!((message.kind.as_str(), message.text.as_deref()), ("text", Some(text)), "{file}");
         assert_eq!(message.at, Timestamp::from_seconds(1_767_225_600), "{file}");
-        assert_eq!(
-            parsed.events[0].line.as_deref(),
-            Some("100200300400500"),
-            "{file}"
-        );
+        assert_eq!(parsed.events[0].line.as_deref(), Some("100200300400500"), "{file}");
     }
 }
 
@@ -212,52 +153,23 @@ fn what_else_comes_with_a_message() {
         ("system_user_changed_number", "system", false),
     ] {
         let parsed = parsed(&format!("cloud-api/inbound/{file}.json"));
-        let [message] = messages(&parsed)[..] else {
-            panic!("{file}: {parsed:?}")
-        };
-        assert_eq!(
-            (message.kind.as_str(), message.text.is_some()),
-            (kind, text),
-            "{file}"
-        );
+        let [message] = messages(&parsed)[..] else { panic!("{file}: {parsed:?}") };
+        assert_eq!((message.kind.as_str(), message.text.is_some()), (kind, text), "{file}");
         assert!(message.raw.is_object(), "{file}");
     }
     let reply = parsed("cloud-api/inbound/text_reply_context.json");
-    assert!(
-        messages(&reply)[0]
-            .context_id
-            .as_ref()
-            .is_some_and(|id| id.0.starts_with("wamid."))
-    );
-    assert!(
-        messages(&parsed("cloud-api/inbound/text_group.json"))[0]
-            .group_id
-            .is_some()
-    );
+    assert!(messages(&reply)[0].context_id.as_ref().is_some_and(|id| id.0.starts_with("wamid.")));
+    assert!(messages(&parsed("cloud-api/inbound/text_group.json"))[0].group_id.is_some());
     let millis = parsed("cloud-api/inbound/text_timestamp_millis.json");
     assert_eq!(messages(&millis)[0].at, Timestamp::from_millis(1_767_225_600_123));
     let lines = parsed("cloud-api/inbound/two_changes_two_phone_numbers.json");
-    let lines: Vec<_> = lines
-        .events
-        .iter()
-        .map(|received| received.line.as_deref())
-        .collect();
+    let lines: Vec<_> = lines.events.iter().map(|received| received.line.as_deref()).collect();
     assert_eq!(lines, [Some("100200300400500"), Some("100200300400600")]);
     for file in ["two_entries", "two_messages_one_change"] {
-        assert_eq!(
-            messages(&parsed(&format!("cloud-api/inbound/{file}.json"))).len(),
-            2,
-            "{file}"
-        );
+        assert_eq!(messages(&parsed(&format!("cloud-api/inbound/{file}.json"))).len(), 2, "{file}");
     }
     let errors = parsed("cloud-api/inbound/value_level_errors_130429.json");
-    let [
-        Received {
-            event: ChannelEvent::ChannelError { error },
-            ..
-        },
-    ] = &errors.events[..]
-    else {
+    let [Received { event: ChannelEvent::ChannelError { error }, .. }] = &errors.events[..] else {
         panic!("{errors:?}")
     };
     assert_eq!(error.code.as_deref(), Some("130429"));
@@ -268,38 +180,20 @@ fn reports() {
     let known = Status::Known;
     for (file, status, codes) in [
         ("sent", known(ReportedStatus::Sent), &[][..]),
-        (
-            "delivered_to_bsuid_no_phone",
-            known(ReportedStatus::Delivered),
-            &[],
-        ),
+        ("delivered_to_bsuid_no_phone", known(ReportedStatus::Delivered), &[]),
         ("read_without_prior_delivered", known(ReportedStatus::Read), &[]),
         ("played_voice", known(ReportedStatus::Played), &[]),
         ("failed_131026", known(ReportedStatus::Failed), &["131026"]),
         ("failed_999999", known(ReportedStatus::Failed), &["999999"]),
         ("failed_no_errors_array", known(ReportedStatus::Failed), &[]),
-        (
-            "failed_two_errors",
-            known(ReportedStatus::Failed),
-            &["131026", "131000"],
-        ),
-        (
-            "failed_details_string",
-            known(ReportedStatus::Failed),
-            &["131000"],
-        ),
+        ("failed_two_errors", known(ReportedStatus::Failed), &["131026", "131000"]),
+        ("failed_details_string", known(ReportedStatus::Failed), &["131000"]),
         ("deleted_legacy", Status::Other("deleted".to_owned()), &[]),
         ("future_status", Status::Other("teleported".to_owned()), &[]),
     ] {
         let parsed = parsed(&format!("cloud-api/status/{file}.json"));
-        let [report] = statuses(&parsed)[..] else {
-            panic!("{file}: {parsed:?}")
-        };
-        let found: Vec<_> = report
-            .errors
-            .iter()
-            .filter_map(|error| error.code.as_deref())
-            .collect();
+        let [report] = statuses(&parsed)[..] else { panic!("{file}: {parsed:?}") };
+        let found: Vec<_> = report.errors.iter().filter_map(|error| error.code.as_deref()).collect();
         assert_eq!((&report.status, &found[..]), (&status, codes), "{file}");
     }
     let details = parsed("cloud-api/status/failed_details_string.json");
@@ -310,12 +204,10 @@ fn reports() {
     let both = parsed("cloud-api/status/message_and_status_same_post.json");
     assert_eq!((messages(&both).len(), statuses(&both).len()), (1, 1));
     let batch = parsed("cloud-api/status/batch_out_of_order.json");
-    let end = statuses(&batch)
-        .iter()
-        .fold(MessageState::Sending, |state, report| match report.status {
-            Status::Known(status) => state.after(&Fact::Reported(status)),
-            Status::Other(_) => state,
-        });
+    let end = statuses(&batch).iter().fold(MessageState::Sending, |state, report| match report.status {
+        Status::Known(status) => state.after(&Fact::Reported(status)),
+        Status::Other(_) => state,
+    });
     assert_eq!(end, MessageState::Read);
 }
 
@@ -324,15 +216,8 @@ fn our_tag_comes_back_and_others_do_not() {
     let ours = "palomar:01890a5d-ac96-774b-bcce-b302099a8057:2";
     let body = std::fs::read_to_string(folder("cloud-api/status/sent_with_biz_opaque_callback_data.json"));
     let body = body.expect("a file");
-    let parsed = parse(
-        body.replace("job:01JGXYZ0000000000000000001;attempt=2", ours)
-            .as_bytes(),
-        NOW,
-    );
-    assert_eq!(
-        statuses(&parsed)[0].tag.map(|tag| tag.to_string()).as_deref(),
-        Some(ours)
-    );
+    let parsed = parse(body.replace("job:01JGXYZ0000000000000000001;attempt=2", ours).as_bytes(), NOW);
+    assert_eq!(statuses(&parsed)[0].tag.map(|tag| tag.to_string()).as_deref(), Some(ours));
     assert_eq!(statuses(&parse(body.as_bytes(), NOW))[0].tag, None);
 }
 
@@ -356,11 +241,7 @@ fn malformed_bodies() {
     for (file, body) in files("malformed") {
         let parsed = parse(&body, NOW);
         let kept: Vec<_> = parsed.problems.iter().map(|problem| problem.kept).collect();
-        assert_eq!(
-            (parsed.events.len(), &kept[..]),
-            expected(&file),
-            "{file}: {parsed:?}"
-        );
+        assert_eq!((parsed.events.len(), &kept[..]), expected(&file), "{file}: {parsed:?}");
         for received in &parsed.events {
             if let ChannelEvent::Message(message) = &received.event {
                 assert!(message.at <= NOW, "{file}");

@@ -33,11 +33,7 @@ fn ours() -> Vec<(&'static str, &'static str, Value)> {
     let link = "https://cdn.example.test/";
     vec![
         ("audio_id", "audio", json!({"id": "1037543291000003"})),
-        (
-            "audio_voice",
-            "audio",
-            json!({"id": "1037543291000004", "voice": true}),
-        ),
+        ("audio_voice", "audio", json!({"id": "1037543291000004", "voice": true})),
         (
             "contacts",
             "contacts",
@@ -48,16 +44,8 @@ fn ours() -> Vec<(&'static str, &'static str, Value)> {
             "document",
             json!({"link": format!("{link}c.pdf"), "filename": "contrato.pdf", "caption": "Contrato"}),
         ),
-        (
-            "image_id",
-            "image",
-            json!({"id": "1037543291000001", "caption": "Fachada"}),
-        ),
-        (
-            "image_link",
-            "image",
-            json!({"link": format!("{link}a.jpg"), "caption": "Fachada"}),
-        ),
+        ("image_id", "image", json!({"id": "1037543291000001", "caption": "Fachada"})),
+        ("image_link", "image", json!({"link": format!("{link}a.jpg"), "caption": "Fachada"})),
         (
             "interactive_buttons",
             "interactive",
@@ -96,11 +84,7 @@ fn ours() -> Vec<(&'static str, &'static str, Value)> {
             "template",
             json!({"name": "aviso_pago", "language": "es_ES", "components": [{"type": "body", "parameters": [{"type": "text", "parameterName": "nombre", "text": "Lucía"}, {"type": "text", "parameterName": "importe", "text": "120 €"}]}]}),
         ),
-        (
-            "template_no_params",
-            "template",
-            json!({"name": "hello_world", "language": "en_US"}),
-        ),
+        ("template_no_params", "template", json!({"name": "hello_world", "language": "en_US"})),
         (
             "template_positional",
             "template",
@@ -118,11 +102,7 @@ fn ours() -> Vec<(&'static str, &'static str, Value)> {
         ),
         ("text_reply", "text", json!({"text": "Claro"})),
         ("text_to_bsuid", "text", json!({"text": "Hola"})),
-        (
-            "video_id",
-            "video",
-            json!({"id": "1037543291000002", "caption": "Visita"}),
-        ),
+        ("video_id", "video", json!({"id": "1037543291000002", "caption": "Visita"})),
     ]
 }
 
@@ -131,52 +111,28 @@ fn golden_requests() {
     let tag = TAG.parse().expect("a tag");
     for (name, kind, content) in ours() {
         let golden = golden(name);
-        let to = golden
-            .get("to")
-            .or(golden.get("recipient"))
-            .and_then(Value::as_str)
-            .expect("a recipient");
+        let to = golden.get("to").or(golden.get("recipient")).and_then(Value::as_str).expect("a recipient");
         let mut message = message(to, kind, &content);
         message.reply_to = golden.get("context").map(|_| ProviderMessageId(WAMID.into()));
-        assert_eq!(
-            crate::cloud_api::validate::validate(&message.to, &message.content),
-            [],
-            "{name}"
-        );
+        assert_eq!(crate::cloud_api::validate::validate(&message.to, &message.content), [], "{name}");
         let mut made = body(&message, tag).expect(name);
         if golden.get("biz_opaque_callback_data").is_none() {
-            let tag = made
-                .as_object_mut()
-                .and_then(|made| made.remove("biz_opaque_callback_data"));
+            let tag = made.as_object_mut().and_then(|made| made.remove("biz_opaque_callback_data"));
             assert_eq!(tag, Some(TAG.into()), "{name}");
         }
         assert_eq!(made, golden, "{name}");
     }
-    assert_eq!(
-        mark_as_read(&ProviderMessageId(WAMID.into()), false),
-        golden("mark_as_read")
-    );
-    assert_eq!(
-        mark_as_read(&ProviderMessageId(WAMID.into()), true),
-        golden("typing_indicator")
-    );
+    assert_eq!(mark_as_read(&ProviderMessageId(WAMID.into()), false), golden("mark_as_read"));
+    assert_eq!(mark_as_read(&ProviderMessageId(WAMID.into()), true), golden("typing_indicator"));
 }
 
 #[test]
 fn a_reaction_quotes_nothing_and_a_poll_is_refused() {
     let tag = TAG.parse().expect("a tag");
-    let mut reaction = message(
-        "+34600111222",
-        "reaction",
-        &json!({"messageId": WAMID, "emoji": "✅"}),
-    );
+    let mut reaction = message("+34600111222", "reaction", &json!({"messageId": WAMID, "emoji": "✅"}));
     reaction.reply_to = Some(ProviderMessageId(WAMID.into()));
     assert_eq!(body(&reaction, tag).expect("a body").get("context"), None);
-    let poll = message(
-        "+34600111222",
-        "poll",
-        &json!({"question": "?", "options": ["a", "b"]}),
-    );
+    let poll = message("+34600111222", "poll", &json!({"question": "?", "options": ["a", "b"]}));
     assert_eq!(body(&poll, tag).expect_err("refused").class, ErrorClass::Content);
 }
 
@@ -193,47 +149,23 @@ fn answers() {
         ("200_brazil_wa_id_differs", Some("551187654321"), None),
         ("200_bsuid", None, None),
         ("200_template_accepted", Some("34600111222"), Some("accepted")),
-        (
-            "200_template_held",
-            Some("34600111222"),
-            Some("held_for_quality_assessment"),
-        ),
+        ("200_template_held", Some("34600111222"), Some("held_for_quality_assessment")),
         ("200_template_paused", Some("34600111222"), Some("paused")),
     ] {
         let sent = outcome(&answer(200, &fixture(&format!("response/{name}.json")))).expect(name);
-        assert_eq!(
-            (sent.alias.as_deref(), sent.status.as_deref()),
-            (alias, status),
-            "{name}"
-        );
+        assert_eq!((sent.alias.as_deref(), sent.status.as_deref()), (alias, status), "{name}");
         assert!(sent.provider_id.0.starts_with("wamid."), "{name}");
     }
     for (status, body, class) in [
-        (
-            200,
-            fixture("response/200_empty_messages.json"),
-            ErrorClass::Unknown,
-        ),
+        (200, fixture("response/200_empty_messages.json"), ErrorClass::Unknown),
         (200, b"".to_vec(), ErrorClass::Unknown),
         (200, b"<html>".to_vec(), ErrorClass::Unknown),
         (200, br#"{"messages":[{"id":""}]}"#.to_vec(), ErrorClass::Unknown),
         (200, br#"{"messages":[{"id":7}]}"#.to_vec(), ErrorClass::Unknown),
-        (
-            200,
-            br#"{"error":{"code":131026}}"#.to_vec(),
-            ErrorClass::Recipient,
-        ),
+        (200, br#"{"error":{"code":131026}}"#.to_vec(), ErrorClass::Recipient),
         (502, fixture("response/502_html_body.html"), ErrorClass::Unknown),
-        (
-            400,
-            fixture("response/400_131047.json"),
-            ErrorClass::NeedsTemplate,
-        ),
+        (400, fixture("response/400_131047.json"), ErrorClass::NeedsTemplate),
     ] {
-        assert_eq!(
-            outcome(&answer(status, &body)).expect_err("no success").class,
-            class,
-            "{status}"
-        );
+        assert_eq!(outcome(&answer(status, &body)).expect_err("no success").class, class, "{status}");
     }
 }

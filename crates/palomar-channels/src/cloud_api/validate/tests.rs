@@ -7,10 +7,7 @@ use super::*;
 fn errors(to: &str, kind: &str, content: Value) -> Vec<String> {
     let to = Recipient::parse(to, None).expect("a recipient");
     let content = Content::from_parts(kind, content).unwrap_or_else(|error| panic!("{error}"));
-    validate(&to, &content)
-        .into_iter()
-        .map(|error| error.pointer)
-        .collect()
+    validate(&to, &content).into_iter().map(|error| error.pointer).collect()
 }
 
 fn long(n: usize) -> String {
@@ -18,59 +15,39 @@ fn long(n: usize) -> String {
 }
 
 fn buttons(n: usize) -> Value {
-    (0..n)
-        .map(|n| json!({"id": n.to_string(), "title": format!("b{n}")}))
-        .collect()
+    (0..n).map(|n| json!({"id": n.to_string(), "title": format!("b{n}")})).collect()
 }
 
 fn rows(from: usize, n: usize) -> Value {
-    (from..from + n)
-        .map(|n| json!({"id": n.to_string(), "title": format!("r{n}")}))
-        .collect()
+    (from..from + n).map(|n| json!({"id": n.to_string(), "title": format!("r{n}")})).collect()
 }
 
 fn interactive(action: Value, others: Value) -> Value {
     let mut content = json!({"body": "b"});
     for part in [action, others] {
-        let Value::Object(part) = part else {
-            panic!("an object")
-        };
+        let Value::Object(part) = part else { panic!("an object") };
         content.as_object_mut().expect("an object").extend(part);
     }
     content
 }
 
 fn button(others: Value) -> Value {
-    interactive(
-        json!({"type": "button", "action": {"buttons": buttons(1)}}),
-        others,
-    )
+    interactive(json!({"type": "button", "action": {"buttons": buttons(1)}}), others)
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the table reads better with literals"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "the table reads better with literals")]
 fn list(button: &str, sections: Value) -> Value {
-    interactive(
-        json!({"type": "list", "action": {"button": button, "sections": sections}}),
-        json!({}),
-    )
+    interactive(json!({"type": "list", "action": {"button": button, "sections": sections}}), json!({}))
 }
 
 fn flow(others: Value) -> Value {
     let mut action = json!({"flowId": "1", "flowCta": "Abrir"});
-    let Value::Object(others) = others else {
-        panic!("an object")
-    };
+    let Value::Object(others) = others else { panic!("an object") };
     action.as_object_mut().expect("an object").extend(others);
     interactive(json!({"type": "flow", "action": action}), json!({}))
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the table reads better with literals"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "the table reads better with literals")]
 fn body(parameters: Value) -> Value {
     json!({"name": "t", "language": "es", "components": [{"type": "body", "parameters": parameters}]})
 }
@@ -83,47 +60,15 @@ fn limits() {
         ("text", json!({"text": long(4097)}), &["/content/text"]),
         ("text", json!({"text": ""}), &["/content/text"]),
         ("image", json!({"id": "1", "caption": long(1024)}), &[]),
-        (
-            "image",
-            json!({"id": "1", "caption": long(1025)}),
-            &["/content/caption"],
-        ),
-        (
-            "document",
-            json!({"id": "1", "caption": long(1025)}),
-            &["/content/caption"],
-        ),
+        ("image", json!({"id": "1", "caption": long(1025)}), &["/content/caption"]),
+        ("document", json!({"id": "1", "caption": long(1025)}), &["/content/caption"]),
         ("contacts", json!({"contacts": vec![card.clone(); 5]}), &[]),
-        (
-            "contacts",
-            json!({"contacts": vec![card; 6]}),
-            &["/content/contacts"],
-        ),
-        (
-            "poll",
-            json!({"question": "?", "options": ["a", "b"]}),
-            &["/type"],
-        ),
-        (
-            "interactive",
-            button(json!({"body": long(1024), "footer": long(60)})),
-            &[],
-        ),
-        (
-            "interactive",
-            button(json!({"body": long(1025)})),
-            &["/content/body"],
-        ),
-        (
-            "interactive",
-            button(json!({"footer": long(61)})),
-            &["/content/footer"],
-        ),
-        (
-            "interactive",
-            button(json!({"header": {"type": "text", "text": long(60)}})),
-            &[],
-        ),
+        ("contacts", json!({"contacts": vec![card; 6]}), &["/content/contacts"]),
+        ("poll", json!({"question": "?", "options": ["a", "b"]}), &["/type"]),
+        ("interactive", button(json!({"body": long(1024), "footer": long(60)})), &[]),
+        ("interactive", button(json!({"body": long(1025)})), &["/content/body"]),
+        ("interactive", button(json!({"footer": long(61)})), &["/content/footer"]),
+        ("interactive", button(json!({"header": {"type": "text", "text": long(60)}})), &[]),
         (
             "interactive",
             button(json!({"header": {"type": "text", "text": long(61)}})),
@@ -134,21 +79,9 @@ fn limits() {
             button(json!({"header": {"type": "image", "image": {}}})),
             &["/content/header/image"],
         ),
-        (
-            "interactive",
-            button(json!({"action": {"buttons": buttons(3)}})),
-            &[],
-        ),
-        (
-            "interactive",
-            button(json!({"action": {"buttons": buttons(4)}})),
-            &["/content/action/buttons"],
-        ),
-        (
-            "interactive",
-            button(json!({"action": {"buttons": [{"id": long(256), "title": long(20)}]}})),
-            &[],
-        ),
+        ("interactive", button(json!({"action": {"buttons": buttons(3)}})), &[]),
+        ("interactive", button(json!({"action": {"buttons": buttons(4)}})), &["/content/action/buttons"]),
+        ("interactive", button(json!({"action": {"buttons": [{"id": long(256), "title": long(20)}]}})), &[]),
         (
             "interactive",
             button(json!({"action": {"buttons": [{"id": long(257), "title": "a"}]}})),
@@ -165,25 +98,15 @@ fn limits() {
             &["/content/action/buttons/1/title"],
         ),
         ("interactive", list("b", json!([{"rows": rows(0, 10)}])), &[]),
+        ("interactive", list("b", json!([{"rows": rows(0, 11)}])), &["/content/action/sections"]),
         (
             "interactive",
-            list("b", json!([{"rows": rows(0, 11)}])),
+            list("b", json!([{"title": "a", "rows": rows(0, 6)}, {"title": "b", "rows": rows(6, 5)}])),
             &["/content/action/sections"],
         ),
         (
             "interactive",
-            list(
-                "b",
-                json!([{"title": "a", "rows": rows(0, 6)}, {"title": "b", "rows": rows(6, 5)}]),
-            ),
-            &["/content/action/sections"],
-        ),
-        (
-            "interactive",
-            list(
-                "b",
-                json!([{"rows": rows(0, 1)}, {"title": "b", "rows": rows(1, 1)}]),
-            ),
+            list("b", json!([{"rows": rows(0, 1)}, {"title": "b", "rows": rows(1, 1)}])),
             &["/content/action/sections/0/title"],
         ),
         (
@@ -191,11 +114,7 @@ fn limits() {
             list("b", json!([{"title": long(25), "rows": rows(0, 1)}])),
             &["/content/action/sections/0/title"],
         ),
-        (
-            "interactive",
-            list(&long(21), json!([{"rows": rows(0, 1)}])),
-            &["/content/action/button"],
-        ),
+        ("interactive", list(&long(21), json!([{"rows": rows(0, 1)}])), &["/content/action/button"]),
         (
             "interactive",
             list("b", json!([{"rows": [{"id": long(201), "title": "t"}]}])),
@@ -208,18 +127,12 @@ fn limits() {
         ),
         (
             "interactive",
-            list(
-                "b",
-                json!([{"rows": [{"id": "1", "title": "t", "description": long(73)}]}]),
-            ),
+            list("b", json!([{"rows": [{"id": "1", "title": "t", "description": long(73)}]}])),
             &["/content/action/sections/0/rows/0/description"],
         ),
         (
             "interactive",
-            list(
-                "b",
-                json!([{"rows": [{"id": "1", "title": "t"}, {"id": "1", "title": "u"}]}]),
-            ),
+            list("b", json!([{"rows": [{"id": "1", "title": "t"}, {"id": "1", "title": "u"}]}])),
             &["/content/action/sections/0/rows/1/id"],
         ),
         (
@@ -248,10 +161,7 @@ fn limits() {
         ),
         (
             "interactive",
-            interactive(
-                json!({"type": "location_request_message"}),
-                json!({"footer": "f"}),
-            ),
+            interactive(json!({"type": "location_request_message"}), json!({"footer": "f"})),
             &["/content/footer"],
         ),
         (
@@ -260,16 +170,8 @@ fn limits() {
             &["/content/header"],
         ),
         ("interactive", flow(json!({})), &[]),
-        (
-            "interactive",
-            flow(json!({"flowCta": long(31)})),
-            &["/content/action/flowCta"],
-        ),
-        (
-            "interactive",
-            flow(json!({"flowAction": "dance"})),
-            &["/content/action/flowAction"],
-        ),
+        ("interactive", flow(json!({"flowCta": long(31)})), &["/content/action/flowCta"]),
+        ("interactive", flow(json!({"flowAction": "dance"})), &["/content/action/flowAction"]),
         (
             "interactive",
             flow(json!({"flowAction": "data_exchange", "flowActionPayload": {"screen": "A"}})),
@@ -280,11 +182,7 @@ fn limits() {
             flow(json!({"flowActionPayload": {"screen": "A", "data": {}}})),
             &["/content/action/flowActionPayload/data"],
         ),
-        (
-            "template",
-            body(json!([{"type": "text", "text": "uno"}, {"type": "text", "text": "dos"}])),
-            &[],
-        ),
+        ("template", body(json!([{"type": "text", "text": "uno"}, {"type": "text", "text": "dos"}])), &[]),
         (
             "template",
             body(json!([{"type": "text", "text": "a\nb"}])),
