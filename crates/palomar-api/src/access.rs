@@ -89,15 +89,9 @@ static BY_PATH: LazyLock<HashMap<&'static str, Vec<&'static Rule>>> = LazyLock::
 pub(crate) fn rule_for(method: &Method, path: &str) -> Result<&'static Rule, Refused> {
     let rules = BY_PATH.get(path).ok_or(Refused::NoRoute)?;
     // A HEAD is a GET whose body is left out.
-    let wanted = if method == Method::HEAD {
-        "GET"
-    } else {
-        method.as_str()
-    };
+    let wanted = if method == Method::HEAD { "GET" } else { method.as_str() };
     let rule = rules.iter().find(|rule| rule.method == wanted);
-    rule.copied().ok_or_else(|| Refused::NoMethod {
-        allowed: allowed(rules),
-    })
+    rule.copied().ok_or_else(|| Refused::NoMethod { allowed: allowed(rules) })
 }
 
 /// Why a route is not answered.
@@ -134,10 +128,7 @@ pub(crate) fn unbound(caller: &Caller) -> Result<(), Problem> {
     if caller.channels.is_none() {
         Ok(())
     } else {
-        Err(Problem::new(
-            Code::Forbidden,
-            "This key is bound to channels; this concerns all of them.",
-        ))
+        Err(Problem::new(Code::Forbidden, "This key is bound to channels; this concerns all of them."))
     }
 }
 
@@ -155,15 +146,10 @@ mod tests {
             .iter()
             .flat_map(|(path, item)| {
                 let methods = item.as_object().expect("an item").keys();
-                methods
-                    .map(|method| (method.to_uppercase(), path.clone()))
-                    .collect::<Vec<_>>()
+                methods.map(|method| (method.to_uppercase(), path.clone())).collect::<Vec<_>>()
             })
             .collect();
-        let ruled = RULES
-            .iter()
-            .map(|rule| (rule.method.to_owned(), rule.path.to_owned()))
-            .collect();
+        let ruled = RULES.iter().map(|rule| (rule.method.to_owned(), rule.path.to_owned())).collect();
         assert_eq!(documented, ruled);
     }
 
@@ -182,12 +168,7 @@ mod tests {
     fn what_is_not_in_the_table_is_refused() {
         assert_eq!(rule_for(&Method::GET, "/api/secrets"), Err(Refused::NoRoute));
         let refused = rule_for(&Method::PUT, "/api/messages/{id}");
-        assert_eq!(
-            refused,
-            Err(Refused::NoMethod {
-                allowed: "GET, DELETE, HEAD".into()
-            })
-        );
+        assert_eq!(refused, Err(Refused::NoMethod { allowed: "GET, DELETE, HEAD".into() }));
         assert!(rule_for(&Method::HEAD, "/healthz").is_ok());
         assert!(rule_for(&Method::HEAD, "/api/messages/bulk").is_err());
     }

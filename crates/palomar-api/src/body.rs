@@ -24,9 +24,8 @@ pub(crate) async fn read(
     limit: usize,
 ) -> Result<Bytes, Problem> {
     let too_large = || Problem::new(Code::TooLarge, format!("The body may have {limit} bytes."));
-    let declared = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let declared =
+        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
@@ -34,25 +33,14 @@ pub(crate) async fn read(
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) => Err(too_large()),
         Ok(Err(_)) => Err(Problem::new(Code::BadRequest, "The body broke off.")),
-        Err(_) => Err(Problem::new(
-            Code::RequestTimeout,
-            "The body took longer than 30 seconds to arrive.",
-        )),
+        Err(_) => Err(Problem::new(Code::RequestTimeout, "The body took longer than 30 seconds to arrive.")),
     }
 }
 
 /// The media type without its parameters, in lower case; empty where there is none.
 pub(crate) fn media_type(headers: &HeaderMap) -> String {
-    let value = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    value
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// The bytes of a JSON body, not looked into yet. A body that does not say what it is counts as JSON.
@@ -68,9 +56,7 @@ impl FromRequest<Arc<Api>> for JsonBytes {
             return Err(Problem::new(Code::UnsupportedMediaType, detail));
         }
         let (parts, body) = request.into_parts();
-        read(&parts.headers, body, api.config.max_body)
-            .await
-            .map(JsonBytes)
+        read(&parts.headers, body, api.config.max_body).await.map(JsonBytes)
     }
 }
 
@@ -82,10 +68,6 @@ impl JsonBytes {
 
     /// What it holds, or the default where it is empty.
     pub(crate) fn typed_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, Problem> {
-        if self.0.trim_ascii().is_empty() {
-            Ok(T::default())
-        } else {
-            self.typed()
-        }
+        if self.0.trim_ascii().is_empty() { Ok(T::default()) } else { self.typed() }
     }
 }

@@ -41,10 +41,7 @@ impl ApiConfig {
     #[must_use]
     pub fn new(request_id_seed: u64) -> ApiConfig {
         // A guard against programs run wild, not a quota: work at full speed stays below it.
-        let rate_limit = Some(RateLimit {
-            requests: 1_000_000,
-            per: Duration::from_secs(60),
-        });
+        let rate_limit = Some(RateLimit { requests: 1_000_000, per: Duration::from_secs(60) });
         ApiConfig {
             rate_limit,
             max_body: 1024 * 1024,

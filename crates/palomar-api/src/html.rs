@@ -66,9 +66,7 @@ pub(crate) fn page(title: &str, body: &str) -> String {
 /// Answers with a page.
 pub(crate) fn respond(status: StatusCode, page: impl Into<Body>) -> Response {
     let mut response = bytes(status, "text/html; charset=utf-8", page);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_SECURITY_POLICY, POLICY.clone());
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, POLICY.clone());
     response
 }
 
@@ -82,10 +80,7 @@ pub(crate) fn reference(document: &Value) -> String {
 
 fn write_reference(out: &mut String, document: &Value) -> std::fmt::Result {
     write!(out, "{}", paragraphs(text(&document["info"]["description"])))?;
-    write!(
-        out,
-        "<p><a href=\"/api/openapi.json\">The same as OpenAPI 3.1</a></p>"
-    )?;
+    write!(out, "<p><a href=\"/api/openapi.json\">The same as OpenAPI 3.1</a></p>")?;
     let mut tag = "";
     for (path, method, operation) in operations(document) {
         if text(&operation["tags"][0]) != tag {
@@ -105,17 +100,10 @@ fn write_reference(out: &mut String, document: &Value) -> std::fmt::Result {
         write_bodies(out, document, operation)?;
         write!(out, "</details>")?;
     }
-    write!(
-        out,
-        "<h2>Errors</h2><div class=\"wide\"><table><tr><th>Status<th>Code<th>Meaning</tr>"
-    )?;
+    write!(out, "<h2>Errors</h2><div class=\"wide\"><table><tr><th>Status<th>Code<th>Meaning</tr>")?;
     for code in Code::ALL {
         let (status, code, title) = code.parts();
-        write!(
-            out,
-            "<tr id=\"{code}\"><td>{}<td><code>{code}</code><td>{title}</tr>",
-            status.as_u16()
-        )?;
+        write!(out, "<tr id=\"{code}\"><td>{}<td><code>{code}</code><td>{title}</tr>", status.as_u16())?;
     }
     write!(out, "</table></div>")
 }
@@ -132,10 +120,7 @@ fn write_parameters(out: &mut String, parameters: &Value) -> std::fmt::Result {
     let Some(parameters) = parameters.as_array().filter(|parameters| !parameters.is_empty()) else {
         return Ok(());
     };
-    write!(
-        out,
-        "<div class=\"wide\"><table><tr><th>Parameter<th>In<th>Meaning</tr>"
-    )?;
+    write!(out, "<div class=\"wide\"><table><tr><th>Parameter<th>In<th>Meaning</tr>")?;
     for parameter in parameters {
         let (name, place) = (escape(text(&parameter["name"])), escape(text(&parameter["in"])));
         write!(
@@ -155,12 +140,7 @@ fn write_bodies(out: &mut String, document: &Value, operation: &Value) -> std::f
     }
     for (status, response) in operation["responses"].as_object().into_iter().flatten() {
         let of_errors = response["content"].get("application/problem+json").is_some();
-        for (kind, body) in response["content"]
-            .as_object()
-            .into_iter()
-            .flatten()
-            .filter(|_| !of_errors)
-        {
+        for (kind, body) in response["content"].as_object().into_iter().flatten().filter(|_| !of_errors) {
             let title = format!("{status}, {kind}: {}", text(&response["description"]));
             write_body(out, document, &title, &body["schema"])?;
         }
@@ -176,39 +156,25 @@ fn write_body(out: &mut String, document: &Value, title: &str, schema: &Value) -
     let (schema, list) = if schema["type"] == "array" {
         (resolve(document, &schema["items"]), " (a list)")
     } else if schema["properties"]["nextCursor"].is_object() {
-        (
-            resolve(document, &schema["properties"]["items"]["items"]),
-            " (a page)",
-        )
+        (resolve(document, &schema["properties"]["items"]["items"]), " (a page)")
     } else {
         (schema, "")
     };
     write!(out, "<p>{}{list}</p>", escape(title))?;
     let parts = schema["allOf"].as_array().into_iter().flatten().chain([schema]);
-    let mut members = parts
-        .filter_map(|part| Some((part, part["properties"].as_object()?)))
-        .peekable();
+    let mut members = parts.filter_map(|part| Some((part, part["properties"].as_object()?))).peekable();
     if members.peek().is_none() {
         return Ok(());
     }
-    write!(
-        out,
-        "<div class=\"wide\"><table><tr><th>Member<th>Type<th>Meaning</tr>"
-    )?;
+    write!(out, "<div class=\"wide\"><table><tr><th>Member<th>Type<th>Meaning</tr>")?;
     for (part, (name, member)) in
         members.flat_map(|(part, members)| members.iter().map(move |member| (part, member)))
     {
-        let required = part["required"]
-            .as_array()
-            .is_some_and(|names| names.iter().any(|required| required == name));
+        let required =
+            part["required"].as_array().is_some_and(|names| names.iter().any(|required| required == name));
         let (mark, kind) = (if required { "" } else { "?" }, kind(member));
         let meaning = code_spans(&escape(text(&member["description"])));
-        write!(
-            out,
-            "<tr><td><code>{}{mark}</code><td>{}<td>{meaning}</tr>",
-            escape(name),
-            escape(&kind)
-        )?;
+        write!(out, "<tr><td><code>{}{mark}</code><td>{}<td>{meaning}</tr>", escape(name), escape(&kind))?;
     }
     write!(out, "</table></div>")
 }
@@ -219,9 +185,7 @@ fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
         let real = options.iter().find(|option| option["type"] != "null");
         return real.map_or(schema, |option| resolve(document, option));
     }
-    let name = schema["$ref"]
-        .as_str()
-        .and_then(|reference| reference.rsplit('/').next());
+    let name = schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
     name.map_or(schema, |name| &document["components"]["schemas"][name])
 }
 
@@ -230,12 +194,9 @@ fn kind(schema: &Value) -> String {
         return reference.rsplit('/').next().unwrap_or_default().to_owned();
     }
     let name = match &schema["type"] {
-        Value::Array(names) => names
-            .iter()
-            .map(text)
-            .filter(|name| *name != "null")
-            .collect::<Vec<_>>()
-            .join(" or "),
+        Value::Array(names) => {
+            names.iter().map(text).filter(|name| *name != "null").collect::<Vec<_>>().join(" or ")
+        }
         name => text(name).to_owned(),
     };
     match (name.as_str(), schema["items"].is_object()) {
@@ -256,26 +217,14 @@ fn text(value: &Value) -> &str {
 }
 
 fn paragraphs(text: &str) -> String {
-    let paragraphs = text
-        .split("\n\n")
-        .filter(|paragraph| !paragraph.trim().is_empty());
-    paragraphs
-        .map(|paragraph| format!("<p>{}</p>", code_spans(&escape(paragraph))))
-        .collect()
+    let paragraphs = text.split("\n\n").filter(|paragraph| !paragraph.trim().is_empty());
+    paragraphs.map(|paragraph| format!("<p>{}</p>", code_spans(&escape(paragraph)))).collect()
 }
 
 /// Backticks become code; the text is escaped already.
 fn code_spans(escaped: &str) -> String {
     let parts = escaped.split('`').enumerate();
-    parts
-        .map(|(n, part)| {
-            if n % 2 == 1 {
-                format!("<code>{part}</code>")
-            } else {
-                part.to_owned()
-            }
-        })
-        .collect()
+    parts.map(|(n, part)| if n % 2 == 1 { format!("<code>{part}</code>") } else { part.to_owned() }).collect()
 }
 
 fn escape(text: &str) -> String {

@@ -9,10 +9,7 @@ const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Says that the answer was given before.
 pub(crate) fn mark_replayed(headers: &mut HeaderMap) {
-    headers.insert(
-        HeaderName::from_static("idempotency-replayed"),
-        HeaderValue::from_static("true"),
-    );
+    headers.insert(HeaderName::from_static("idempotency-replayed"), HeaderValue::from_static("true"));
 }
 
 /// The key of a request to `path`, where it has one.
@@ -25,28 +22,21 @@ pub(crate) fn key(headers: &HeaderMap, path: &str) -> Result<Option<IdempotencyK
     if given.next().is_some() {
         return Err(bad("There are two Idempotency-Key headers."));
     }
-    let text = first
-        .to_str()
-        .map_err(|_| bad("An Idempotency-Key has visible ASCII characters only."))?
-        .trim();
+    let text =
+        first.to_str().map_err(|_| bad("An Idempotency-Key has visible ASCII characters only."))?.trim();
     let key = match text.strip_prefix('"') {
-        Some(rest) => rest
-            .strip_suffix('"')
-            .ok_or_else(|| bad("The quote of the Idempotency-Key is not closed."))?,
+        Some(rest) => {
+            rest.strip_suffix('"').ok_or_else(|| bad("The quote of the Idempotency-Key is not closed."))?
+        }
         None => text,
     };
     if key.is_empty() || key.len() > 255 {
         return Err(bad("An Idempotency-Key has 1 to 255 characters."));
     }
     if !key.bytes().all(|c| (b' '..=b'~').contains(&c) && c != b'"') {
-        return Err(bad(
-            "An Idempotency-Key has visible ASCII characters only, and no quotes inside.",
-        ));
+        return Err(bad("An Idempotency-Key has visible ASCII characters only, and no quotes inside."));
     }
-    Ok(Some(IdempotencyKey {
-        key: key.to_owned(),
-        path: path.to_owned(),
-    }))
+    Ok(Some(IdempotencyKey { key: key.to_owned(), path: path.to_owned() }))
 }
 
 #[cfg(test)]
@@ -60,18 +50,11 @@ mod tests {
             for value in values {
                 headers.append(KEY, HeaderValue::from_bytes(value.as_bytes()).expect("a header"));
             }
-            key(&headers, "/x")
-                .map(|key| key.map(|key| key.key))
-                .map_err(|problem| problem.code())
+            key(&headers, "/x").map(|key| key.map(|key| key.key)).map_err(|problem| problem.code())
         };
         let long = "k".repeat(255);
         assert_eq!(read(&[]), Ok(None));
-        for (text, expected) in [
-            ("abc", "abc"),
-            ("\"abc\"", "abc"),
-            (" a b ", "a b"),
-            (&*long, &*long),
-        ] {
+        for (text, expected) in [("abc", "abc"), ("\"abc\"", "abc"), (" a b ", "a b"), (&*long, &*long)] {
             assert_eq!(read(&[text]), Ok(Some(expected.to_owned())), "{text}");
         }
         for bad in ["", "\"\"", "\"abc", "a\"b", "ñ", &format!("{long}k")] {

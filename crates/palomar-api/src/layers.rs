@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
-use palomar_app::Caller;
+use palomar_app::{Caller, KeyRefused};
 use tokio::time::Instant;
 
 use crate::access::{self, Access, Refused, Rule};
@@ -43,26 +43,15 @@ pub(crate) async fn around(State(api): State<Arc<Api>>, mut request: Request, ne
     let method = request.method().clone();
 
     let matched = request.extensions().get::<MatchedPath>().cloned();
-    let rule = matched
-        .as_ref()
-        .map(|matched| access::rule_for(&method, matched.as_str()));
+    let rule = matched.as_ref().map(|matched| access::rule_for(&method, matched.as_str()));
     let mut allowance = None;
     let mut response = match admit(&api, &mut request, rule.as_ref(), &mut allowance) {
-        Ok(()) => AssertUnwindSafe(next.run(request))
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|panic| {
-                let what = panic
-                    .downcast_ref::<&str>()
-                    .copied()
-                    .or(panic.downcast_ref::<String>().map(String::as_str));
-                tracing::error!(
-                    id = id.as_str(),
-                    panic = what.unwrap_or("?"),
-                    "a handler panicked"
-                );
-                Problem::new(Code::Internal, "The request could not be finished.").into_response()
-            }),
+        Ok(()) => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|panic| {
+            let what =
+                panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+            tracing::error!(id = id.as_str(), panic = what.unwrap_or("?"), "a handler panicked");
+            Problem::new(Code::Internal, "The request could not be finished.").into_response()
+        }),
         Err(problem) => problem.into_response(),
     };
     if let Some(Err(Refused::NoMethod { allowed })) = &rule
@@ -94,10 +83,7 @@ fn admit(
         None => return Ok(()),
         Some(Ok(rule)) => rule,
         Some(Err(Refused::NoMethod { allowed })) => {
-            return Err(Problem::new(
-                Code::MethodNotAllowed,
-                format!("This path has {allowed}."),
-            ));
+            return Err(Problem::new(Code::MethodNotAllowed, format!("This path has {allowed}.")));
         }
         Some(Err(Refused::NoRoute)) => {
             tracing::error!("a route is missing in the access table: not answered");
@@ -113,7 +99,7 @@ fn admit(
         *allowance = Some(taken);
         if let Err(seconds) = taken.passes {
             return Err(
-                Problem::new(Code::RateLimited, "This key has used up its allowance.").retry_after(seconds),
+                Problem::new(Code::RateLimited, "This key has used up its allowance.").retry_after(seconds)
             );
         }
     }
@@ -132,17 +118,18 @@ fn authenticate(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
         scheme.eq_ignore_ascii_case("bearer").then_some(secret.trim())
     });
     let secret = secret.ok_or_else(|| refused("The Authorization header must say `Bearer <key>`."))?;
-    api.app
-        .authenticate(secret)
-        .ok_or_else(|| refused("The key is not known, or it has expired or was revoked."))
+    api.app.authenticate(secret).map_err(|why| match why {
+        KeyRefused::Unknown => refused("The key is not known."),
+        KeyRefused::Expired => Problem::new(Code::KeyExpired, "This key is past its end. Make a new one."),
+        KeyRefused::Revoked => Problem::new(Code::KeyRevoked, "This key was revoked. Make a new one."),
+    })
 }
 
 /// The client's own id where it is short and plain, else a fresh one.
 fn request_id(api: &Api, headers: &HeaderMap) -> RequestId {
     let plain = |c: &u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
-    let given = headers
-        .get(REQUEST_ID)
-        .filter(|id| (1..=64).contains(&id.len()) && id.as_bytes().iter().all(plain));
+    let given =
+        headers.get(REQUEST_ID).filter(|id| (1..=64).contains(&id.len()) && id.as_bytes().iter().all(plain));
     RequestId(given.cloned().unwrap_or_else(|| {
         let id = api.request_ids.uuid(api.app.now()).simple().to_string();
         HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
@@ -165,10 +152,7 @@ fn finish(api: &Api, mut response: Response, path: &str, id: &RequestId) -> Resp
 
 fn decorate(headers: &mut HeaderMap, id: &RequestId, api: bool) {
     headers.insert(REQUEST_ID, id.0.clone());
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if api && !headers.contains_key(header::CACHE_CONTROL) {

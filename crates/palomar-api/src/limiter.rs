@@ -34,18 +34,10 @@ pub(crate) struct Allowance {
 
 impl Limiter {
     pub(crate) fn new(limit: RateLimit) -> Limiter {
-        let policy = format!(
-            "\"default\";q={};w={}",
-            limit.requests,
-            limit.per.as_secs().max(1)
-        );
+        let policy = format!("\"default\";q={};w={}", limit.requests, limit.per.as_secs().max(1));
         let policy =
             HeaderValue::from_str(&policy).unwrap_or_else(|_| HeaderValue::from_static("\"default\""));
-        Limiter {
-            limit,
-            policy,
-            buckets: Mutex::default(),
-        }
+        Limiter { limit, policy, buckets: Mutex::default() }
     }
 
     /// Takes one token of `key`'s bucket.
@@ -66,17 +58,9 @@ impl Limiter {
             *bucket = full_at;
         }
         let left = self.limit.per.saturating_sub(used);
-        let remaining = if passes {
-            left.as_nanos() / each.as_nanos().max(1)
-        } else {
-            0
-        };
+        let remaining = if passes { left.as_nanos() / each.as_nanos().max(1) } else { 0 };
         Allowance {
-            passes: if passes {
-                Ok(())
-            } else {
-                Err(seconds(used - self.limit.per))
-            },
+            passes: if passes { Ok(()) } else { Err(seconds(used - self.limit.per)) },
             remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
             full_in: used.min(self.limit.per).as_secs(),
         }
@@ -94,9 +78,7 @@ impl Limiter {
 
 /// Whole seconds that are surely enough.
 fn seconds(wait: Duration) -> u32 {
-    u32::try_from(wait.as_secs())
-        .unwrap_or(u32::MAX)
-        .saturating_add(1)
+    u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1)
 }
 
 #[cfg(test)]
@@ -105,10 +87,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_bucket_empties_and_fills() {
-        let limiter = Limiter::new(RateLimit {
-            requests: 3,
-            per: Duration::from_secs(60),
-        });
+        let limiter = Limiter::new(RateLimit { requests: 3, per: Duration::from_secs(60) });
         let key: Arc<str> = "k".into();
         let start = Instant::now();
         let at = |seconds| limiter.take(&key, start + Duration::from_secs(seconds)).passes;
@@ -117,11 +96,7 @@ mod tests {
         assert_eq!(at(19), Err(2));
         assert_eq!(at(20), Ok(()));
         assert_eq!(at(20), Err(21));
-        assert_eq!(
-            limiter.take(&"other".into(), start).remaining,
-            2,
-            "keys have buckets of their own"
-        );
+        assert_eq!(limiter.take(&"other".into(), start).remaining, 2, "keys have buckets of their own");
         let mut headers = HeaderMap::new();
         limiter.tell(limiter.take(&key, start + Duration::from_secs(600)), &mut headers);
         assert_eq!(headers[POLICY], "\"default\";q=3;w=60");

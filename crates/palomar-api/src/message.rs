@@ -21,9 +21,7 @@ pub(crate) fn read(body: &Value, region: Option<&str>) -> Result<NewMessage, Pro
 /// The error one level deeper, where it stands for a whole object that its type refused.
 fn refined(body: &Value, error: FieldError) -> FieldError {
     let deeper = match error.pointer.as_str() {
-        "/content" => body
-            .get("content")
-            .and_then(|content| content_fault(body, content)),
+        "/content" => body.get("content").and_then(|content| content_fault(body, content)),
         "/fallback" => body.get("fallback").and_then(json::fault_of::<Template>),
         _ => None,
     };
@@ -34,14 +32,8 @@ fn refined(body: &Value, error: FieldError) -> FieldError {
 }
 
 fn content_fault(body: &Value, content: &Value) -> Option<FieldError> {
-    let kind = body
-        .get("type")
-        .or_else(|| body.get("messageType"))
-        .map_or(Some("text"), Value::as_str)?;
-    match ContentKind::ALL
-        .into_iter()
-        .find(|known| known.as_str() == kind)?
-    {
+    let kind = body.get("type").or_else(|| body.get("messageType")).map_or(Some("text"), Value::as_str)?;
+    match ContentKind::ALL.into_iter().find(|known| known.as_str() == kind)? {
         ContentKind::Text => json::fault_of::<Text>(content),
         ContentKind::Image
         | ContentKind::Video
@@ -66,18 +58,8 @@ mod tests {
     #[test]
     fn errors_name_the_very_member() {
         for (kind, content, pointer, detail) in [
-            (
-                "text",
-                json!({"text": 7}),
-                "/content/text",
-                "must be a string, not a number",
-            ),
-            (
-                "text",
-                json!({"txet": "a"}),
-                "/content/txet",
-                "is not known here; did you mean `text`?",
-            ),
+            ("text", json!({"text": 7}), "/content/text", "must be a string, not a number"),
+            ("text", json!({"txet": "a"}), "/content/txet", "is not known here; did you mean `text`?"),
             ("text", json!({}), "/content/text", "is missing"),
             (
                 "image",

@@ -9,9 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-const BUCKETS: [f64; 12] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
-];
+const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
@@ -57,34 +55,14 @@ impl HttpMetrics {
         registry.register("http_requests", "Requests answered", self.requests.clone());
         let help = "Time from a request's head to its answer's head";
         registry.register("http_request_duration_seconds", help, self.durations.clone());
-        registry.register(
-            "http_requests_in_flight",
-            "Requests being answered",
-            self.in_flight.clone(),
-        );
-        registry.register(
-            "http_rejected",
-            "Requests refused, by the problem's code",
-            self.rejected.clone(),
-        );
-        registry.register(
-            "http_bulk_rows",
-            "Rows of bulk requests answered",
-            self.rows.clone(),
-        );
+        registry.register("http_requests_in_flight", "Requests being answered", self.in_flight.clone());
+        registry.register("http_rejected", "Requests refused, by the problem's code", self.rejected.clone());
+        registry.register("http_bulk_rows", "Rows of bulk requests answered", self.rows.clone());
     }
 
     pub(crate) fn answered(&self, route: &'static str, method: &'static str, status: u16, took: Duration) {
-        self.requests
-            .get_or_create(&RequestLabels {
-                route,
-                method,
-                status,
-            })
-            .inc();
-        self.durations
-            .get_or_create(&RouteLabels { route, method })
-            .observe(took.as_secs_f64());
+        self.requests.get_or_create(&RequestLabels { route, method, status }).inc();
+        self.durations.get_or_create(&RouteLabels { route, method }).observe(took.as_secs_f64());
     }
 
     pub(crate) fn rejected(&self, reason: &'static str) {

@@ -46,9 +46,6 @@ mod tests {
             std::fs::write(path, &document).expect("written");
         }
         let published = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(
-            published == document,
-            "openapi.json is not what the routes say; see the test's comment"
-        );
+        assert!(published == document, "openapi.json is not what the routes say; see the test's comment");
     }
 }

@@ -26,6 +26,8 @@ pub(crate) enum Code {
     BadIdempotencyKey,
     ConfirmRequired,
     Unauthenticated,
+    KeyExpired,
+    KeyRevoked,
     BadSignature,
     Forbidden,
     NotFound,
@@ -50,7 +52,7 @@ pub(crate) enum Code {
 
 impl Code {
     /// All that are documented; `wrong_state` stands for the conflicts.
-    pub(crate) const ALL: [Code; 28] = [
+    pub(crate) const ALL: [Code; 30] = [
         Code::NotJson,
         Code::TooDeep,
         Code::BadUtf8,
@@ -60,6 +62,8 @@ impl Code {
         Code::BadIdempotencyKey,
         Code::ConfirmRequired,
         Code::Unauthenticated,
+        Code::KeyExpired,
+        Code::KeyRevoked,
         Code::BadSignature,
         Code::Forbidden,
         Code::NotFound,
@@ -94,6 +98,8 @@ impl Code {
             Code::BadIdempotencyKey => (StatusCode::BAD_REQUEST, "bad_idempotency_key", "The Idempotency-Key is not one"),
             Code::ConfirmRequired => (StatusCode::BAD_REQUEST, "confirm_required", "This needs a confirmation"),
             Code::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", "A valid API key is needed"),
+            Code::KeyExpired => (StatusCode::UNAUTHORIZED, "key_expired", "The API key has expired"),
+            Code::KeyRevoked => (StatusCode::UNAUTHORIZED, "key_revoked", "The API key was revoked"),
             Code::BadSignature => (StatusCode::UNAUTHORIZED, "bad_signature", "The signature is wrong"),
             Code::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "This key may not do that"),
             Code::NotFound => (StatusCode::NOT_FOUND, "not_found", "Not found"),
@@ -182,12 +188,7 @@ impl Problem {
             Code::InProgress => Some(1),
             _ => None,
         };
-        Problem {
-            code,
-            detail: detail.into(),
-            errors: Vec::new(),
-            retry_after,
-        }
+        Problem { code, detail: detail.into(), errors: Vec::new(), retry_after }
     }
 
     /// Input that is well-formed but not valid.
@@ -197,12 +198,7 @@ impl Problem {
             [one] => Cow::Owned(one.to_string()),
             _ => Cow::Owned(format!("{} things are wrong, see errors", errors.len())),
         };
-        Problem {
-            code: Code::Invalid,
-            detail,
-            errors,
-            retry_after: None,
-        }
+        Problem { code: Code::Invalid, detail, errors, retry_after: None }
     }
 
     /// One thing that is wrong at one place.
@@ -257,10 +253,7 @@ impl Problem {
         *response.headers_mut() = headers.clone();
         let headers = response.headers_mut();
         headers.remove(header::CONTENT_LENGTH);
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.code.status() == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

@@ -62,10 +62,7 @@ impl Replays {
         body: &[u8],
         create: impl Future<Output = Result<T, Problem>>,
     ) -> Answer {
-        let mut running = Running {
-            replays: self,
-            identity: None,
-        };
+        let mut running = Running { replays: self, identity: None };
         if let Some(IdempotencyKey { key, path }) = key {
             let identity = (caller.key_id.clone(), path, key);
             if let Some(answer) = self.begin(&identity, fingerprint(body), Instant::now())? {
@@ -79,9 +76,7 @@ impl Replays {
         let answer = serde_json::to_vec(&made).map(Bytes::from);
         let answer = answer.map_err(|_| Problem::new(Code::Internal, "The answer could not be written."))?;
         if let Some(identity) = running.identity.take() {
-            self.lock()
-                .entry(identity)
-                .and_modify(|seen| seen.answer = Some(answer.clone()));
+            self.lock().entry(identity).and_modify(|seen| seen.answer = Some(answer.clone()));
         }
         Ok(bytes(StatusCode::CREATED, "application/json", answer))
     }
@@ -101,18 +96,9 @@ impl Replays {
                 Code::InProgress,
                 "The first request with this Idempotency-Key is still running.",
             )),
-            Some(Seen {
-                answer: Some(answer), ..
-            }) => Ok(Some(answer.clone())),
+            Some(Seen { answer: Some(answer), .. }) => Ok(Some(answer.clone())),
             None => {
-                seen.insert(
-                    identity.clone(),
-                    Seen {
-                        body,
-                        at: now,
-                        answer: None,
-                    },
-                );
+                seen.insert(identity.clone(), Seen { body, at: now, answer: None });
                 Ok(None)
             }
         }
@@ -124,10 +110,7 @@ mod tests {
     use super::*;
 
     fn key() -> Option<IdempotencyKey> {
-        Some(IdempotencyKey {
-            key: "k".into(),
-            path: "/api/keys".into(),
-        })
+        Some(IdempotencyKey { key: "k".into(), path: "/api/keys".into() })
     }
 
     #[tokio::test]
@@ -137,9 +120,7 @@ mod tests {
             let answer = replays.create(&caller, key(), body, async { made }).await;
             let response = answer.map_err(|problem| problem.code())?;
             let again = response.headers().contains_key("idempotency-replayed");
-            let body = axum::body::to_bytes(response.into_body(), 100)
-                .await
-                .expect("a body");
+            let body = axum::body::to_bytes(response.into_body(), 100).await.expect("a body");
             Ok((String::from_utf8_lossy(&body).into_owned(), again))
         };
         assert_eq!(
@@ -148,11 +129,7 @@ mod tests {
             "not remembered"
         );
         assert_eq!(run(b"b", Ok(1)).await, Ok(("1".into(), false)));
-        assert_eq!(
-            run(b"b", Ok(2)).await,
-            Ok(("1".into(), true)),
-            "the first answer again"
-        );
+        assert_eq!(run(b"b", Ok(2)).await, Ok(("1".into(), true)), "the first answer again");
         assert_eq!(run(b"c", Ok(2)).await, Err(Code::IdempotencyMismatch));
     }
 
@@ -166,11 +143,6 @@ mod tests {
             let second = replays.create(&caller, key(), b"a", async { Ok(1) }).await;
             assert_eq!(second.expect_err("running").code(), Code::InProgress);
         }
-        assert!(
-            replays
-                .create(&caller, key(), b"a", async { Ok(1) })
-                .await
-                .is_ok()
-        );
+        assert!(replays.create(&caller, key(), b"a", async { Ok(1) }).await.is_ok());
     }
 }

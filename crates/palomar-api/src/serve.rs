@@ -73,11 +73,7 @@ async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
 ) -> std::io::Result<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = places
-        .clone()
-        .acquire_owned()
-        .await
-        .map_err(std::io::Error::other)?;
+    let place = places.clone().acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     stream.set_nodelay(true)?;
     Ok((stream, place))
@@ -91,11 +87,8 @@ mod tests {
 
     use super::*;
 
-    async fn started() -> (
-        std::net::SocketAddr,
-        CancellationToken,
-        tokio::task::JoinHandle<std::io::Result<()>>,
-    ) {
+    async fn started()
+    -> (std::net::SocketAddr, CancellationToken, tokio::task::JoinHandle<std::io::Result<()>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
         let slow = async || {
@@ -103,11 +96,7 @@ mod tests {
             "done"
         };
         let shutdown = CancellationToken::new();
-        let served = tokio::spawn(serve(
-            listener,
-            Router::new().route("/slow", get(slow)),
-            shutdown.clone(),
-        ));
+        let served = tokio::spawn(serve(listener, Router::new().route("/slow", get(slow)), shutdown.clone()));
         (address, shutdown, served)
     }
 
@@ -121,10 +110,7 @@ mod tests {
     async fn a_running_request_ends_before_the_server_does() {
         let (address, shutdown, served) = started().await;
         let mut stream = TcpStream::connect(address).await.expect("connected");
-        stream
-            .write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
-            .await
-            .expect("sent");
+        stream.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("sent");
         tokio::time::sleep(Duration::from_millis(50)).await;
         shutdown.cancel();
         assert!(read_all(&mut stream).await.ends_with("done"));
@@ -137,10 +123,7 @@ mod tests {
         let (address, _shutdown, _served) = started().await;
         let mut stream = TcpStream::connect(address).await.expect("connected");
         let many: String = (0..200).map(|n| format!("x-{n}: 1\r\n")).collect();
-        stream
-            .write_all(format!("GET /slow HTTP/1.1\r\n{many}\r\n").as_bytes())
-            .await
-            .expect("sent");
+        stream.write_all(format!("GET /slow HTTP/1.1\r\n{many}\r\n").as_bytes()).await.expect("sent");
         assert!(read_all(&mut stream).await.starts_with("HTTP/1.1 431"));
     }
 }

@@ -54,9 +54,7 @@ pub(crate) fn ok<T: Serialize + ?Sized>(value: &T) -> Answer {
 pub(crate) fn bytes(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
@@ -70,8 +68,7 @@ pub(crate) fn no_content() -> Answer {
 /// A text of the path.
 async fn segment(parts: &mut Parts) -> Result<String, Problem> {
     let path = Path::<String>::from_request_parts(parts, &()).await;
-    path.map(|Path(text)| text)
-        .map_err(|_| Problem::new(Code::BadId, "The path can't be read."))
+    path.map(|Path(text)| text).map_err(|_| Problem::new(Code::BadId, "The path can't be read."))
 }
 
 /// The message that the path names.
@@ -82,8 +79,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathMessage {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<PathMessage, Problem> {
         let id = segment(parts).await?.parse();
-        id.map(PathMessage)
-            .map_err(|_| Problem::new(Code::BadId, "A message's id is a UUID."))
+        id.map(PathMessage).map_err(|_| Problem::new(Code::BadId, "A message's id is a UUID."))
     }
 }
 

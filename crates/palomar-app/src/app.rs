@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use palomar_broker::worker::{OnPanic, Worker, WorkerConfig};
@@ -15,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::AppError;
 use crate::channels::{Defaults, LEASE, Line, ProviderFactory, Registry};
+use crate::disk::StoreSource;
 use crate::inbound::Receiver;
 use crate::intake::Entrance;
 use crate::keys::KeyRing;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Workers};
 use crate::outbound::Sender;
 use crate::projector::Projector;
 use crate::queues::{INBOUND, OUTBOUND, inbound_queue, outbound_queue};
@@ -109,6 +110,9 @@ pub struct App {
     pub(crate) entrance: Entrance,
     pub(crate) projected: watch::Receiver<u64>,
     pub(crate) draining: AtomicBool,
+    /// The broker has refused what was to be accepted: its disk is full.
+    pub(crate) full: AtomicBool,
+    pub(crate) store: OnceLock<StoreSource>,
     running: Mutex<Option<Running>>,
 }
 
@@ -141,20 +145,16 @@ impl App {
             return Err(StartError::RecordsAhead { records: cursor, log });
         }
         let observer = Arc::new(metrics.clone());
-        let defaults = Defaults {
-            limits: config.limits.clone(),
-            on_uncertain: config.on_uncertain,
-        };
+        let defaults = Defaults { limits: config.limits.clone(), on_uncertain: config.on_uncertain };
         let registry = Arc::new(Registry::new(providers, observer, Arc::clone(&clock), defaults));
-        let entrance = Entrance {
-            broker: Arc::clone(&broker),
-            clock: Arc::clone(&clock),
-            ids: Arc::clone(&ids),
-        };
+        let entrance =
+            Entrance { broker: Arc::clone(&broker), clock: Arc::clone(&clock), ids: Arc::clone(&ids) };
         let (position, projected) = watch::channel(cursor);
         let app = App {
             keys: KeyRing::load(&records).await?,
             draining: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+            store: OnceLock::new(),
             running: Mutex::new(None),
             config,
             broker,
@@ -179,10 +179,7 @@ impl App {
         let Some(running) = running else { return };
         let (sending, receiving) = tokio::join!(running.senders.stop(grace), running.receivers.stop(grace));
         if sending > 0 {
-            tracing::warn!(
-                attempts = sending,
-                "attempts were given up: their messages become uncertain"
-            );
+            tracing::warn!(attempts = sending, "attempts were given up: their messages become uncertain");
         }
         if receiving > 0 {
             tracing::info!(
@@ -252,19 +249,15 @@ impl App {
             broker: Arc::clone(&self.broker),
             records: self.records.clone(),
             clock: Arc::clone(&self.clock),
+            registry: Arc::clone(&self.registry),
+            metrics: self.metrics.clone(),
             position,
         };
         let stop = CancellationToken::new();
-        let trimmer = trim(
-            self.records.clone(),
-            Arc::clone(&self.clock),
-            self.config.journal_retention,
-        );
+        let trimmer = trim(self.records.clone(), Arc::clone(&self.clock), self.config.journal_retention);
         tokio::spawn(stop.clone().run_until_cancelled_owned(trimmer));
-        let sends = WorkerConfig {
-            lease: LEASE,
-            ..WorkerConfig::new(OUTBOUND, self.config.send_concurrency)
-        };
+        let sends =
+            WorkerConfig { lease: LEASE, ..WorkerConfig::new(OUTBOUND, self.config.send_concurrency) };
         // Reading a webhook again changes nothing more.
         let reads = WorkerConfig {
             on_panic: OnPanic::Retry,
@@ -276,6 +269,18 @@ impl App {
             projector: tokio::spawn(projector.run(stop.clone())),
             stop,
         }
+    }
+
+    /// The workers of each kind; none before the start and after the end.
+    pub(crate) fn workers(&self) -> Vec<Workers> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.as_ref().map_or_else(Vec::new, |running| {
+            let workers = |kind, worker: &Worker, all| Workers { kind, busy: worker.busy(), all };
+            vec![
+                workers(OUTBOUND, &running.senders, self.config.send_concurrency),
+                workers(INBOUND, &running.receivers, self.config.inbound_concurrency),
+            ]
+        })
     }
 
     async fn run_channels(&self) -> Result<(), StartError> {
@@ -299,15 +304,11 @@ impl App {
 
     /// Sets up a channel's queues, and runs it.
     pub(crate) async fn run_channel(&self, record: &ChannelRecord, line: Line) -> Result<(), AppError> {
-        let outbound = Control::Configure {
-            queue: outbound_queue(&record.name)?,
-            limits: line.limits.clone(),
-        };
+        let outbound =
+            Control::Configure { queue: outbound_queue(&record.name)?, limits: line.limits.clone() };
         let concurrency = u32::try_from(self.config.inbound_concurrency).unwrap_or(u32::MAX);
-        let inbound = Control::Configure {
-            queue: inbound_queue(&record.name)?,
-            limits: inbound_limits(concurrency),
-        };
+        let inbound =
+            Control::Configure { queue: inbound_queue(&record.name)?, limits: inbound_limits(concurrency) };
         for control in [outbound, inbound] {
             self.broker.control(control).await??;
         }
@@ -331,9 +332,7 @@ pub(crate) async fn caught_up(
                 return Ok(());
             }
             if projected.changed().await.is_err() {
-                return Err(AppError::Unavailable(
-                    "the projection of records has ended".to_owned(),
-                ));
+                return Err(AppError::Unavailable("the projection of records has ended".to_owned()));
             }
         }
     };
@@ -344,17 +343,8 @@ pub(crate) async fn caught_up(
 /// What providers report is never held back, and read again at once where a reader was killed.
 fn inbound_limits(concurrency: u32) -> Limits {
     let defaults = Limits::default();
-    let breaker = palomar_broker::BreakerConfig {
-        failures: 0,
-        ..defaults.breaker
-    };
-    Limits {
-        concurrency,
-        breaker,
-        order_wait: Duration::ZERO,
-        uncertain_wait: Duration::ZERO,
-        ..defaults
-    }
+    let breaker = palomar_broker::BreakerConfig { failures: 0, ..defaults.breaker };
+    Limits { concurrency, breaker, order_wait: Duration::ZERO, uncertain_wait: Duration::ZERO, ..defaults }
 }
 
 async fn trim(records: Records, clock: Arc<dyn Clock>, retention: Duration) {

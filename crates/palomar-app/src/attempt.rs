@@ -42,26 +42,16 @@ impl Attempt<'_> {
             Err(failure) => {
                 let step = after_attempt(&failure, self.tries(), self.policy, self.chance());
                 let (outcome, signal) = told(step, &failure, now);
-                let event = AppEvent::AttemptFailed {
-                    channel: self.channel.clone(),
-                    attempt: self.tag,
-                    failure,
-                };
-                Handled {
-                    outcome,
-                    signal,
-                    events: encode_all(&[event]),
-                }
+                let event =
+                    AppEvent::AttemptFailed { channel: self.channel.clone(), attempt: self.tag, failure };
+                Handled { outcome, signal, events: encode_all(&[event]) }
             }
         }
     }
 
     /// Attempts that did not count were throttled: what else does not count pauses the channel.
     fn tries(&self) -> Tries {
-        Tries {
-            attempts: self.tries,
-            throttled: self.number.saturating_sub(self.tries),
-        }
+        Tries { attempts: self.tries, throttled: self.number.saturating_sub(self.tries) }
     }
 
     /// A number in 0..1 that differs from message to message and from attempt to attempt.
@@ -75,47 +65,22 @@ impl Attempt<'_> {
 
 fn told(step: NextStep, failure: &SendFailure, now: Timestamp) -> (Outcome, Signal) {
     match step {
-        NextStep::RetryAfter {
-            delay,
-            counts,
-            slow_down,
-        } => (
-            Outcome::Retry {
-                at: now.after(delay),
-                counts,
-            },
-            slowed(slow_down, failure),
-        ),
-        NextStep::RepeatAfter { delay } => (
-            Outcome::Retry {
-                at: now.after(delay),
-                counts: true,
-            },
-            Signal::Failure,
-        ),
+        NextStep::RetryAfter { delay, counts, slow_down } => {
+            (Outcome::Retry { at: now.after(delay), counts }, slowed(slow_down, failure))
+        }
+        NextStep::RepeatAfter { delay } => {
+            (Outcome::Retry { at: now.after(delay), counts: true }, Signal::Failure)
+        }
         NextStep::Dead { reason } => {
             // A provider that refuses one recipient or content works.
-            let signal = if reason == DeadReason::AttemptsExhausted {
-                Signal::Failure
-            } else {
-                Signal::Success
-            };
-            (
-                Outcome::Dead {
-                    reason: reason_text(reason.as_str(), failure),
-                },
-                signal,
-            )
+            let signal =
+                if reason == DeadReason::AttemptsExhausted { Signal::Failure } else { Signal::Success };
+            (Outcome::Dead { reason: reason_text(reason.as_str(), failure) }, signal)
         }
         NextStep::Uncertain => (Outcome::Uncertain, Signal::Failure),
         NextStep::HoldChannel { reason } => (
-            Outcome::Retry {
-                at: now,
-                counts: false,
-            },
-            Signal::Pause {
-                reason: reason_text(reason.as_str(), failure),
-            },
+            Outcome::Retry { at: now, counts: false },
+            Signal::Pause { reason: reason_text(reason.as_str(), failure) },
         ),
     }
 }
@@ -125,9 +90,9 @@ fn slowed(scope: Option<Scope>, failure: &SendFailure) -> Signal {
     match scope {
         None => Signal::Failure,
         Some(Scope::Pair | Scope::Template) => Signal::Success,
-        Some(Scope::Channel | Scope::Account | Scope::App) => Signal::Throttled {
-            after: asked_wait(failure),
-        },
+        Some(Scope::Channel | Scope::Account | Scope::App) => {
+            Signal::Throttled { after: asked_wait(failure) }
+        }
     }
 }
 
@@ -152,27 +117,14 @@ mod tests {
 
     fn handled(number: u32, tries: u32, result: Result<Sent, SendFailure>) -> Handled {
         let channel = "demo".parse().expect("a name");
-        let policy = RetryPolicy {
-            jitter: 0.0,
-            ..RetryPolicy::default()
-        };
+        let policy = RetryPolicy { jitter: 0.0, ..RetryPolicy::default() };
         let message = MessageId(uuid::Uuid::from_u128(7));
-        Attempt {
-            channel: &channel,
-            message,
-            number,
-            tag: number,
-            tries,
-            policy: &policy,
-        }
-        .handled(result, NOW)
+        Attempt { channel: &channel, message, number, tag: number, tries, policy: &policy }
+            .handled(result, NOW)
     }
 
     fn retry(seconds: u64, counts: bool) -> Outcome {
-        Outcome::Retry {
-            at: NOW.after(Duration::from_secs(seconds)),
-            counts,
-        }
+        Outcome::Retry { at: NOW.after(Duration::from_secs(seconds)), counts }
     }
 
     #[test]
@@ -182,47 +134,21 @@ mod tests {
             scope,
         };
         let dead = |text: &str| Outcome::Dead { reason: text.into() };
-        let wait = |seconds| Signal::Throttled {
-            after: Some(Duration::from_secs(seconds)),
-        };
+        let wait = |seconds| Signal::Throttled { after: Some(Duration::from_secs(seconds)) };
         let pause = |text: &str| Signal::Pause { reason: text.into() };
         for (class, number, tries, outcome, signal) in [
             (ErrorClass::Transient, 1, 1, retry(2, true), Signal::Failure),
             (ErrorClass::Transient, 5, 2, retry(4, true), Signal::Failure),
-            (
-                ErrorClass::Transient,
-                3,
-                3,
-                dead("attempts_exhausted: x"),
-                Signal::Failure,
-            ),
+            (ErrorClass::Transient, 3, 3, dead("attempts_exhausted: x"), Signal::Failure),
             (ErrorClass::Recipient, 1, 1, dead("recipient: x"), Signal::Success),
             (ErrorClass::Content, 1, 1, dead("content: x"), Signal::Success),
-            (
-                ErrorClass::NeedsTemplate,
-                1,
-                1,
-                dead("needs_template: x"),
-                Signal::Success,
-            ),
+            (ErrorClass::NeedsTemplate, 1, 1, dead("needs_template: x"), Signal::Success),
             (ErrorClass::Unknown, 1, 1, Outcome::Uncertain, Signal::Failure),
             (ErrorClass::Auth, 1, 1, retry(0, false), pause("auth: x")),
             (ErrorClass::Account, 9, 3, retry(0, false), pause("account: x")),
             (throttled(Some(7), Scope::Channel), 1, 1, retry(7, false), wait(7)),
-            (
-                throttled(None, Scope::App),
-                1,
-                1,
-                retry(2, false),
-                Signal::Throttled { after: None },
-            ),
-            (
-                throttled(None, Scope::Pair),
-                2,
-                1,
-                retry(4, false),
-                Signal::Success,
-            ),
+            (throttled(None, Scope::App), 1, 1, retry(2, false), Signal::Throttled { after: None }),
+            (throttled(None, Scope::Pair), 2, 1, retry(4, false), Signal::Success),
         ] {
             let told = handled(number, tries, Err(SendFailure::new(class, "x")));
             assert_eq!((told.outcome, told.signal), (outcome, signal), "{class:?}");
@@ -232,17 +158,11 @@ mod tests {
 
     #[test]
     fn a_success_names_the_message() {
-        let sent = Sent {
-            provider_id: ProviderMessageId("w".into()),
-            alias: Some("34".to_owned()),
-            status: None,
-        };
+        let sent =
+            Sent { provider_id: ProviderMessageId("w".into()), alias: Some("34".to_owned()), status: None };
         let told = handled(1, 1, Ok(sent));
         assert_eq!((told.outcome, told.signal), (Outcome::Done, Signal::Success));
         let event = AppEvent::decode(&told.events[0]).expect("an event");
-        assert!(
-            matches!(event, AppEvent::Sent { alias: Some(_), .. }),
-            "{event:?}"
-        );
+        assert!(matches!(event, AppEvent::Sent { alias: Some(_), .. }), "{event:?}");
     }
 }

@@ -68,10 +68,7 @@ impl App {
         let limit = limit.clamp(1, MAX_PAGE);
         let mut after = read_cursor(cursor)?;
         let states = vec![JobState::Dead, JobState::Uncertain];
-        let wanted = JobFilter {
-            states,
-            ..self.job_filter(filter, caller)?
-        };
+        let wanted = JobFilter { states, ..self.job_filter(filter, caller)? };
         let mut jobs: Vec<JobView> = Vec::new();
         // Queues that the caller may not see are passed over, so one read may not fill the page.
         let more = loop {
@@ -127,18 +124,14 @@ impl App {
     ) -> Result<ControlView, AppError> {
         let wanted = self.job_filter(filter, caller)?;
         let queues: Vec<Option<QueueName>> = match (&wanted.queue, &caller.channels) {
-            (None, Some(own)) => own
-                .iter()
-                .map(|channel| outbound_queue(channel).map(Some))
-                .collect::<Result<_, _>>()?,
+            (None, Some(own)) => {
+                own.iter().map(|channel| outbound_queue(channel).map(Some)).collect::<Result<_, _>>()?
+            }
             (queue, _) => vec![queue.clone()],
         };
         let mut view = ControlView::default();
         for queue in queues {
-            let filter = JobFilter {
-                queue: queue.clone(),
-                ..wanted.clone()
-            };
+            let filter = JobFilter { queue: queue.clone(), ..wanted.clone() };
             let done = self.broker.control(control(filter)).await??;
             view.changed += done.changed;
             view.in_flight += done.in_flight;
@@ -149,11 +142,9 @@ impl App {
 
     fn job_filter(&self, filter: &DeadLetterFilter, caller: &Caller) -> Result<JobFilter, AppError> {
         let queue = match (&filter.queue, &filter.channel) {
-            (Some(queue), _) if queue.contains('/') => Some(
-                queue
-                    .parse()
-                    .map_err(|_| AppError::invalid("/queue", "is not the name of a queue"))?,
-            ),
+            (Some(queue), _) if queue.contains('/') => {
+                Some(queue.parse().map_err(|_| AppError::invalid("/queue", "is not the name of a queue"))?)
+            }
             (Some(name), _) => Some(
                 QueueName::new(OUTBOUND, name)
                     .map_err(|error| AppError::invalid("/queue", error.to_string()))?,
@@ -177,9 +168,7 @@ impl App {
 }
 
 fn read_cursor(cursor: Option<&str>) -> Result<u64, AppError> {
-    cursor
-        .map_or(Ok(0), str::parse)
-        .map_err(|_| AppError::invalid("/cursor", "is not a cursor of this list"))
+    cursor.map_or(Ok(0), str::parse).map_err(|_| AppError::invalid("/cursor", "is not a cursor of this list"))
 }
 
 fn view(job: &JobView, message: Option<MessageView>) -> DeadLetterView {

@@ -71,10 +71,7 @@ impl AppError {
     }
 
     pub(crate) fn wrong_state(detail: impl Into<String>) -> AppError {
-        AppError::Conflict {
-            code: "wrong_state",
-            detail: detail.into(),
-        }
+        AppError::Conflict { code: "wrong_state", detail: detail.into() }
     }
 }
 
@@ -96,10 +93,7 @@ impl From<ControlError> for AppError {
             ControlError::WrongState(state) => {
                 AppError::wrong_state(format!("it is {}, which does not allow this", state.as_str()))
             }
-            ControlError::NotEmpty(_) => AppError::Conflict {
-                code: "not_empty",
-                detail: error.to_string(),
-            },
+            ControlError::NotEmpty(_) => AppError::Conflict { code: "not_empty", detail: error.to_string() },
             ControlError::Invalid(why) => AppError::invalid("/limits", why.as_ref()),
         }
     }
@@ -110,10 +104,7 @@ impl From<RecordsError> for AppError {
         match error {
             RecordsError::Full => AppError::Full,
             RecordsError::NotFound(what) => AppError::NotFound(what),
-            RecordsError::Exists(_) => AppError::Conflict {
-                code: "exists",
-                detail: error.to_string(),
-            },
+            RecordsError::Exists(_) => AppError::Conflict { code: "exists", detail: error.to_string() },
             RecordsError::BadCursor => AppError::invalid("/cursor", "is not a cursor of this list"),
             other => AppError::Unavailable(other.to_string()),
         }

@@ -82,11 +82,7 @@ struct Versioned {
 impl AppEvent {
     /// The bytes under which it is logged.
     pub(crate) fn encode(&self) -> Result<EventBody, serde_json::Error> {
-        serde_json::to_vec(&Stored {
-            v: VERSION,
-            event: self,
-        })
-        .map(EventBody::from)
+        serde_json::to_vec(&Stored { v: VERSION, event: self }).map(EventBody::from)
     }
 
     /// Reads what [`AppEvent::encode`] wrote.
@@ -102,10 +98,7 @@ impl AppEvent {
 /// Encodes events. One that has no JSON form (there is none such) is left out and said so, rather than the outcome lost.
 pub(crate) fn encode_all(events: &[AppEvent]) -> Vec<EventBody> {
     let encoded = events.iter().filter_map(|event| {
-        event
-            .encode()
-            .inspect_err(|error| tracing::error!(%error, "an event has no JSON form"))
-            .ok()
+        event.encode().inspect_err(|error| tracing::error!(%error, "an event has no JSON form")).ok()
     });
     encoded.collect()
 }
@@ -133,23 +126,14 @@ mod tests {
             AppEvent::Received {
                 channel,
                 id: None,
-                event: ChannelEvent::Other {
-                    field: "f".to_owned(),
-                    raw: serde_json::json!({"a": 1}),
-                },
+                event: ChannelEvent::Other { field: "f".to_owned(), raw: serde_json::json!({"a": 1}) },
             },
         ];
         for event in events {
             let bytes = event.encode().expect("json");
             assert_eq!(AppEvent::decode(&bytes).expect("read"), event);
         }
-        assert!(matches!(
-            AppEvent::decode(br#"{"v":2,"kind":"later"}"#),
-            Err(UnreadableEvent::Version(2))
-        ));
-        assert!(matches!(
-            AppEvent::decode(br#"{"v":1,"kind":"later"}"#),
-            Err(UnreadableEvent::Malformed(_))
-        ));
+        assert!(matches!(AppEvent::decode(br#"{"v":2,"kind":"later"}"#), Err(UnreadableEvent::Version(2))));
+        assert!(matches!(AppEvent::decode(br#"{"v":1,"kind":"later"}"#), Err(UnreadableEvent::Malformed(_))));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 use palomar_broker::worker::{Handled, Handler};
-use palomar_broker::{Broker, BrokerError, Evidence, LeasedJob, Outcome, Verdict};
+use palomar_broker::{Broker, BrokerError, Evidence, JobState, LeasedJob, Outcome, Verdict};
 use palomar_channels::{Parsed, Problem};
 use palomar_model::{
     ChannelEvent, ChannelName, Clock, MessageId, Received, ReportedStatus, Status, StatusReport,
@@ -17,6 +17,8 @@ use crate::channels::{Line, Registry};
 use crate::event::{AppEvent, encode_all};
 use crate::intake::{Brought, Envelope, is_passing};
 use crate::metrics::Metrics;
+use crate::payload;
+use crate::queues::INBOUND;
 
 /// Handles jobs of the pool `inbound`.
 pub(crate) struct Receiver {
@@ -40,19 +42,15 @@ enum Trouble {
 
 impl Handler for Receiver {
     async fn handle(&self, job: LeasedJob) -> Handled {
+        if job.attempt == 1 {
+            let waited = self.clock.now().since(job.enqueued_at);
+            self.metrics.waited(INBOUND, job.priority, waited);
+        }
         match self.process(&job).await {
-            Ok(events) => Handled {
-                events: encode_all(&events),
-                ..Handled::new(Outcome::Done)
-            },
+            Ok(events) => Handled { events: encode_all(&events), ..Handled::new(Outcome::Done) },
             Err(Trouble::Passing(_)) if job.tries < self.attempts => {
-                let delay = self
-                    .backoff
-                    .saturating_mul(2_u32.saturating_pow(job.tries.saturating_sub(1)));
-                Handled::new(Outcome::Retry {
-                    at: self.clock.now().after(delay),
-                    counts: true,
-                })
+                let delay = self.backoff.saturating_mul(2_u32.saturating_pow(job.tries.saturating_sub(1)));
+                Handled::new(Outcome::Retry { at: self.clock.now().after(delay), counts: true })
             }
             Err(Trouble::Passing(why) | Trouble::Unreadable(why)) => given_up(&job, &why),
         }
@@ -78,28 +76,18 @@ impl Receiver {
             // What could be read takes effect; the whole is kept, so that the rest is not lost.
             events.push(failed(job, &line.name, Some(&envelope), words(&parsed.problems)));
         }
-        self.metrics
-            .webhook_processed(self.clock.now().since(envelope.received_at));
+        self.metrics.webhook_processed(self.clock.now().since(envelope.received_at));
         Ok(events)
     }
 
     /// An event as it is logged. A report that carries our tag resolves what was uncertain first: evidence may come
     /// twice, and changes nothing the second time.
     async fn received(&self, line: &Line, received: Received) -> Result<AppEvent, Trouble> {
-        let channel = self
-            .registry
-            .receiver(&line.name, line.provider, received.line.as_deref());
+        let channel = self.registry.receiver(&line.name, line.provider, received.line.as_deref());
         if let ChannelEvent::Status(report) = &received.event
-            && let Some(evidence) = self
-                .evidence(line, report)
-                .await
-                .map_err(|error| trouble(&error))?
+            && let Some(evidence) = self.evidence(line, report).await.map_err(|error| trouble(&error))?
         {
-            let effects = self
-                .broker
-                .evidence(vec![evidence])
-                .await
-                .map_err(|error| trouble(&error))?;
+            let effects = self.broker.evidence(vec![evidence]).await.map_err(|error| trouble(&error))?;
             self.metrics.evidence(&effects);
         }
         self.metrics.received(line.provider, &channel, &received.event);
@@ -107,11 +95,7 @@ impl Receiver {
             ChannelEvent::Message(message) => Some(inbound_id(&channel, &message.provider_id.0)),
             _ => None,
         };
-        Ok(AppEvent::Received {
-            channel,
-            id,
-            event: received.event,
-        })
+        Ok(AppEvent::Received { channel, id, event: received.event })
     }
 
     /// What a report proves of the attempt that it names.
@@ -120,28 +104,28 @@ impl Receiver {
             return Ok(None);
         };
         let verdict = match status {
-            ReportedStatus::Failed => Verdict::Failed {
-                reason: reason_of(report).into(),
-            },
+            ReportedStatus::Failed => Verdict::Failed { reason: reason_of(report).into() },
             ReportedStatus::Sent
             | ReportedStatus::Delivered
             | ReportedStatus::Read
             | ReportedStatus::Played => Verdict::Taken,
         };
-        let mut attempt = tag.attempt;
-        if line.channel.unknown_is_repeatable() {
+        // What the broker has forgotten is settled.
+        let Some((job, payload)) = self.broker.job(tag.message).await? else {
+            return Ok(None);
+        };
+        // The tag's number is the message's, the job's attempts are counted from 1. What an earlier job sent says nothing
+        // of this one.
+        let attempt = match tag.attempt.checked_sub(payload::earlier_attempts(&payload)) {
+            None | Some(0) => return Ok(None),
             // One tag goes with several attempts there, and is taken once: it speaks for the newest.
-            let Some((job, _)) = self.broker.job(tag.message).await? else {
-                return Ok(None);
-            };
-            attempt = job.token;
+            Some(_) if line.channel.unknown_is_repeatable() => job.token,
+            Some(attempt) => attempt,
+        };
+        if job.state == JobState::Done && attempt == job.token {
+            return Ok(None);
         }
-        Ok(Some(Evidence {
-            id: tag.message,
-            attempt,
-            verdict,
-            events: Vec::new(),
-        }))
+        Ok(Some(Evidence { id: tag.message, attempt, verdict, events: Vec::new() }))
     }
 }
 
@@ -161,10 +145,7 @@ fn parse(line: &Line, envelope: &Envelope) -> Result<Parsed, Trouble> {
             let bytes = bytes.map_err(|error| Trouble::Unreadable(error.to_string()))?;
             line.channel.parse(&bytes, envelope.received_at)
         }
-        Brought::Events(events) => Parsed {
-            events: events.clone(),
-            problems: Vec::new(),
-        },
+        Brought::Events(events) => Parsed { events: events.clone(), problems: Vec::new() },
     })
 }
 
@@ -175,22 +156,15 @@ fn given_up(job: &LeasedJob, why: &str) -> Handled {
         Ok(channel) => encode_all(&[failed(job, &channel, envelope.as_ref(), why.to_owned())]),
         Err(_) => Vec::new(),
     };
-    Handled {
-        events,
-        ..Handled::new(Outcome::Dead { reason: why.into() })
-    }
+    Handled { events, ..Handled::new(Outcome::Dead { reason: why.into() }) }
 }
 
 /// A webhook to be kept as it came. One that was tried again stays the same one.
 fn failed(job: &LeasedJob, channel: &ChannelName, envelope: Option<&Envelope>, error: String) -> AppEvent {
     AppEvent::WebhookFailed {
         channel: channel.clone(),
-        id: envelope
-            .and_then(|envelope| envelope.replay_of)
-            .unwrap_or(job.lease.id),
-        request_id: envelope
-            .map(|envelope| envelope.request_id.clone())
-            .unwrap_or_default(),
+        id: envelope.and_then(|envelope| envelope.replay_of).unwrap_or(job.lease.id),
+        request_id: envelope.map(|envelope| envelope.request_id.clone()).unwrap_or_default(),
         payload: String::from_utf8_lossy(&job.payload).into_owned(),
         error,
         detail: None,
@@ -198,10 +172,8 @@ fn failed(job: &LeasedJob, channel: &ChannelName, envelope: Option<&Envelope>, e
 }
 
 fn words(problems: &[Problem]) -> String {
-    let words: Vec<String> = problems
-        .iter()
-        .map(|problem| format!("{}: {}", problem.pointer, problem.detail))
-        .collect();
+    let words: Vec<String> =
+        problems.iter().map(|problem| format!("{}: {}", problem.pointer, problem.detail)).collect();
     words.join("; ")
 }
 
@@ -217,15 +189,9 @@ fn reason_of(report: &StatusReport) -> String {
 
 /// Our id for an inbound message: the same for every delivery of it.
 fn inbound_id(channel: &ChannelName, provider_id: &str) -> MessageId {
-    let hash = Sha256::new()
-        .chain_update(channel.as_str())
-        .chain_update([0])
-        .chain_update(provider_id)
-        .finalize();
+    let hash =
+        Sha256::new().chain_update(channel.as_str()).chain_update([0]).chain_update(provider_id).finalize();
     let mut bytes = [0_u8; 16];
-    bytes
-        .iter_mut()
-        .zip(hash.iter())
-        .for_each(|(byte, from)| *byte = *from);
+    bytes.iter_mut().zip(hash.iter()).for_each(|(byte, from)| *byte = *from);
     MessageId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }

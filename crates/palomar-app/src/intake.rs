@@ -89,13 +89,7 @@ const VERSION: u8 = 1;
 
 impl Envelope {
     pub(crate) fn new(what: Brought, request_id: String, received_at: Timestamp) -> Envelope {
-        Envelope {
-            v: VERSION,
-            received_at,
-            request_id,
-            replay_of: None,
-            what,
-        }
+        Envelope { v: VERSION, received_at, request_id, replay_of: None, what }
     }
 
     fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
@@ -150,10 +144,7 @@ impl Entrance {
 
     /// Where a channel hands its events in.
     pub(crate) fn sink(&self, channel: &ChannelName) -> Arc<dyn SandboxSink> {
-        Arc::new(Sink {
-            entrance: self.clone(),
-            channel: channel.clone(),
-        })
+        Arc::new(Sink { entrance: self.clone(), channel: channel.clone() })
     }
 }
 
@@ -181,11 +172,7 @@ impl App {
         let Some(line) = self.registry.get(channel) else {
             // One that is broken will work again: its provider is to repeat.
             let broken = self.registry.problem(channel).is_some();
-            return if broken {
-                IntakeAnswer::NotDurable
-            } else {
-                IntakeAnswer::NoChannel
-            };
+            return if broken { IntakeAnswer::NotDurable } else { IntakeAnswer::NoChannel };
         };
         let (answer, result) = if request.body.len() > MAX_WEBHOOK {
             (IntakeAnswer::TooLarge, WebhookResult::TooLarge)
@@ -198,14 +185,15 @@ impl App {
                 Err(WebhookError::BadRequest(why)) => (IntakeAnswer::Refused(why), WebhookResult::Refused),
             }
         };
-        self.metrics
-            .webhook(line.provider, result, self.now().since(began));
+        self.metrics.webhook(line.provider, result, self.now().since(began));
         answer
     }
 
     async fn keep(&self, channel: &ChannelName, request: WebhookRequest) -> (IntakeAnswer, WebhookResult) {
         let what = Brought::body(&request.body);
-        match self.entrance.take(channel, what, request.request_id).await {
+        let taken = self.entrance.take(channel, what, request.request_id).await;
+        self.note_room(&taken);
+        match taken {
             Ok(()) => (IntakeAnswer::Accepted, WebhookResult::Accepted),
             Err(error) => {
                 tracing::warn!(%channel, %error, "a webhook was not made durable: answered 503");
@@ -223,10 +211,7 @@ impl App {
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Page<FailedWebhookView>, AppError> {
-        Ok(self
-            .records
-            .failed_webhooks(cursor, limit.clamp(1, MAX_PAGE))
-            .await?)
+        Ok(self.records.failed_webhooks(cursor, limit.clamp(1, MAX_PAGE)).await?)
     }
 
     /// Queues a failed webhook again. What of it took effect before does not take effect again.
@@ -234,22 +219,11 @@ impl App {
     /// # Errors
     /// [`AppError::NotFound`].
     pub async fn replay_webhook(&self, id: &str) -> Result<(), AppError> {
-        let webhook = self
-            .records
-            .failed_webhook(id)
-            .await?
-            .ok_or(AppError::NotFound("failed webhook"))?;
-        let channel: ChannelName = webhook
-            .channel
-            .parse()
-            .map_err(|_| AppError::NotFound("channel"))?;
+        let webhook = self.records.failed_webhook(id).await?.ok_or(AppError::NotFound("failed webhook"))?;
+        let channel: ChannelName = webhook.channel.parse().map_err(|_| AppError::NotFound("channel"))?;
         // What is no envelope fails again, visibly, as it is.
         let payload = match Envelope::decode(webhook.payload.as_bytes()) {
-            Ok(envelope) => Envelope {
-                replay_of: id.parse().ok(),
-                ..envelope
-            }
-            .encode(),
+            Ok(envelope) => Envelope { replay_of: id.parse().ok(), ..envelope }.encode(),
             Err(_) => Ok(webhook.payload.into_bytes()),
         };
         let payload = payload.map_err(|error| AppError::Unavailable(error.to_string()))?;

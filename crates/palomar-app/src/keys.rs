@@ -4,7 +4,8 @@
 //! the table is read at the start and followed with every change.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
@@ -90,9 +91,7 @@ impl Caller {
     /// Whether they may use a channel.
     #[must_use]
     pub fn may_use(&self, channel: &ChannelName) -> bool {
-        self.channels
-            .as_ref()
-            .is_none_or(|channels| channels.contains(channel))
+        self.channels.as_ref().is_none_or(|channels| channels.contains(channel))
     }
 }
 
@@ -145,75 +144,93 @@ pub struct CreatedKey {
     pub secret: String,
 }
 
+/// Why a secret proves nothing. Who holds a key may be told that it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyRefused {
+    /// There is no such key.
+    Unknown,
+    /// It is past its end.
+    Expired,
+    /// It was revoked.
+    Revoked,
+}
+
+/// A key in memory.
+#[derive(Debug)]
+struct Known {
+    caller: Caller,
+    revoked: bool,
+    /// When a use of it was last written down, in microseconds.
+    noted: AtomicI64,
+}
+
 /// The keys in memory, by the hash of their secrets.
 #[derive(Debug, Default)]
 pub(crate) struct KeyRing {
-    by_hash: RwLock<HashMap<String, Arc<Caller>>>,
-    /// Uses since they were last written down, and when each key's was.
-    uses: Mutex<HashMap<Arc<str>, Timestamp>>,
+    by_hash: RwLock<HashMap<String, Arc<Known>>>,
 }
 
 impl KeyRing {
     pub(crate) async fn load(records: &Records) -> Result<KeyRing, AppError> {
         let ring = KeyRing::default();
         for key in records.keys().await? {
-            ring.add(&key);
+            ring.put(&key);
         }
         Ok(ring)
     }
 
-    fn add(&self, key: &KeyRecord) {
-        if key.revoked_at.is_some() {
-            return;
-        }
-        let caller = Caller {
-            key_id: key.id.as_str().into(),
-            name: key.name.as_str().into(),
-            role: role_of(key),
-            channels: key.channels.as_deref().map(Arc::from),
-            expires_at: key.expires_at,
+    /// Adds a key, or takes in that it was revoked.
+    fn put(&self, key: &KeyRecord) {
+        let known = Known {
+            caller: Caller {
+                key_id: key.id.as_str().into(),
+                name: key.name.as_str().into(),
+                role: role_of(key),
+                channels: key.channels.as_deref().map(Arc::from),
+                expires_at: key.expires_at,
+            },
+            revoked: key.revoked_at.is_some(),
+            noted: AtomicI64::new(i64::MIN),
         };
         let mut keys = self.by_hash.write().unwrap_or_else(PoisonError::into_inner);
-        keys.insert(key.hash.clone(), Arc::new(caller));
+        keys.insert(key.hash.clone(), Arc::new(known));
     }
 
-    fn remove(&self, hash: &str) {
-        self.by_hash
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(hash);
-    }
-
-    fn find(&self, secret: &str, now: Timestamp) -> Option<Caller> {
+    fn find(&self, secret: &str, now: Timestamp) -> Result<Arc<Known>, KeyRefused> {
+        let hash = hash_of(secret);
         // The hash of a guess tells nothing about the hash of a secret: the look-up needs no constant time.
         let keys = self.by_hash.read().unwrap_or_else(PoisonError::into_inner);
-        let caller = keys.get(&hash_of(secret))?;
-        caller
-            .expires_at
-            .is_none_or(|end| now < end)
-            .then(|| Caller::clone(caller))
-    }
-
-    /// Notes a use; whether it is to be written down.
-    fn note_use(&self, key: &Arc<str>, now: Timestamp) -> bool {
-        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = uses
-            .get(key)
-            .is_none_or(|last| now.since(*last) >= USE_RESOLUTION);
-        if due {
-            uses.insert(Arc::clone(key), now);
+        let known = keys.get(&hash).ok_or(KeyRefused::Unknown)?;
+        if known.revoked {
+            return Err(KeyRefused::Revoked);
         }
-        due
+        if known.caller.expires_at.is_some_and(|end| end <= now) {
+            return Err(KeyRefused::Expired);
+        }
+        Ok(Arc::clone(known))
+    }
+}
+
+impl Known {
+    /// Notes a use; whether it is to be written down.
+    fn note_use(&self, now: Timestamp) -> bool {
+        let last = self.noted.load(Ordering::Relaxed);
+        let due = last == i64::MIN || now.since(Timestamp::from_micros(last)) >= USE_RESOLUTION;
+        // Of those who come at once, one writes.
+        due && self.noted.compare_exchange(last, now.micros(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 
 impl App {
-    /// Who has this secret. `None` where it is not known, revoked or past its end.
-    pub fn authenticate(&self, secret: &str) -> Option<Caller> {
+    /// Who has this secret.
+    ///
+    /// # Errors
+    /// [`KeyRefused`].
+    pub fn authenticate(&self, secret: &str) -> Result<Caller, KeyRefused> {
         let now = self.now();
-        let caller = self.keys.find(secret, now)?;
-        if self.keys.note_use(&caller.key_id, now) {
-            let (records, id) = (self.records.clone(), caller.key_id.to_string());
+        let known = self.keys.find(secret, now)?;
+        if known.note_use(now) {
+            let (records, id) = (self.records.clone(), known.caller.key_id.to_string());
             // Not worth waiting for; without a runtime (in tests) not worth having.
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
                 runtime.spawn(async move {
@@ -223,17 +240,13 @@ impl App {
                 });
             }
         }
-        Some(caller)
+        Ok(known.caller.clone())
     }
 
-    /// Whether there is any key that still works. There is none at the first start.
+    /// Whether there is any key that was not revoked. There is none at the first start.
     pub fn has_keys(&self) -> bool {
-        !self
-            .keys
-            .by_hash
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_empty()
+        let keys = self.keys.by_hash.read().unwrap_or_else(PoisonError::into_inner);
+        keys.values().any(|known| !known.revoked)
     }
 
     /// Makes a key.
@@ -257,11 +270,8 @@ impl App {
             last_used_at: None,
         };
         self.records.create_key(key.clone()).await?;
-        self.keys.add(&key);
-        Ok(CreatedKey {
-            key: view(key),
-            secret,
-        })
+        self.keys.put(&key);
+        Ok(CreatedKey { key: view(key), secret })
     }
 
     /// All keys, in the order in which they were made.
@@ -278,7 +288,7 @@ impl App {
     /// [`AppError::NotFound`].
     pub async fn revoke_key(&self, id: &str) -> Result<KeyView, AppError> {
         let key = self.records.revoke_key(id, self.now()).await?;
-        self.keys.remove(&key.hash);
+        self.keys.put(&key);
         Ok(view(key))
     }
 }
@@ -286,25 +296,15 @@ impl App {
 fn check_key(new: &NewKey, now: Timestamp) -> Result<(), AppError> {
     let mut errors = Vec::new();
     if new.name.trim().is_empty() || new.name.chars().count() > MAX_NAME {
-        errors.push(FieldError::new(
-            "/name",
-            format!("must have 1 to {MAX_NAME} characters"),
-        ));
+        errors.push(FieldError::new("/name", format!("must have 1 to {MAX_NAME} characters")));
     }
     if new.expires_at.is_some_and(|end| end <= now) {
         errors.push(FieldError::new("/expiresAt", "must be in the future"));
     }
     if new.channels.as_ref().is_some_and(Vec::is_empty) {
-        errors.push(FieldError::new(
-            "/channels",
-            "must name a channel, or be left out for all",
-        ));
+        errors.push(FieldError::new("/channels", "must name a channel, or be left out for all"));
     }
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(AppError::Invalid(errors))
-    }
+    if errors.is_empty() { Ok(()) } else { Err(AppError::Invalid(errors)) }
 }
 
 fn hash_of(secret: &str) -> String {
@@ -313,10 +313,7 @@ fn hash_of(secret: &str) -> String {
 
 /// A role that is not known (a newer version's) allows the least.
 fn role_of(key: &KeyRecord) -> Role {
-    Role::ALL
-        .into_iter()
-        .find(|role| role.as_str() == key.role)
-        .unwrap_or(Role::Viewer)
+    Role::ALL.into_iter().find(|role| role.as_str() == key.role).unwrap_or(Role::Viewer)
 }
 
 fn view(key: KeyRecord) -> KeyView {

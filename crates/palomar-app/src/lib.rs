@@ -14,39 +14,45 @@ mod app;
 mod attempt;
 mod channels;
 mod dead_letters;
+mod disk;
 mod error;
 mod event;
+mod identity;
 mod inbound;
 mod intake;
 mod keys;
 mod messages;
 mod metrics;
 mod outbound;
+mod payload;
 mod projector;
 mod queues;
 mod readiness;
 mod request;
+mod retry;
 mod submit;
 
 pub use app::{App, AppConfig, StartError};
 pub use channels::{
-    ChannelPatch, ChannelTest, ChannelView, LimitsInput, NewChannel, PROFILES, PairInput, ProviderFactory,
-    Providers, WindowInput,
+    BudgetInput, ChannelPatch, ChannelTest, ChannelView, LimitsInput, NewChannel, PROFILES, PairInput,
+    ProviderFactory, Providers, WindowInput,
 };
 pub use dead_letters::{DeadLetterFilter, DeadLetterView};
+pub use disk::{StoreReading, StoreSource};
 pub use error::AppError;
 pub use event::AppEvent;
+pub use identity::{IdempotencyKey, fingerprint};
 pub use intake::{IntakeAnswer, MAX_WEBHOOK, WebhookRequest};
-pub use keys::{Caller, CreatedKey, KeyView, NewKey, Role};
+pub use keys::{Caller, CreatedKey, KeyRefused, KeyView, NewKey, Role};
 pub use messages::{ExplainView, HoldView, MAX_PAGE, MessageDetail, StateView};
 pub use metrics::Metrics;
 pub use queues::{
-    ByPriority, ControlView, Deduplication, EffectiveLimits, JobCounts, PairView, QueueMonitor, QueueView,
-    WindowView,
+    BudgetView, ByPriority, ControlView, Deduplication, EffectiveLimits, JobCounts, PairView, QueueMonitor,
+    QueueView, WindowView,
 };
 pub use readiness::{Check, Health, Readiness};
 pub use request::NewMessage;
-pub use submit::{IdempotencyKey, MAX_BATCH, RowInput, RowResult, Submitted, fingerprint};
+pub use submit::{MAX_BATCH, RowInput, RowResult, Submitted};
 
 pub use palomar_broker::{JobState, Resolution};
 pub use palomar_records::{

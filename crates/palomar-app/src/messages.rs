@@ -73,15 +73,10 @@ impl App {
     /// [`AppError::NotFound`], also where the caller may not use its channel.
     pub async fn message(&self, id: MessageId, caller: &Caller) -> Result<MessageDetail, AppError> {
         let found = match self.records.message(id).await? {
-            Some(message) => Some(MessageDetail {
-                message,
-                timeline: self.records.timeline(id).await?,
-            }),
+            Some(message) => Some(MessageDetail { message, timeline: self.records.timeline(id).await? }),
             None => self.accepted_message(id).await?,
         };
-        found
-            .filter(|found| caller.may_use(&found.message.channel))
-            .ok_or(AppError::NotFound("message"))
+        found.filter(|found| caller.may_use(&found.message.channel)).ok_or(AppError::NotFound("message"))
     }
 
     /// A message that was accepted a moment ago: records do not have it yet, the broker does.
@@ -97,10 +92,7 @@ impl App {
             reason: job.reason.as_deref().map(str::to_owned),
             ..accepted_view(&message, state_of(job.state), job.enqueued_at)
         };
-        Ok(Some(MessageDetail {
-            message: view,
-            timeline: Vec::new(),
-        }))
+        Ok(Some(MessageDetail { message: view, timeline: Vec::new() }))
     }
 
     /// A page of messages, the newest first.
@@ -120,16 +112,10 @@ impl App {
             }
             filter.channels.retain(|channel| own.contains(channel));
             if filter.channels.is_empty() {
-                return Ok(Page {
-                    items: Vec::new(),
-                    next_cursor: None,
-                });
+                return Ok(Page { items: Vec::new(), next_cursor: None });
             }
         }
-        Ok(self
-            .records
-            .messages(filter, cursor, limit.clamp(1, MAX_PAGE))
-            .await?)
+        Ok(self.records.messages(filter, cursor, limit.clamp(1, MAX_PAGE)).await?)
     }
 
     /// What holds a message, and when it will go; answered by the same code that decides.
@@ -146,22 +132,12 @@ impl App {
         Ok(match self.broker.explain(id).await? {
             Some(why) => ExplainView {
                 id,
-                status: if why.state == JobState::Done {
-                    status
-                } else {
-                    state_of(why.state)
-                },
+                status: if why.state == JobState::Done { status } else { state_of(why.state) },
                 holds: why.holds.iter().map(HoldView::from).collect(),
                 expected_at: why.expected_at,
                 ahead: why.ahead,
             },
-            None => ExplainView {
-                id,
-                status,
-                holds: Vec::new(),
-                expected_at: None,
-                ahead: 0,
-            },
+            None => ExplainView { id, status, holds: Vec::new(), expected_at: None, ahead: 0 },
         })
     }
 
@@ -172,26 +148,7 @@ impl App {
     pub async fn cancel(&self, id: MessageId, caller: &Caller) -> Result<StateView, AppError> {
         self.own_job(id, caller).await?;
         self.order(Control::Cancel { id }).await?;
-        Ok(StateView {
-            id,
-            status: MessageState::Cancelled,
-        })
-    }
-
-    /// Orders a further attempt of a dead letter or an uncertain message.
-    ///
-    /// # Errors
-    /// A conflict (`wrong_state`) for any other.
-    pub async fn retry(&self, id: MessageId, caller: &Caller) -> Result<StateView, AppError> {
-        let job = self.own_job(id, caller).await?;
-        if !matches!(job.state, JobState::Dead | JobState::Uncertain) {
-            return Err(wrong_state(job.state));
-        }
-        self.order(Control::RetryDead { id }).await?;
-        Ok(StateView {
-            id,
-            status: MessageState::Queued,
-        })
+        Ok(StateView { id, status: MessageState::Cancelled })
     }
 
     /// Makes a message due that is for later or waits for its next attempt.
@@ -201,10 +158,7 @@ impl App {
     pub async fn promote(&self, id: MessageId, caller: &Caller) -> Result<StateView, AppError> {
         self.own_job(id, caller).await?;
         self.order(Control::Promote { id }).await?;
-        Ok(StateView {
-            id,
-            status: MessageState::Queued,
-        })
+        Ok(StateView { id, status: MessageState::Queued })
     }
 
     /// A person says what became of an uncertain message.
@@ -228,16 +182,21 @@ impl App {
     }
 
     /// Gives an order, and lets records catch up: whoever gave it and looks again sees what it did.
-    async fn order(&self, control: Control) -> Result<(), AppError> {
+    pub(crate) async fn order(&self, control: Control) -> Result<(), AppError> {
         self.broker.control(control).await??;
-        if let Err(error) = self.caught_up(ORDER_WAIT).await {
-            tracing::debug!(%error, "records do not show an order yet");
-        }
+        self.show_order().await;
         Ok(())
     }
 
+    /// Lets records catch up with an order that was given.
+    pub(crate) async fn show_order(&self) {
+        if let Err(error) = self.caught_up(ORDER_WAIT).await {
+            tracing::debug!(%error, "records do not show an order yet");
+        }
+    }
+
     /// The job of a message that the caller may give orders about. A message that the queue has forgotten is over.
-    async fn own_job(&self, id: MessageId, caller: &Caller) -> Result<JobView, AppError> {
+    pub(crate) async fn own_job(&self, id: MessageId, caller: &Caller) -> Result<JobView, AppError> {
         if let Some((job, _)) = self.broker.job(id).await? {
             let channel: Option<ChannelName> = job.queue.name().parse().ok();
             let own = job.queue.pool() == crate::queues::OUTBOUND;
@@ -250,14 +209,11 @@ impl App {
         if message.direction == Direction::Inbound {
             return Err(AppError::NotFound("outbound message"));
         }
-        Err(AppError::wrong_state(format!(
-            "it is {} and over",
-            message.status
-        )))
+        Err(AppError::wrong_state(format!("it is {} and over", message.status)))
     }
 }
 
-fn wrong_state(state: JobState) -> AppError {
+pub(crate) fn wrong_state(state: JobState) -> AppError {
     AppError::wrong_state(format!("it is {}, which does not allow this", state_of(state)))
 }
 
@@ -279,36 +235,24 @@ impl From<&Hold> for HoldView {
     fn from(hold: &Hold) -> HoldView {
         let (kind, detail, until) = match hold {
             Hold::Scheduled { at } => ("scheduled", "it is for later".to_owned(), Some(*at)),
-            Hold::Backoff { at } => (
-                "backoff",
-                "it waits before its next attempt".to_owned(),
-                Some(*at),
-            ),
+            Hold::Backoff { at } => ("backoff", "it waits before its next attempt".to_owned(), Some(*at)),
             Hold::Paused { reason } => ("paused", format!("the channel is paused: {reason}"), None),
             Hold::GroupPaused => ("groupPaused", "its campaign is paused".to_owned(), None),
             Hold::Breaker { until } => ("breaker", "the provider keeps failing".to_owned(), Some(*until)),
-            Hold::Throttled { until } => (
-                "throttled",
-                "the provider asked to slow down".to_owned(),
-                Some(*until),
-            ),
-            Hold::Window { window, until } => (
-                "window",
-                format!("{} per {:?} used up", window.max, window.window),
-                Some(*until),
-            ),
+            Hold::Throttled { until } => {
+                ("throttled", "the provider asked to slow down".to_owned(), Some(*until))
+            }
+            Hold::Window { window, until } => {
+                ("window", format!("{} per {:?} used up", window.max, window.window), Some(*until))
+            }
             Hold::Concurrency { max } => ("concurrency", format!("all {max} places are taken"), None),
             Hold::Pair { until } => ("pair", "the pace to this recipient".to_owned(), Some(*until)),
-            Hold::Budget { name, until } => (
-                "budget",
-                format!("new recipients of {name} are used up"),
-                Some(*until),
-            ),
-            Hold::Order { behind } => (
-                "order",
-                format!("message {behind} to this recipient goes first"),
-                None,
-            ),
+            Hold::Budget { name, until } => {
+                ("budget", format!("new recipients of {name} are used up"), Some(*until))
+            }
+            Hold::Order { behind } => {
+                ("order", format!("message {behind} to this recipient goes first"), None)
+            }
             Hold::Turn { ahead } => ("turn", format!("{ahead} go before it"), None),
             Hold::Leased { until } => ("leased", "a worker has it".to_owned(), Some(*until)),
             Hold::Uncertain { until } => ("uncertain", "its outcome is not known".to_owned(), *until),

@@ -2,6 +2,7 @@
 //!
 //! What the broker counts is not counted again: `stores` shows the newest [`Stats`] as they are.
 
+mod process;
 mod stores;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,14 +10,17 @@ use std::time::Duration;
 
 use palomar_broker::{EvidenceEffect, Stats};
 use palomar_channels::{Observer, Sent};
-use palomar_model::{ChannelEvent, ChannelName, Outbound, Provider, SendFailure, Timestamp};
+use palomar_model::{ChannelEvent, ChannelName, Outbound, Priority, Provider, SendFailure, Timestamp};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::channels::Line;
+use process::Process;
+pub(crate) use process::{Reading, Workers};
 use stores::{Snapshot, Stores};
 
 type Labels = Vec<(&'static str, String)>;
@@ -53,6 +57,7 @@ pub struct Metrics {
     registry: Arc<Mutex<Registry>>,
     families: Families,
     stores: Stores,
+    process: Process,
 }
 
 #[derive(Clone)]
@@ -67,11 +72,18 @@ struct Families {
     webhook_lag: Histogram,
     inbound: Counters,
     resolved: Counters,
+    queue_wait: Histograms,
+    latency: Histograms,
 }
 
 /// From 1 ms to half a minute.
 fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.001, 2.0, 16))
+}
+
+/// From 10 ms to an hour.
+fn waits() -> Histogram {
+    Histogram::new(exponential_buckets(0.01, 2.5, 15))
 }
 
 impl Default for Metrics {
@@ -87,16 +99,19 @@ impl Default for Metrics {
             webhook_lag: seconds(),
             inbound: Family::default(),
             resolved: Family::default(),
+            queue_wait: Family::new_with_constructor(waits),
+            latency: Family::new_with_constructor(waits),
         };
         let mut registry = Registry::with_prefix("palomar");
         families.register(&mut registry);
         let stores = Stores::default();
         registry.register_collector(Box::new(stores.clone()));
-        Metrics {
-            registry: Arc::new(Mutex::new(registry)),
-            families,
-            stores,
-        }
+        let process = Process::default();
+        registry.register_collector(Box::new(process.clone()));
+        let commit = option_env!("PALOMAR_COMMIT").unwrap_or("unknown");
+        let build = vec![label("version", env!("CARGO_PKG_VERSION")), label("commit", commit)];
+        registry.register("build", "What is running", Info::new(build));
+        Metrics { registry: Arc::new(Mutex::new(registry)), families, stores, process }
     }
 }
 
@@ -105,43 +120,33 @@ impl Families {
         let own = self.clone();
         registry.register("attempts", "Attempts to send, by what came of them", own.attempts);
         registry.register("messages_sent", "Messages that a provider took", own.sent);
-        registry.register(
-            "message_statuses",
-            "Reports of providers on messages",
-            own.statuses,
-        );
+        registry.register("message_statuses", "Reports of providers on messages", own.statuses);
         registry.register(
             "messages_failed",
             "Attempts that failed for good, by the class of their error",
             own.failed,
         );
         let name = "provider_request_duration_seconds";
-        registry.register(
-            name,
-            "From an attempt's start to the provider's answer",
-            own.request_duration,
-        );
-        registry.register(
-            "webhooks_received",
-            "Webhooks, by what became of them",
-            own.webhooks,
-        );
-        registry.register(
-            "webhook_ack_duration_seconds",
-            "From a webhook to its answer",
-            own.webhook_ack,
-        );
-        registry.register(
-            "webhook_lag_seconds",
-            "From a webhook to its processing",
-            own.webhook_lag,
-        );
+        registry.register(name, "From an attempt's start to the provider's answer", own.request_duration);
+        registry.register("webhooks_received", "Webhooks, by what became of them", own.webhooks);
+        registry.register("webhook_ack_duration_seconds", "From a webhook to its answer", own.webhook_ack);
+        registry.register("webhook_lag_seconds", "From a webhook to its processing", own.webhook_lag);
         registry.register(
             "uncertain_resolved",
             "Uncertain messages that were resolved, by how",
             own.resolved,
         );
         registry.register("inbound_messages", "Messages that people wrote", own.inbound);
+        registry.register(
+            "queue_wait_seconds",
+            "From when a job is due to its first attempt",
+            own.queue_wait,
+        );
+        registry.register(
+            "message_latency_seconds",
+            "Stages of a message's way: accept_to_sent, sent_to_delivered, delivered_to_read",
+            own.latency,
+        );
     }
 }
 
@@ -158,10 +163,7 @@ impl Metrics {
     /// All of it as text, in the format of OpenMetrics.
     pub(crate) fn text(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
-        encode(
-            &mut text,
-            &self.registry.lock().unwrap_or_else(PoisonError::into_inner),
-        )?;
+        encode(&mut text, &self.registry.lock().unwrap_or_else(PoisonError::into_inner))?;
         Ok(text)
     }
 
@@ -171,14 +173,11 @@ impl Metrics {
         stats: Stats,
         projected: u64,
         providers: Vec<(ChannelName, Provider)>,
+        reading: Reading,
         now: Timestamp,
     ) {
-        self.stores.set(Snapshot {
-            stats,
-            projected,
-            providers,
-            now,
-        });
+        self.process.set(reading);
+        self.stores.set(Snapshot { stats, projected, providers, starts_per_second: Vec::new(), now });
     }
 
     pub(crate) fn attempt(&self, line: &Line, message: &Outbound, result: &Result<Sent, SendFailure>) {
@@ -189,56 +188,44 @@ impl Metrics {
         };
         let provider = || label("provider", line.provider.as_str());
         let channel = || label("channel", line.name.as_str());
-        let labels = vec![
-            provider(),
-            channel(),
-            label("outcome", outcome),
-            label("class", class),
-        ];
+        let labels = vec![provider(), channel(), label("outcome", outcome), label("class", class)];
         self.families.attempts.get_or_create(&labels).inc();
         match result {
             Ok(_) => {
-                let labels = vec![
-                    provider(),
-                    channel(),
-                    label("type", message.content.kind().as_str()),
-                ];
+                let labels = vec![provider(), channel(), label("type", message.content.kind().as_str())];
                 self.families.sent.get_or_create(&labels).inc();
             }
             Err(failure) => {
                 use palomar_model::ErrorClass::{Content, NeedsTemplate, Recipient};
                 if matches!(failure.class, Recipient | Content | NeedsTemplate) {
-                    self.families
-                        .failed
-                        .get_or_create(&vec![provider(), label("reason", class)])
-                        .inc();
+                    self.families.failed.get_or_create(&vec![provider(), label("reason", class)]).inc();
                 }
             }
         }
     }
 
+    /// How long a job waited for its first attempt.
+    pub(crate) fn waited(&self, kind: &'static str, priority: Priority, took: Duration) {
+        let labels = vec![label("kind", kind), label("priority", priority.as_str())];
+        self.families.queue_wait.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// How long a stage of a message's way took.
+    pub(crate) fn latency(&self, provider: Provider, stage: &'static str, took: Duration) {
+        let labels = vec![label("provider", provider.as_str()), label("stage", stage)];
+        self.families.latency.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
     pub(crate) fn webhook(&self, provider: Provider, result: WebhookResult, took: Duration) {
         let provider = || label("provider", provider.as_str());
-        self.families
-            .webhooks
-            .get_or_create(&vec![provider(), label("result", result.as_str())])
-            .inc();
-        self.families
-            .webhook_ack
-            .get_or_create(&vec![provider()])
-            .observe(took.as_secs_f64());
+        self.families.webhooks.get_or_create(&vec![provider(), label("result", result.as_str())]).inc();
+        self.families.webhook_ack.get_or_create(&vec![provider()]).observe(took.as_secs_f64());
     }
 
     /// Counts what was resolved by a provider's report that carried our tag.
     pub(crate) fn evidence(&self, effects: &[EvidenceEffect]) {
-        let resolved = effects
-            .iter()
-            .filter(|effect| **effect == EvidenceEffect::Resolved)
-            .count();
-        self.families
-            .resolved
-            .get_or_create(&vec![label("how", "status")])
-            .inc_by(resolved as u64);
+        let resolved = effects.iter().filter(|effect| **effect == EvidenceEffect::Resolved).count();
+        self.families.resolved.get_or_create(&vec![label("how", "status")]).inc_by(resolved as u64);
     }
 
     pub(crate) fn webhook_processed(&self, lag: Duration) {
@@ -257,11 +244,7 @@ impl Metrics {
                     palomar_model::Status::Known(status) => status.as_str(),
                     palomar_model::Status::Other(_) => "other",
                 };
-                let labels = vec![
-                    provider,
-                    label("channel", channel.as_str()),
-                    label("status", status),
-                ];
+                let labels = vec![provider, label("channel", channel.as_str()), label("status", status)];
                 self.families.statuses.get_or_create(&labels).inc();
             }
             ChannelEvent::ChannelError { .. } | ChannelEvent::Other { .. } => {}
@@ -292,9 +275,6 @@ fn known_type(word: &str) -> &str {
 impl Observer for Metrics {
     fn on_attempt(&self, provider: Provider, _: &'static str, took: Duration) {
         let labels = vec![label("provider", provider.as_str())];
-        self.families
-            .request_duration
-            .get_or_create(&labels)
-            .observe(took.as_secs_f64());
+        self.families.request_duration.get_or_create(&labels).observe(took.as_secs_f64());
     }
 }

@@ -17,6 +17,8 @@ use crate::app::caught_up;
 use crate::attempt::Attempt;
 use crate::channels::{Line, Registry};
 use crate::metrics::Metrics;
+use crate::payload;
+use crate::queues::OUTBOUND;
 
 /// A message whose history can't be read yet comes back after so long.
 const HISTORY_WAIT: Duration = Duration::from_secs(1);
@@ -54,28 +56,30 @@ impl Handler for Sender {
         let Ok(message) = Outbound::decode(&job.payload).inspect_err(
             |error| tracing::error!(job = %job.lease.id, %error, "a stored message can't be read"),
         ) else {
-            return Handled::new(Outcome::Dead {
-                reason: "the stored message can't be read".into(),
-            });
+            return Handled::new(Outcome::Dead { reason: "the stored message can't be read".into() });
         };
         let Some(line) = self.registry.of_queue(&job.queue) else {
             return self.without_channel();
         };
-        let Some(tag_number) = self.tag_number(&line, &job).await else {
+        // The message's own count, over all of its jobs.
+        let attempt = payload::earlier_attempts(&job.payload).saturating_add(job.attempt);
+        let Some(tag_number) = self.tag_number(&line, &job, attempt).await else {
             let at = self.clock.now().after(HISTORY_WAIT);
             return Handled::new(Outcome::Retry { at, counts: false });
         };
+        let due = message.scheduled_at.map_or(message.accepted_at, |due| due.max(message.accepted_at));
+        if attempt == 1 {
+            let waited = self.clock.now().since(due);
+            self.metrics.waited(OUTBOUND, job.priority, waited);
+        }
         let message = self.as_dispatched(&line, message).await;
-        let tag = Tag {
-            message: message.id,
-            attempt: tag_number,
-        };
-        let result = line
-            .channel
-            .send(&message, tag)
-            .await
-            .map(|sent| without_plain_alias(sent, &message));
+        let tag = Tag { message: message.id, attempt: tag_number };
+        let result = line.channel.send(&message, tag).await.map(|sent| without_plain_alias(sent, &message));
         self.metrics.attempt(&line, &message, &result);
+        if result.is_ok() {
+            let took = self.clock.now().since(due);
+            self.metrics.latency(line.provider, "accept_to_sent", took);
+        }
         self.remember(&line, tag, &result);
         let policy = RetryPolicy {
             max_attempts: match message.campaign_id {
@@ -101,10 +105,7 @@ impl Sender {
     /// A queue whose channel does not work: it waits, visibly, for a person.
     fn without_channel(&self) -> Handled {
         Handled {
-            outcome: Outcome::Retry {
-                at: self.clock.now(),
-                counts: false,
-            },
+            outcome: Outcome::Retry { at: self.clock.now(), counts: false },
             signal: Signal::Pause {
                 reason: "the channel is not configured, or its configuration does not work".into(),
             },
@@ -114,24 +115,17 @@ impl Sender {
 
     /// The number that the attempt's tag carries: its own, but that of the last one where that ended unknown and the
     /// provider takes a tag only once. `None` while the message's history is not readable.
-    async fn tag_number(&self, line: &Line, job: &LeasedJob) -> Option<u32> {
+    async fn tag_number(&self, line: &Line, job: &LeasedJob, attempt: u32) -> Option<u32> {
         if job.attempt <= 1 || !line.channel.unknown_is_repeatable() {
-            return Some(job.attempt);
+            return Some(attempt);
         }
-        let known = self
-            .repeats
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&job.lease.id)
-            .copied();
+        let known = self.repeats.lock().unwrap_or_else(PoisonError::into_inner).get(&job.lease.id).copied();
         if known.is_some() {
             return known;
         }
-        caught_up(&*self.broker, self.projected.clone(), HISTORY_WAIT)
-            .await
-            .ok()?;
+        caught_up(&*self.broker, self.projected.clone(), HISTORY_WAIT).await.ok()?;
         let timeline = self.records.timeline(job.lease.id).await.ok()?;
-        Some(open_tag(&timeline, job.attempt))
+        Some(open_tag(&timeline, attempt))
     }
 
     fn remember(&self, line: &Line, tag: Tag, result: &Result<Sent, SendFailure>) {
@@ -157,10 +151,7 @@ impl Sender {
         let Some(fallback) = message.fallback.take() else {
             return message;
         };
-        let until = self
-            .records
-            .window_until(line.name.clone(), message.to.key())
-            .await;
+        let until = self.records.window_until(line.name.clone(), message.to.key()).await;
         // Where the window is not known, the message goes as it was written: the provider decides.
         if until.is_ok_and(|until| until.is_none_or(|until| until <= self.clock.now())) {
             message.content = Content::Template(fallback);
@@ -173,13 +164,8 @@ impl Sender {
 fn open_tag(timeline: &[TimelineEntry], own: u32) -> u32 {
     let mut open = None;
     for entry in timeline {
-        let number = |name: &str| {
-            entry
-                .detail
-                .get(name)?
-                .as_u64()
-                .and_then(|number| u32::try_from(number).ok())
-        };
+        let number =
+            |name: &str| entry.detail.get(name)?.as_u64().and_then(|number| u32::try_from(number).ok());
         match entry.kind.as_str() {
             "started" => open = open.or(number("attempt")),
             "attempt_failed" => {
@@ -197,10 +183,7 @@ fn open_tag(timeline: &[TimelineEntry], own: u32) -> u32 {
 /// An alias that only spells the number without its plus says nothing new.
 fn without_plain_alias(sent: Sent, message: &Outbound) -> Sent {
     let plain = message.to.phone().map(Phone::digits);
-    Sent {
-        alias: sent.alias.filter(|alias| plain != Some(alias.as_str())),
-        ..sent
-    }
+    Sent { alias: sent.alias.filter(|alias| plain != Some(alias.as_str())), ..sent }
 }
 
 #[cfg(test)]
@@ -224,32 +207,10 @@ mod tests {
     fn an_unknown_attempt_keeps_its_tag_and_a_refused_one_does_not() {
         for (facts, expected) in [
             (vec![("started", 3, "")], 3),
-            (
-                vec![
-                    ("started", 1, ""),
-                    ("attempt_failed", 1, "unknown"),
-                    ("started", 3, ""),
-                ],
-                1,
-            ),
-            (
-                vec![
-                    ("started", 1, ""),
-                    ("attempt_failed", 1, "transient"),
-                    ("started", 3, ""),
-                ],
-                3,
-            ),
+            (vec![("started", 1, ""), ("attempt_failed", 1, "unknown"), ("started", 3, "")], 1),
+            (vec![("started", 1, ""), ("attempt_failed", 1, "transient"), ("started", 3, "")], 3),
             // A crash: the attempt started, and nothing is known of it.
-            (
-                vec![
-                    ("started", 1, ""),
-                    ("uncertain", 0, ""),
-                    ("retried", 0, ""),
-                    ("started", 3, ""),
-                ],
-                1,
-            ),
+            (vec![("started", 1, ""), ("uncertain", 0, ""), ("retried", 0, ""), ("started", 3, "")], 1),
             (vec![("started", 1, ""), ("failed", 0, ""), ("retried", 0, "")], 3),
         ] {
             assert_eq!(open_tag(&timeline(&facts), 3), expected, "{facts:?}");

@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use palomar_broker::{Broker, Cursor};
 use palomar_model::Clock;
-use palomar_records::{PROJECTION, RecordFact, Records};
+use palomar_records::{PROJECTION, Records};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::AppError;
+use crate::channels::Registry;
+use crate::metrics::Metrics;
 
 pub(crate) use translate::record_fact;
 
@@ -21,6 +23,9 @@ pub(crate) use translate::record_fact;
 const BATCH: usize = 1_000;
 /// How long one read of the log waits for a fact.
 const WAIT: Duration = Duration::from_secs(10);
+/// After a batch that was not full, so many more facts may gather: each transaction is a flush, and whoever submits
+/// waits for flushes of the same disk.
+const PAUSE: Duration = Duration::from_millis(10);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LAST_BACKOFF: Duration = Duration::from_secs(10);
 
@@ -29,6 +34,8 @@ pub(crate) struct Projector {
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) records: Records,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) metrics: Metrics,
     /// Where the rows stand, for whoever waits for them.
     pub(crate) position: watch::Sender<u64>,
 }
@@ -46,7 +53,12 @@ impl Projector {
             };
             match step {
                 Ok(0) if stopping => return,
-                Ok(_) => backoff = FIRST_BACKOFF,
+                Ok(read) => {
+                    backoff = FIRST_BACKOFF;
+                    if read < BATCH {
+                        let _ = tokio::time::timeout(PAUSE, stop.cancelled()).await;
+                    }
+                }
                 Err(error) if stopping => {
                     tracing::warn!(%error, "records stop behind the log; they go on from there at the next start");
                     return;
@@ -68,7 +80,10 @@ impl Projector {
             return Ok(0);
         };
         let read = entries.len();
-        let facts: Vec<RecordFact> = entries.into_iter().filter_map(record_fact).collect();
+        // A full batch takes a while to read: not on a thread that answers requests.
+        let facts = move || entries.into_iter().filter_map(record_fact).collect::<Vec<_>>();
+        let facts = tokio::task::spawn_blocking(facts).await;
+        let facts = facts.map_err(|error| AppError::Unavailable(error.to_string()))?;
         let applied = match self.records.apply(after, facts, through, self.clock.now()).await {
             Ok(applied) => applied,
             Err(error) => {
@@ -79,9 +94,12 @@ impl Projector {
             }
         };
         self.position.send_replace(applied.cursor);
-        self.broker
-            .acknowledge(PROJECTION, Cursor(applied.cursor))
-            .await?;
+        for step in &applied.steps {
+            if let Some(line) = self.registry.get(&step.channel) {
+                self.metrics.latency(line.provider, step.stage, step.took);
+            }
+        }
+        self.broker.acknowledge(PROJECTION, Cursor(applied.cursor)).await?;
         Ok(read)
     }
 }

@@ -10,8 +10,8 @@ use palomar_model::ChannelName;
 use crate::{App, AppError, Caller};
 
 pub use view::{
-    ByPriority, ControlView, Deduplication, EffectiveLimits, JobCounts, PairView, QueueMonitor, QueueView,
-    WindowView,
+    BudgetView, ByPriority, ControlView, Deduplication, EffectiveLimits, JobCounts, PairView, QueueMonitor,
+    QueueView, WindowView,
 };
 
 pub(crate) use view::breaker_word;
@@ -41,19 +41,13 @@ impl App {
     /// Where the broker does not answer.
     pub async fn queue_stats(&self, caller: &Caller) -> Result<QueueMonitor, AppError> {
         let stats = self.broker.stats().await?;
-        let own: Vec<&QueueStats> = stats
-            .queues
-            .iter()
-            .filter(|queue| may_see(caller, &queue.queue))
-            .collect();
+        let own: Vec<&QueueStats> =
+            stats.queues.iter().filter(|queue| may_see(caller, &queue.queue)).collect();
         let of_pool = |pool| counts(own.iter().copied().filter(|queue| queue.queue.pool() == pool));
         Ok(QueueMonitor {
             webhook: of_pool(INBOUND),
             message: of_pool(OUTBOUND),
-            deduplication: Deduplication {
-                cached_messages: stats.dedupe_ids,
-                hits: stats.dedupe_hits,
-            },
+            deduplication: Deduplication { cached_messages: stats.dedupe_ids, hits: stats.dedupe_hits },
             queues: own.into_iter().map(QueueView::from).collect(),
         })
     }
@@ -63,11 +57,7 @@ impl App {
     /// # Errors
     /// [`AppError::NotFound`].
     pub async fn pause(&self, queue: Option<&str>, reason: &str) -> Result<ControlView, AppError> {
-        self.each_queue(queue, |queue| Control::Pause {
-            queue,
-            reason: reason.into(),
-        })
-        .await
+        self.each_queue(queue, |queue| Control::Pause { queue, reason: reason.into() }).await
     }
 
     /// Resumes one queue, or all.
@@ -87,17 +77,11 @@ impl App {
         let names = self.named_queues(queue).await?;
         if queue.is_some() && names.iter().any(|name| name.pool() != OUTBOUND) {
             let detail = "what webhooks brought was accepted and is not thrown away".to_owned();
-            return Err(AppError::Conflict {
-                code: "not_cancellable",
-                detail,
-            });
+            return Err(AppError::Conflict { code: "not_cancellable", detail });
         }
         let outbound = names.into_iter().filter(|name| name.pool() == OUTBOUND).collect();
         self.control_all(outbound, |queue| {
-            Control::CancelAll(JobFilter {
-                queue: Some(queue),
-                ..JobFilter::default()
-            })
+            Control::CancelAll(JobFilter { queue: Some(queue), ..JobFilter::default() })
         })
         .await
     }
@@ -116,12 +100,8 @@ impl App {
         let before = self.now().before(older_than);
         self.each_queue(queue, |queue| {
             let states = states.to_vec();
-            let filter = JobFilter {
-                queue: Some(queue),
-                states,
-                before: Some(before),
-                ..JobFilter::default()
-            };
+            let filter =
+                JobFilter { queue: Some(queue), states, before: Some(before), ..JobFilter::default() };
             Control::Clean { filter, keep }
         })
         .await
@@ -156,17 +136,9 @@ impl App {
         let Some(wanted) = queue else {
             return Ok(names.collect());
         };
-        let whole = if wanted.contains('/') {
-            wanted.to_owned()
-        } else {
-            format!("{OUTBOUND}/{wanted}")
-        };
+        let whole = if wanted.contains('/') { wanted.to_owned() } else { format!("{OUTBOUND}/{wanted}") };
         let found: Vec<QueueName> = names.filter(|name| name.as_str() == whole).collect();
-        if found.is_empty() {
-            Err(AppError::NotFound("queue"))
-        } else {
-            Ok(found)
-        }
+        if found.is_empty() { Err(AppError::NotFound("queue")) } else { Ok(found) }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use palomar_records::PROJECTION;
 use serde::Serialize;
 
+use crate::metrics::Reading;
 use crate::{App, AppError};
 
 /// Records that are further behind the log than this are worth a warning.
@@ -46,17 +47,16 @@ pub struct Readiness {
 }
 
 fn check(status: Health, detail: impl Into<String>) -> Check {
-    Check {
-        status,
-        detail: detail.into(),
-    }
+    Check { status, detail: detail.into() }
 }
 
 impl App {
     /// Whether this process can do its work.
     pub async fn readiness(&self) -> Readiness {
         let stats = self.broker.stats().await;
+        let failure = self.store_reading().and_then(|reading| reading.failure);
         let broker = match &stats {
+            _ if failure.is_some() => check(Health::Fail, failure.as_deref().unwrap_or_default()),
             Ok(stats) => check(Health::Pass, format!("{} queues", stats.queues.len())),
             Err(error) => check(Health::Fail, error.to_string()),
         };
@@ -66,29 +66,33 @@ impl App {
         };
         let projected = *self.projected.borrow();
         let behind = stats.map_or(0, |stats| stats.log_end.0.saturating_sub(projected));
-        let lag = if behind > LAG_TO_WARN {
-            Health::Warn
-        } else {
-            Health::Pass
-        };
+        let lag = if behind > LAG_TO_WARN { Health::Warn } else { Health::Pass };
         let projections = check(lag, format!("{PROJECTION} is {behind} facts behind"));
         let mut checks = BTreeMap::from([
             ("broker", broker),
             ("records", records),
             ("projections", projections),
+            ("disk", self.disk_check().await),
         ]);
         if self.draining.load(Ordering::Relaxed) {
             checks.insert("draining", check(Health::Fail, "this process is stopping"));
         }
-        let status = checks
-            .values()
-            .map(|check| check.status)
-            .max()
-            .unwrap_or(Health::Pass);
-        Readiness {
-            status,
-            checks,
-            durability: self.config.durability.clone(),
+        let status = checks.values().map(|check| check.status).max().unwrap_or(Health::Pass);
+        Readiness { status, checks, durability: self.config.durability.clone() }
+    }
+
+    /// Whether there is room for what comes.
+    async fn disk_check(&self) -> Check {
+        if self.full.load(Ordering::Relaxed) {
+            let detail = "full: nothing more is accepted until there is room; what was accepted goes on";
+            return check(Health::Warn, detail);
+        }
+        match self.disk().await {
+            Some(disk) => {
+                let detail = format!("{} MiB of {} MiB are free", disk.free >> 20, disk.total >> 20);
+                check(if disk.is_low() { Health::Warn } else { Health::Pass }, detail)
+            }
+            None => check(Health::Warn, "the system does not say how much is free"),
         }
     }
 
@@ -103,16 +107,14 @@ impl App {
     /// Where the broker does not answer.
     pub async fn metrics_text(&self) -> Result<String, AppError> {
         let stats = self.broker.stats().await?;
-        let providers = self
-            .registry
-            .all()
-            .iter()
-            .map(|line| (line.name.clone(), line.provider))
-            .collect();
-        self.metrics
-            .refresh(stats, *self.projected.borrow(), providers, self.now());
-        self.metrics
-            .text()
-            .map_err(|error| AppError::Unavailable(error.to_string()))
+        let providers = self.registry.all().iter().map(|line| (line.name.clone(), line.provider)).collect();
+        let reading = Reading {
+            workers: self.workers(),
+            disk: self.disk().await,
+            meters: self.store_reading().map(|reading| reading.meters),
+        };
+        let projected = *self.projected.borrow();
+        self.metrics.refresh(stats, projected, providers, reading, self.now());
+        self.metrics.text().map_err(|error| AppError::Unavailable(error.to_string()))
     }
 }

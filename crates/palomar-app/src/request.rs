@@ -4,8 +4,8 @@
 use std::str::FromStr;
 
 use palomar_model::{
-    ChannelName, Content, FieldError, MessageId, OnUncertain, Priority, ProviderMessageId, Recipient,
-    Template, Timestamp,
+    ChannelName, Content, FieldError, MessageId, OnUncertain, Outbound, Priority, ProviderMessageId,
+    Recipient, Template, Timestamp,
 };
 use serde_json::{Map, Value};
 
@@ -82,21 +82,39 @@ impl NewMessage {
         }
     }
 
+    /// The message under its id, accepted at `accepted_at` by a channel.
+    pub(crate) fn into_outbound(
+        self,
+        id: MessageId,
+        channel: ChannelName,
+        accepted_at: Timestamp,
+    ) -> Outbound {
+        Outbound {
+            id,
+            channel,
+            to: self.to,
+            content: self.content,
+            priority: self.priority,
+            scheduled_at: self.scheduled_at,
+            expires_at: self.expires_at,
+            campaign_id: self.campaign_id,
+            reply_to: self.reply_to,
+            fallback: self.fallback,
+            on_uncertain: self.on_uncertain,
+            metadata: self.metadata,
+            accepted_at,
+        }
+    }
+
     /// Reads a message. National numbers are read with `default_region` (ISO 3166).
     ///
     /// # Errors
     /// All rules that are broken, as far as they can be told apart.
     pub fn from_json(body: &Value, default_region: Option<&str>) -> Result<NewMessage, Vec<FieldError>> {
         let Some(fields) = body.as_object() else {
-            return Err(vec![FieldError::new(
-                "",
-                format!("must be an object, not {}", name_of(body)),
-            )]);
+            return Err(vec![FieldError::new("", format!("must be an object, not {}", name_of(body)))]);
         };
-        let mut read = Reader {
-            fields,
-            errors: unknown_fields(fields),
-        };
+        let mut read = Reader { fields, errors: unknown_fields(fields) };
         let id = read.parsed("id", "must be a UUID");
         let channel = read.channel();
         let to = read.recipient(default_region);
@@ -110,10 +128,7 @@ impl NewMessage {
         let campaign_id = read.text("campaignId").map(str::to_owned);
         let reply_to = read.text("replyTo").map(|id| ProviderMessageId(id.into()));
         let fallback = read.fallback();
-        if campaign_id
-            .as_ref()
-            .is_some_and(|id| id.is_empty() || id.len() > MAX_CAMPAIGN)
-        {
+        if campaign_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > MAX_CAMPAIGN) {
             read.error("/campaignId", format!("must have 1 to {MAX_CAMPAIGN} characters"));
         }
         if scheduled_at.zip(expires_at).is_some_and(|(due, end)| end <= due) {
@@ -164,10 +179,7 @@ impl<'a> Reader<'a> {
         let value = self.get(name)?;
         let text = value.as_str();
         if text.is_none() {
-            self.error(
-                format!("/{name}"),
-                format!("must be a text, not {}", name_of(value)),
-            );
+            self.error(format!("/{name}"), format!("must be a text, not {}", name_of(value)));
         }
         text
     }
@@ -239,10 +251,7 @@ impl<'a> Reader<'a> {
             None => Map::new(),
             Some(Value::Object(metadata)) => {
                 if serde_json::to_string(metadata).is_ok_and(|text| text.len() > MAX_METADATA) {
-                    self.error(
-                        "/metadata",
-                        format!("must not be larger than {MAX_METADATA} bytes"),
-                    );
+                    self.error("/metadata", format!("must not be larger than {MAX_METADATA} bytes"));
                 }
                 metadata.clone()
             }
@@ -274,9 +283,7 @@ impl<'a> Reader<'a> {
 
     fn fallback(&mut self) -> Option<Box<Template>> {
         let template = serde_json::from_value(self.get("fallback")?.clone());
-        template
-            .map_err(|error| self.error("/fallback", format!("is not a template: {error}")))
-            .ok()
+        template.map_err(|error| self.error("/fallback", format!("is not a template: {error}"))).ok()
     }
 }
 
@@ -346,10 +353,7 @@ mod tests {
         let expected = NewMessage::from_json(&ours, None).expect("read");
         assert_eq!(expected.priority, Priority::High);
         for other in [older, short] {
-            assert!(
-                NewMessage::from_json(&other, None).expect("read") == expected,
-                "{other}"
-            );
+            assert!(NewMessage::from_json(&other, None).expect("read") == expected, "{other}");
         }
     }
 
@@ -364,16 +368,10 @@ mod tests {
             "/priority: must be critical, high, normal or low",
             "/metadata: must be an object, not a list",
         ] {
-            assert!(
-                found.iter().any(|error| error == expected),
-                "{expected} in {found:?}"
-            );
+            assert!(found.iter().any(|error| error == expected), "{expected} in {found:?}");
         }
         for start in ["/to: ", "/content", "/scheduledAt: "] {
-            assert!(
-                found.iter().any(|error| error.starts_with(start)),
-                "{start} in {found:?}"
-            );
+            assert!(found.iter().any(|error| error.starts_with(start)), "{start} in {found:?}");
         }
         assert!(!found.concat().contains("tomorrow"));
     }

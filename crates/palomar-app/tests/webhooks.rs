@@ -22,11 +22,7 @@ async fn house_with_line(dir: &std::path::Path) -> House {
         "name": "line", "provider": "cloud_api", "settings": {"phoneNumberId": "106540352242922"},
         "credentials": {"token": "t", "appSecret": SECRET, "verifyToken": "v"},
     }));
-    house
-        .app
-        .create_channel(line.expect("a channel"))
-        .await
-        .expect("created");
+    house.app.create_channel(line.expect("a channel")).await.expect("created");
     house
 }
 
@@ -57,39 +53,17 @@ fn message(id: &str, words: &str) -> String {
 }
 
 async fn received(house: &House) -> usize {
-    house
-        .app
-        .caught_up(Duration::from_secs(5))
-        .await
-        .expect("caught up");
-    let inbound = MessageFilter {
-        status: vec![MessageStatus::Received],
-        ..MessageFilter::default()
-    };
-    house
-        .app
-        .messages(inbound, None, 50, &Caller::system())
-        .await
-        .expect("read")
-        .items
-        .len()
+    house.app.caught_up(Duration::from_secs(5)).await.expect("caught up");
+    let inbound = MessageFilter { status: vec![MessageStatus::Received], ..MessageFilter::default() };
+    house.app.messages(inbound, None, 50, &Caller::system()).await.expect("read").items.len()
 }
 
 /// Waits until every webhook is through.
 async fn idle(house: &House) {
     for _ in 0..200 {
-        let webhooks = house
-            .app
-            .queue_stats(&Caller::system())
-            .await
-            .expect("stats")
-            .webhook;
+        let webhooks = house.app.queue_stats(&Caller::system()).await.expect("stats").webhook;
         if webhooks.waiting + webhooks.active + webhooks.delayed == 0 {
-            return house
-                .app
-                .caught_up(Duration::from_secs(5))
-                .await
-                .expect("caught up");
+            return house.app.caught_up(Duration::from_secs(5)).await.expect("caught up");
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -100,27 +74,13 @@ async fn idle(house: &House) {
 async fn what_people_write_arrives_once_however_often_it_is_delivered() {
     let dir = tempfile::tempdir().expect("a directory");
     let house = house_with_line(dir.path()).await;
-    for (id, words) in [
-        ("wamid.1", "ok"),
-        ("wamid.1", "ok"),
-        ("wamid.2", "ok"),
-        ("wamid.1", "ok"),
-    ] {
-        assert_eq!(
-            house.app.receive(&line(), signed(&message(id, words))).await,
-            IntakeAnswer::Accepted
-        );
+    for (id, words) in [("wamid.1", "ok"), ("wamid.1", "ok"), ("wamid.2", "ok"), ("wamid.1", "ok")] {
+        assert_eq!(house.app.receive(&line(), signed(&message(id, words))).await, IntakeAnswer::Accepted);
     }
     idle(&house).await;
     assert_eq!(received(&house).await, 2);
-    let forged = WebhookRequest {
-        body: message("wamid.3", "x").into(),
-        ..signed("{}")
-    };
-    assert_eq!(
-        house.app.receive(&line(), forged).await,
-        IntakeAnswer::BadSignature
-    );
+    let forged = WebhookRequest { body: message("wamid.3", "x").into(), ..signed("{}") };
+    assert_eq!(house.app.receive(&line(), forged).await, IntakeAnswer::BadSignature);
     idle(&house).await;
     assert_eq!(received(&house).await, 2);
     house.sound().await;
@@ -131,20 +91,13 @@ async fn what_people_write_arrives_once_however_often_it_is_delivered() {
 async fn what_cannot_be_read_is_kept_and_can_be_replayed() {
     let dir = tempfile::tempdir().expect("a directory");
     let house = house_with_line(dir.path()).await;
-    assert_eq!(
-        house.app.receive(&line(), signed("no JSON at all")).await,
-        IntakeAnswer::Accepted
-    );
+    assert_eq!(house.app.receive(&line(), signed("no JSON at all")).await, IntakeAnswer::Accepted);
     idle(&house).await;
     let failed = house.app.failed_webhooks(None, 10).await.expect("read").items;
     assert_eq!(failed.len(), 1, "{failed:?}");
     assert_eq!(failed[0].request_id, "request-1");
     assert!(failed[0].payload.contains("no JSON at all"));
-    house
-        .app
-        .replay_webhook(&failed[0].id)
-        .await
-        .expect("queued again");
+    house.app.replay_webhook(&failed[0].id).await.expect("queued again");
     idle(&house).await;
     let again = house.app.failed_webhooks(None, 10).await.expect("read").items;
     assert_eq!(again.len(), 1, "{again:?}");

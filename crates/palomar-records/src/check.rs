@@ -39,20 +39,13 @@ pub struct RecordsInfo {
 const MAX_PROBLEMS: usize = 100;
 
 pub(crate) fn check(connection: &Connection) -> Result<RecordsCheck> {
-    let mut found = RecordsCheck {
-        problems: integrity(connection)?,
-        counters_compared: 0,
-    };
+    let mut found = RecordsCheck { problems: integrity(connection)?, counters_compared: 0 };
     // The day in which the journal begins may have lost its morning.
     let Some(oldest) = journal::oldest(connection)? else {
         return Ok(found);
     };
     let starts_at_first_fact = cursors_begin(connection)?;
-    let from = if starts_at_first_fact {
-        day(oldest)
-    } else {
-        day(oldest) + 1
-    };
+    let from = if starts_at_first_fact { day(oldest) } else { day(oldest) + 1 };
     let recounted = recount(connection, from)?;
     let stored: BTreeMap<_, _> = counters::since(connection, from)?
         .into_iter()
@@ -86,28 +79,20 @@ pub(crate) fn info(connection: &Connection, projection: &str) -> Result<RecordsI
 
 fn integrity(connection: &Connection) -> Result<Vec<String>> {
     let mut statement = connection.prepare("PRAGMA integrity_check")?;
-    let lines: Vec<String> = statement
-        .query_map([], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
+    let lines: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     Ok(lines.into_iter().filter(|line| line != "ok").collect())
 }
 
 /// Whether the journal still has the very first fact, so that its first day is whole.
 fn cursors_begin(connection: &Connection) -> Result<bool> {
-    Ok(
-        connection.query_row("SELECT COALESCE(MIN(cursor), 0) <= 1 FROM journal", [], |row| {
-            row.get(0)
-        })?,
-    )
+    Ok(connection.query_row("SELECT COALESCE(MIN(cursor), 0) <= 1 FROM journal", [], |row| row.get(0))?)
 }
 
 fn recount(connection: &Connection, from: i64) -> Result<BTreeMap<(String, i64, String), u64>> {
     let mut counts = BTreeMap::new();
     journal::counted(connection, day_start(from), |channel, at, kinds| {
         for kind in kinds.split(' ') {
-            *counts
-                .entry((channel.to_owned(), day(at), kind.to_owned()))
-                .or_insert(0) += 1;
+            *counts.entry((channel.to_owned(), day(at), kind.to_owned())).or_insert(0) += 1;
         }
     })?;
     Ok(counts)

@@ -75,17 +75,11 @@ pub enum RecordsError {
 
 impl RecordsError {
     pub(crate) fn damaged(table: &'static str, detail: impl std::fmt::Display) -> RecordsError {
-        RecordsError::Damaged {
-            table,
-            detail: detail.to_string().into(),
-        }
+        RecordsError::Damaged { table, detail: detail.to_string().into() }
     }
 
     pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> RecordsError {
-        RecordsError::Io {
-            path: path.to_owned(),
-            source: Arc::new(source),
-        }
+        RecordsError::Io { path: path.to_owned(), source: Arc::new(source) }
     }
 }
 

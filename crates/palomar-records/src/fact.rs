@@ -67,6 +67,12 @@ pub enum What {
     Uncertain,
     /// A further attempt was ordered.
     Retried,
+    /// A person ordered a further attempt of a message that the queue had forgotten: it has a new job, whose attempts
+    /// are counted from 1 again.
+    QueuedAnew {
+        /// Attempts of its earlier jobs.
+        earlier_attempts: u32,
+    },
     /// Called off.
     Cancelled,
     /// No longer worth sending.
@@ -124,7 +130,7 @@ impl What {
             What::AttemptFailed { .. } => "attempt_failed",
             What::Dead { .. } => "failed",
             What::Uncertain => "uncertain",
-            What::Retried => "retried",
+            What::Retried | What::QueuedAnew { .. } => "retried",
             What::Cancelled => "cancelled",
             What::Expired => "expired",
             What::DuplicateSend => "duplicate",
@@ -158,6 +164,7 @@ impl What {
             }
             What::WebhookFailed(webhook) => json!({ "id": webhook.id, "error": webhook.error_message }),
             What::Other { detail, .. } => detail.clone(),
+            What::QueuedAnew { earlier_attempts } => json!({ "earlierAttempts": earlier_attempts }),
             What::Due
             | What::Done
             | What::Uncertain

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use palomar_model::{ChannelName, MessageId, Timestamp};
 
-pub use apply::Applied;
+pub use apply::{Applied, Step};
 pub use check::{RecordsCheck, RecordsInfo};
 pub use error::RecordsError;
 pub use fact::{FailedWebhook, RecordFact, What};
@@ -33,11 +33,12 @@ pub use tables::failed_webhooks::FailedWebhookView;
 pub use tables::journal::TimelineEntry;
 pub use tables::messages::{Direction, MessageStatus, MessageView, accepted_view};
 pub use tables::page::Page;
+pub use tables::stored::StoredMessage;
 
 use secret_key::SecretKey;
 use store::Store;
 use tables::{api_keys, channels, conversations, counters, cursors, early_statuses, failed_webhooks};
-use tables::{inbound_seen, journal, messages, provider_ids};
+use tables::{inbound_seen, journal, messages, provider_ids, stored};
 
 /// The name of the projection that writes these records.
 pub const PROJECTION: &str = "records";
@@ -72,10 +73,7 @@ impl Records {
     pub fn open(dir: &Path, now: Timestamp) -> Result<Records> {
         let key = SecretKey::open_or_create(&dir.join(KEY_FILE))?;
         let store = Store::open(&dir.join(FILE), now)?;
-        Ok(Records {
-            store: Arc::new(store),
-            key: Arc::new(key),
-        })
+        Ok(Records { store: Arc::new(store), key: Arc::new(key) })
     }
 
     /// The file of the database.
@@ -98,9 +96,7 @@ impl Records {
         through: u64,
         now: Timestamp,
     ) -> Result<Applied> {
-        self.store
-            .write(move |db| apply::apply(db, PROJECTION, after, &facts, through, now))
-            .await
+        self.store.write(move |db| apply::apply(db, PROJECTION, after, &facts, through, now)).await
     }
 
     /// Where the rows stand.
@@ -124,10 +120,7 @@ impl Records {
             })
             .await?;
         loop {
-            let some = self
-                .store
-                .write(move |db| journal::forget_before(db, before, TRIM_BATCH))
-                .await?;
+            let some = self.store.write(move |db| journal::forget_before(db, before, TRIM_BATCH)).await?;
             forgotten += some;
             if some < TRIM_BATCH {
                 return Ok(forgotten);
@@ -172,17 +165,16 @@ impl Records {
         limit: usize,
     ) -> Result<Page<MessageView>> {
         let cursor = cursor.map(str::to_owned);
-        self.store
-            .read(move |db| list::messages(db, &filter, cursor.as_deref(), limit))
-            .await
+        self.store.read(move |db| list::messages(db, &filter, cursor.as_deref(), limit)).await
     }
 
-    /// Which of these ids belong to messages.
+    /// Those of these ids that belong to messages, each with the message as it was accepted; without one where it was
+    /// received.
     ///
     /// # Errors
     /// Where the database can't be read.
-    pub async fn known(&self, ids: Vec<MessageId>) -> Result<Vec<MessageId>> {
-        self.store.read(move |db| messages::known(db, &ids)).await
+    pub async fn stored(&self, ids: Vec<MessageId>) -> Result<Vec<(MessageId, Option<StoredMessage>)>> {
+        self.store.read(move |db| stored::find(db, &ids)).await
     }
 
     /// The message that a provider calls so.
@@ -194,9 +186,7 @@ impl Records {
         channel: ChannelName,
         provider_id: palomar_model::ProviderMessageId,
     ) -> Result<Option<MessageId>> {
-        self.store
-            .read(move |db| provider_ids::message(db, &channel, &provider_id))
-            .await
+        self.store.read(move |db| provider_ids::message(db, &channel, &provider_id)).await
     }
 
     /// Until when free text may be sent to a recipient, by [`palomar_model::Recipient::key`].
@@ -204,8 +194,22 @@ impl Records {
     /// # Errors
     /// Where the database can't be read.
     pub async fn window_until(&self, channel: ChannelName, match_key: String) -> Result<Option<Timestamp>> {
+        self.store.read(move |db| conversations::window_until(db, &channel, &match_key)).await
+    }
+
+    /// As [`Records::window_until`], for many.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn windows_until(&self, whom: Vec<(ChannelName, String)>) -> Result<Vec<Option<Timestamp>>> {
         self.store
-            .read(move |db| conversations::window_until(db, &channel, &match_key))
+            .read(move |db| {
+                let mut whom = whom.iter();
+                whom.try_fold(Vec::new(), |mut found, (channel, match_key)| {
+                    found.push(conversations::window_until(db, channel, match_key)?);
+                    Ok(found)
+                })
+            })
             .await
     }
 
@@ -229,9 +233,7 @@ impl Records {
         limit: usize,
     ) -> Result<Page<FailedWebhookView>> {
         let cursor = cursor.map(str::to_owned);
-        self.store
-            .read(move |db| failed_webhooks::list(db, cursor.as_deref(), limit))
-            .await
+        self.store.read(move |db| failed_webhooks::list(db, cursor.as_deref(), limit)).await
     }
 
     /// One failed webhook.
@@ -249,9 +251,7 @@ impl Records {
     /// Where the database can't be written.
     pub async fn webhook_replayed(&self, id: &str, now: Timestamp) -> Result<()> {
         let id = id.to_owned();
-        self.store
-            .write(move |db| failed_webhooks::replayed(db, &id, now))
-            .await
+        self.store.write(move |db| failed_webhooks::replayed(db, &id, now)).await
     }
 
     // --- channels ---
@@ -280,9 +280,7 @@ impl Records {
     /// [`RecordsError::Exists`] where there is one of that name.
     pub async fn create_channel(&self, channel: ChannelRecord) -> Result<()> {
         let key = Arc::clone(&self.key);
-        self.store
-            .write(move |db| channels::insert(db, &key, &channel))
-            .await
+        self.store.write(move |db| channels::insert(db, &key, &channel)).await
     }
 
     /// Changes a channel, all but its name and provider.
@@ -291,9 +289,7 @@ impl Records {
     /// [`RecordsError::NotFound`] where there is none of that name.
     pub async fn update_channel(&self, channel: ChannelRecord) -> Result<()> {
         let key = Arc::clone(&self.key);
-        self.store
-            .write(move |db| channels::update(db, &key, &channel))
-            .await
+        self.store.write(move |db| channels::update(db, &key, &channel)).await
     }
 
     /// Forgets a channel. Its messages stay.

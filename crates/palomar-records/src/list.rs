@@ -37,18 +37,14 @@ struct Conditions {
 
 impl Conditions {
     fn new() -> Conditions {
-        Conditions {
-            sql: String::new(),
-            values: Vec::new(),
-        }
+        Conditions { sql: String::new(), values: Vec::new() }
     }
 
     /// Adds a condition in which `?` stands for `value`.
     fn and(&mut self, condition: &str, value: impl ToSql + 'static) {
         let number = self.bind(value);
         let condition = condition.replace('?', &number);
-        self.sql
-            .push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
+        self.sql.push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
         self.sql.push_str(&condition);
     }
 
@@ -58,10 +54,8 @@ impl Conditions {
             return;
         }
         let numbers: Vec<String> = words.into_iter().map(|word| self.bind(word)).collect();
-        self.sql
-            .push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
-        self.sql
-            .push_str(&format!("{column} IN ({})", numbers.join(", ")));
+        self.sql.push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
+        self.sql.push_str(&format!("{column} IN ({})", numbers.join(", ")));
     }
 
     fn bind(&mut self, value: impl ToSql + 'static) -> String {
@@ -81,25 +75,9 @@ pub(crate) fn messages(
     let mut wanted = Conditions::new();
     wanted.and("created_at <= ?", place.at.micros());
     let (at, id) = (wanted.bind(place.at.micros()), wanted.bind(place.id));
-    wanted
-        .sql
-        .push_str(&format!(" AND (created_at < {at} OR id < {id})"));
-    wanted.and_one_of(
-        "channel",
-        filter
-            .channels
-            .iter()
-            .map(|name| name.as_str().to_owned())
-            .collect(),
-    );
-    wanted.and_one_of(
-        "status",
-        filter
-            .status
-            .iter()
-            .map(|status| status.as_str().to_owned())
-            .collect(),
-    );
+    wanted.sql.push_str(&format!(" AND (created_at < {at} OR id < {id})"));
+    wanted.and_one_of("channel", filter.channels.iter().map(|name| name.as_str().to_owned()).collect());
+    wanted.and_one_of("status", filter.status.iter().map(|status| status.as_str().to_owned()).collect());
     if let Some(to) = &filter.to {
         wanted.and("match_key = ?", to.key());
     }
@@ -129,18 +107,11 @@ pub(crate) fn messages(
     while let Some(row) = rows.next()? {
         found.push(view(row)?);
     }
-    Ok(page(found, limit, |message| Place {
-        at: message.created_at,
-        id: message.id.to_string(),
-    }))
+    Ok(page(found, limit, |message| Place { at: message.created_at, id: message.id.to_string() }))
 }
 
 /// The pattern of texts that contain `words`, whatever characters are in it.
 fn containing(words: &str) -> String {
-    let escaped = words
-        .to_lowercase()
-        .replace('!', "!!")
-        .replace('%', "!%")
-        .replace('_', "!_");
+    let escaped = words.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
     format!("%{escaped}%")
 }

@@ -23,9 +23,7 @@ pub(crate) struct SecretKey {
 
 impl std::fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SecretKey")
-            .field("path", &self.path)
-            .finish_non_exhaustive()
+        f.debug_struct("SecretKey").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -39,23 +37,16 @@ impl SecretKey {
             }
             Err(error) => return Err(RecordsError::io(path, error)),
         };
-        let cipher = XChaCha20Poly1305::new_from_slice(&bytes).map_err(|_| RecordsError::WrongKey {
-            path: path.to_owned(),
-        })?;
-        Ok(SecretKey {
-            path: path.to_owned(),
-            cipher,
-        })
+        let cipher = XChaCha20Poly1305::new_from_slice(&bytes)
+            .map_err(|_| RecordsError::WrongKey { path: path.to_owned() })?;
+        Ok(SecretKey { path: path.to_owned(), cipher })
     }
 
     /// Encrypts `plain`; it can be decrypted for the same `owner` only.
     pub(crate) fn seal(&self, plain: &[u8], owner: &str) -> Result<Vec<u8>> {
         let mut nonce = [0_u8; NONCE_BYTES];
         random(&mut nonce).map_err(|error| RecordsError::io(&self.path, error))?;
-        let payload = Payload {
-            msg: plain,
-            aad: owner.as_bytes(),
-        };
+        let payload = Payload { msg: plain, aad: owner.as_bytes() };
         let sealed = self
             .cipher
             .encrypt(&XNonce::from(nonce), payload)
@@ -65,18 +56,10 @@ impl SecretKey {
 
     /// Decrypts what [`SecretKey::seal`] made for the same `owner`.
     pub(crate) fn open(&self, sealed: &[u8], owner: &str) -> Result<Zeroizing<Vec<u8>>> {
-        let wrong = || RecordsError::WrongKey {
-            path: self.path.clone(),
-        };
+        let wrong = || RecordsError::WrongKey { path: self.path.clone() };
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or_else(wrong)?;
-        let payload = Payload {
-            msg: sealed,
-            aad: owner.as_bytes(),
-        };
-        self.cipher
-            .decrypt(&XNonce::from(*nonce), payload)
-            .map(Zeroizing::new)
-            .map_err(|_| wrong())
+        let payload = Payload { msg: sealed, aad: owner.as_bytes() };
+        self.cipher.decrypt(&XNonce::from(*nonce), payload).map(Zeroizing::new).map_err(|_| wrong())
     }
 }
 
@@ -87,20 +70,14 @@ pub(crate) fn random(bytes: &mut [u8]) -> std::io::Result<()> {
 
 fn read(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_BYTES));
-    File::open(path)?
-        .take(KEY_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)?;
+    File::open(path)?.take(KEY_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 fn create(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(vec![0_u8; KEY_BYTES]);
     random(&mut bytes)?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(&bytes)?;
     file.sync_all()?;
     // The name must last as long as what is encrypted with the key.
@@ -125,19 +102,10 @@ mod tests {
         assert!(!sealed.windows(5).any(|window| window == b"token"));
         let again = SecretKey::open_or_create(&path).expect("the same key");
         assert_eq!(&**again.open(&sealed, "demo").expect("opened"), b"token");
-        assert!(matches!(
-            again.open(&sealed, "other"),
-            Err(RecordsError::WrongKey { .. })
-        ));
+        assert!(matches!(again.open(&sealed, "other"), Err(RecordsError::WrongKey { .. })));
         let other = SecretKey::open_or_create(&dir.path().join("other.key")).expect("another key");
-        assert!(matches!(
-            other.open(&sealed, "demo"),
-            Err(RecordsError::WrongKey { .. })
-        ));
-        assert_eq!(
-            std::fs::metadata(&path).expect("a file").permissions().mode() & 0o777,
-            0o600
-        );
+        assert!(matches!(other.open(&sealed, "demo"), Err(RecordsError::WrongKey { .. })));
+        assert_eq!(std::fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
@@ -145,9 +113,6 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("secret.key");
         std::fs::write(&path, b"short").expect("written");
-        assert!(matches!(
-            SecretKey::open_or_create(&path),
-            Err(RecordsError::WrongKey { .. })
-        ));
+        assert!(matches!(SecretKey::open_or_create(&path), Err(RecordsError::WrongKey { .. })));
     }
 }

@@ -58,11 +58,7 @@ impl Answered {
                 replayed: *replayed,
                 error: None,
             },
-            Err(problem) => RowAnswer {
-                row,
-                line,
-                ..RowAnswer::failed(problem)
-            },
+            Err(problem) => RowAnswer { row, line, ..RowAnswer::failed(problem) },
         }
     }
 }
@@ -71,14 +67,7 @@ impl<'a> RowAnswer<'a> {
     /// The request ended here.
     pub(crate) fn failed(problem: &'a Problem) -> RowAnswer<'a> {
         let error = Some(problem.document(None, None));
-        RowAnswer {
-            row: None,
-            line: None,
-            id: None,
-            status: None,
-            replayed: false,
-            error,
-        }
+        RowAnswer { row: None, line: None, id: None, status: None, replayed: false, error }
     }
 }
 
@@ -92,42 +81,22 @@ pub(crate) async fn submit(
     let region = api.app.default_region();
     let mut answers = Vec::with_capacity(chunk.len());
     let mut good = Vec::with_capacity(chunk.len());
-    for RawRow {
-        row,
-        line,
-        hash,
-        value,
-    } in chunk
-    {
+    for RawRow { row, line, hash, value } in chunk {
         let message = value.and_then(|value| message::read(&value, region));
         match message {
-            Ok(message) => good.push((
-                line,
-                RowInput {
-                    row: row - 1,
-                    body_hash: hash,
-                    message: Ok(message),
-                },
-            )),
-            Err(problem) => answers.push(Answered {
-                row,
-                line,
-                result: Err(problem),
-            }),
+            Ok(message) => {
+                good.push((line, RowInput { row: row - 1, body_hash: hash, message: Ok(message) }));
+            }
+            Err(problem) => answers.push(Answered { row, line, result: Err(problem) }),
         }
     }
     if !good.is_empty() {
         let (lines, good): (Vec<_>, Vec<_>) = good.into_iter().unzip();
         let results = api.app.submit_batch(good, caller, key).await?;
-        answers.extend(results.into_iter().zip(lines).map(|(result, line)| {
-            Answered {
-                row: result.row + 1,
-                line,
-                result: result
-                    .result
-                    .map(|ok| (ok.id, ok.status, ok.replayed))
-                    .map_err(Problem::from),
-            }
+        answers.extend(results.into_iter().zip(lines).map(|(result, line)| Answered {
+            row: result.row + 1,
+            line,
+            result: result.result.map(|ok| (ok.id, ok.status, ok.replayed)).map_err(Problem::from),
         }));
         answers.sort_unstable_by_key(|answer| answer.row);
     }

@@ -45,12 +45,7 @@ fn rows(defaults: &Defaults, body: &[u8]) -> Result<Vec<RawRow>, Problem> {
         } else {
             json::value(bytes).map(|value| defaults.apply(value))
         };
-        RawRow {
-            row,
-            line: row,
-            hash: fingerprint(bytes) ^ defaults.hash(),
-            value,
-        }
+        RawRow { row, line: row, hash: fingerprint(bytes) ^ defaults.hash(), value }
     });
     Ok(rows.collect())
 }

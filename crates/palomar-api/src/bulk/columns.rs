@@ -81,16 +81,10 @@ impl Columns {
                 "The column `to` (or `recipientPhone`) is missing.",
             ));
         }
-        let positions = columns
-            .iter()
-            .filter(|column| matches!(column, Column::Positional(_)))
-            .count();
+        let positions = columns.iter().filter(|column| matches!(column, Column::Positional(_))).count();
         let gap = (1..=positions).find(|n| !columns.contains(&Column::Positional(*n)));
         if let Some(n) = gap {
-            return Err(Problem::new(
-                Code::MissingColumn,
-                format!("The column `template.{n}` is missing."),
-            ));
+            return Err(Problem::new(Code::MissingColumn, format!("The column `template.{n}` is missing.")));
         }
         if positions > 0 && columns.iter().any(|column| matches!(column, Column::Named(_))) {
             let detail = "The values of a template are numbered or named, not both.";
@@ -149,10 +143,7 @@ fn column(name: &str) -> Option<Column> {
 
 fn unknown(name: &str) -> Problem {
     let detail = match nearest(name, NAMES) {
-        Some(meant) => format!(
-            "The column `{}` is not known; did you mean `{meant}`?",
-            shown(name)
-        ),
+        Some(meant) => format!("The column `{}` is not known; did you mean `{meant}`?", shown(name)),
         None if name.is_empty() => "A column has no name.".to_owned(),
         None => format!("The column `{}` is not known.", shown(name)),
     };
@@ -163,11 +154,7 @@ fn unknown(name: &str) -> Problem {
 fn shown(name: &str) -> String {
     let short: String = name.chars().take(30).collect();
     let plain = |c: char| c.is_alphabetic() || matches!(c, '_' | '-' | '.' | ' ');
-    if short.chars().all(plain) {
-        short
-    } else {
-        "…".to_owned()
-    }
+    if short.chars().all(plain) { short } else { "…".to_owned() }
 }
 
 /// The cells of a row that are not empty.
@@ -209,32 +196,20 @@ impl<'a> Row<'a> {
 
     fn message(mut self) -> Result<Value, FieldError> {
         let says_nothing = self.kind.is_none() && self.left_over().is_none();
-        let kind = self
-            .kind
-            .unwrap_or(if self.template.is_some() {
-                "template"
-            } else {
-                "text"
-            })
-            .to_owned();
+        let kind = self.kind.unwrap_or(if self.template.is_some() { "template" } else { "text" }).to_owned();
         let content = match kind.as_str() {
             "text" => json!({"text": self.text.take().unwrap_or_default()}),
             "template" => self.template_content(),
             kind if MEDIA.contains(&kind) => self.media_content(),
             kind => {
                 let hint = nearest(kind, ["text", "template"].into_iter().chain(MEDIA));
-                let hint = hint
-                    .map(|meant| format!("; did you mean `{meant}`?"))
-                    .unwrap_or_default();
+                let hint = hint.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
                 let detail = format!("is no type that fits into a CSV row (use NDJSON for the others){hint}");
                 return Err(FieldError::new("/type", detail));
             }
         };
         if let Some(column) = self.left_over() {
-            return Err(FieldError::new(
-                "",
-                format!("the type {kind} has no use for the column `{column}`"),
-            ));
+            return Err(FieldError::new("", format!("the type {kind} has no use for the column `{column}`")));
         }
         let mut message = self.members;
         if !self.metadata.is_empty() {
@@ -273,9 +248,7 @@ impl<'a> Row<'a> {
             ("caption", caption),
             ("filename", self.filename.take()),
         ];
-        let members = members
-            .into_iter()
-            .filter_map(|(name, cell)| Some((name.to_owned(), json!(cell?))));
+        let members = members.into_iter().filter_map(|(name, cell)| Some((name.to_owned(), json!(cell?))));
         Value::Object(members.collect())
     }
 
@@ -292,10 +265,7 @@ impl<'a> Row<'a> {
             ("caption", self.caption),
             ("filename", self.filename),
         ];
-        cells
-            .into_iter()
-            .find(|(_, cell)| cell.is_some())
-            .map(|(column, _)| column)
+        cells.into_iter().find(|(_, cell)| cell.is_some()).map(|(column, _)| column)
     }
 }
 

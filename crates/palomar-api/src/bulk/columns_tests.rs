@@ -26,51 +26,23 @@ fn rows_become_messages() {
             "1,image,https://example.org/a.png,Mira",
             json!({"to": "1", "type": "image", "content": {"link": "https://example.org/a.png", "caption": "Mira"}}),
         ),
-        (
-            "to,text,priority",
-            "1,x,",
-            json!({"to": "1", "type": "text", "content": {"text": "x"}}),
-        ),
+        ("to,text,priority", "1,x,", json!({"to": "1", "type": "text", "content": {"text": "x"}})),
         ("to,text,priority", "1", json!({"to": "1"})),
     ] {
         let columns = Columns::read(&header.split(',').collect::<Vec<_>>()).expect(header);
-        assert_eq!(
-            columns.message(&cells.split(',').collect::<Vec<_>>()),
-            Ok(message),
-            "{header}"
-        );
+        assert_eq!(columns.message(&cells.split(',').collect::<Vec<_>>()), Ok(message), "{header}");
     }
 }
 
 #[test]
 fn headers_are_refused_by_name() {
     for (header, code, detail) in [
-        (
-            "text",
-            Code::MissingColumn,
-            "The column `to` (or `recipientPhone`) is missing.",
-        ),
-        (
-            "to,txt",
-            Code::UnknownColumn,
-            "The column `txt` is not known; did you mean `text`?",
-        ),
-        (
-            "to,recipientPhone",
-            Code::UnknownColumn,
-            "The column `recipientPhone` is there twice.",
-        ),
-        (
-            "to,+34600111222",
-            Code::UnknownColumn,
-            "The column `…` is not known.",
-        ),
+        ("text", Code::MissingColumn, "The column `to` (or `recipientPhone`) is missing."),
+        ("to,txt", Code::UnknownColumn, "The column `txt` is not known; did you mean `text`?"),
+        ("to,recipientPhone", Code::UnknownColumn, "The column `recipientPhone` is there twice."),
+        ("to,+34600111222", Code::UnknownColumn, "The column `…` is not known."),
         ("to,", Code::UnknownColumn, "A column has no name."),
-        (
-            "to,template,template.2",
-            Code::MissingColumn,
-            "The column `template.1` is missing.",
-        ),
+        ("to,template,template.2", Code::MissingColumn, "The column `template.1` is missing."),
         (
             "to,template.1,template.name",
             Code::UnknownColumn,
@@ -86,18 +58,9 @@ fn headers_are_refused_by_name() {
 fn nothing_in_a_row_is_dropped() {
     let columns = Columns::read(&["to", "type", "text", "template", "mediaUrl"]).expect("a header");
     for (cells, detail) in [
-        (
-            ["1", "", "a", "b", ""],
-            "the type template has no use for the column `text`",
-        ),
-        (
-            ["1", "text", "a", "b", ""],
-            "the type text has no use for the column `template`",
-        ),
-        (
-            ["1", "", "a", "", "https://x.example"],
-            "the type text has no use for the column `mediaUrl`",
-        ),
+        (["1", "", "a", "b", ""], "the type template has no use for the column `text`"),
+        (["1", "text", "a", "b", ""], "the type text has no use for the column `template`"),
+        (["1", "", "a", "", "https://x.example"], "the type text has no use for the column `mediaUrl`"),
         (
             ["1", "imge", "a", "", ""],
             "/type: is no type that fits into a CSV row (use NDJSON for the others); did you mean `image`?",

@@ -33,9 +33,9 @@ impl Defaults {
 
     /// Part of each row's identity: the same row with other defaults is another request.
     pub(crate) fn hash(&self) -> u64 {
-        self.0.iter().fold(0, |hash, (name, _, value)| {
-            hash ^ fingerprint(format!("{name}={value}").as_bytes())
-        })
+        self.0
+            .iter()
+            .fold(0, |hash, (name, _, value)| hash ^ fingerprint(format!("{name}={value}").as_bytes()))
     }
 
     /// The row, with what it lacks.
@@ -55,10 +55,7 @@ impl Defaults {
 
 /// The other form says it in its metadata.
 fn has_priority(members: &Map<String, Value>) -> bool {
-    members
-        .get("metadata")
-        .and_then(|metadata| metadata.get("priority"))
-        .is_some()
+    members.get("metadata").and_then(|metadata| metadata.get("priority")).is_some()
 }
 
 #[cfg(test)]

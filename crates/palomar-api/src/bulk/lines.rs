@@ -21,13 +21,7 @@ pub(crate) struct Lines {
 
 impl Lines {
     pub(crate) const fn new(defaults: Defaults) -> Lines {
-        Lines {
-            defaults,
-            line: Vec::new(),
-            too_long: false,
-            row: 0,
-            line_number: 0,
-        }
+        Lines { defaults, line: Vec::new(), too_long: false, row: 0, line_number: 0 }
     }
 
     fn take_in(&mut self, part: &[u8]) {
@@ -43,10 +37,7 @@ impl Lines {
         self.line_number += 1;
         let too_long = std::mem::take(&mut self.too_long);
         let line = std::mem::take(&mut self.line);
-        let text = line
-            .strip_prefix(b"\xef\xbb\xbf")
-            .filter(|_| self.line_number == 1)
-            .unwrap_or(&line);
+        let text = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| self.line_number == 1).unwrap_or(&line);
         if !too_long && text.trim_ascii().is_empty() {
             self.line = reuse(line);
             return;
@@ -104,9 +95,7 @@ mod tests {
         let mut lines = Lines::new(Defaults::default());
         let mut rows = Vec::new();
         for piece in pieces {
-            lines
-                .push(piece, &mut rows)
-                .expect("lines are never refused as a whole");
+            lines.push(piece, &mut rows).expect("lines are never refused as a whole");
         }
         lines.finish(&mut rows).expect("nor their end");
         rows
@@ -114,18 +103,11 @@ mod tests {
 
     #[test]
     fn rows_and_lines_are_numbered() {
-        let rows = read(&[
-            b"\xef\xbb\xbf{\"a\":1}\r\n\n  \n{\"b\"",
-            b":2}\nnot json\n\xff\n{\"c\":3}",
-        ]);
+        let rows = read(&[b"\xef\xbb\xbf{\"a\":1}\r\n\n  \n{\"b\"", b":2}\nnot json\n\xff\n{\"c\":3}"]);
         let seen: Vec<_> = rows
             .iter()
             .map(|row| {
-                (
-                    row.row,
-                    row.line,
-                    row.value.as_ref().map_err(Problem::code).map(ToString::to_string),
-                )
+                (row.row, row.line, row.value.as_ref().map_err(Problem::code).map(ToString::to_string))
             })
             .collect();
         assert_eq!(
@@ -150,10 +132,7 @@ mod tests {
         }
         lines.push(b"\n{}\n", &mut rows).expect("taken");
         assert_eq!(rows.len(), 2);
-        assert_eq!(
-            rows[0].value.as_ref().expect_err("too long").code(),
-            Code::TooLarge
-        );
+        assert_eq!(rows[0].value.as_ref().expect_err("too long").code(), Code::TooLarge);
         assert!(rows[1].value.is_ok());
     }
 
@@ -169,10 +148,7 @@ mod tests {
             let whole = read(&[&stream]);
             let pieces = read(&rng.pieces(&stream));
             assert_eq!(whole, pieces, "seed {seed}, round {round}");
-            assert!(
-                whole.iter().zip(1..).all(|(row, n)| row.row == n),
-                "seed {seed}, round {round}"
-            );
+            assert!(whole.iter().zip(1..).all(|(row, n)| row.row == n), "seed {seed}, round {round}");
         }
     }
 }

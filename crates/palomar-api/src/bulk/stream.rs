@@ -35,15 +35,7 @@ pub(crate) async fn submit_stream(
     body: Body,
 ) -> Result<Body, Problem> {
     let body = body.into_data_stream();
-    let mut flow = Flow {
-        api,
-        caller,
-        key,
-        body,
-        reader,
-        rows: Vec::new(),
-        ended: false,
-    };
+    let mut flow = Flow { api, caller, key, body, reader, rows: Vec::new(), ended: false };
     let first = flow.answer().await?;
     let rest = stream::unfold((flow, false), async |(mut flow, stopped)| {
         if stopped {
@@ -58,9 +50,7 @@ pub(crate) async fn submit_stream(
             }
         }
     });
-    let all = stream::iter(first)
-        .chain(rest)
-        .map(Ok::<_, std::convert::Infallible>);
+    let all = stream::iter(first).chain(rest).map(Ok::<_, std::convert::Infallible>);
     Ok(Body::from_stream(all))
 }
 

@@ -68,13 +68,7 @@ impl Record {
             self.cells.truncate(1024);
             self.cells.shrink_to_fit();
         }
-        (
-            self.filled,
-            self.ended,
-            self.begun_on,
-            self.quotes,
-            self.too_large,
-        ) = (0, 0, None, 0, false);
+        (self.filled, self.ended, self.begun_on, self.quotes, self.too_large) = (0, 0, None, 0, false);
     }
 
     fn cells(&self) -> Result<Vec<&str>, Problem> {
@@ -91,32 +85,17 @@ impl Record {
 
 impl Table {
     pub(crate) const fn new(defaults: Defaults) -> Table {
-        Table {
-            defaults,
-            state: State::Header(Vec::new()),
-            row: 0,
-            line: 1,
-        }
+        Table { defaults, state: State::Header(Vec::new()), row: 0, line: 1 }
     }
 
     /// Takes the header off what has arrived, where it is whole.
     fn header(&mut self, arrived: Vec<u8>, last: bool, rows: &mut Vec<RawRow>) -> Result<(), Problem> {
-        let skipped = if arrived.starts_with(b"\xef\xbb\xbf") {
-            3
-        } else {
-            0
-        };
-        let blank = arrived[skipped..]
-            .iter()
-            .take_while(|byte| matches!(byte, b'\r' | b'\n'))
-            .count();
+        let skipped = if arrived.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        let blank = arrived[skipped..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         let start = skipped + blank;
         let Some(header) = read_header(&arrived[start..], last)? else {
             if arrived.len() > MAX_HEADER {
-                return Err(Problem::new(
-                    Code::TooLarge,
-                    "The first line may have 64 KiB; is this a CSV?",
-                ));
+                return Err(Problem::new(Code::TooLarge, "The first line may have 64 KiB; is this a CSV?"));
             }
             self.state = State::Header(arrived);
             return Ok(());
@@ -137,10 +116,7 @@ impl Table {
     fn read(&mut self, state: &mut Rows, mut input: &[u8], rows: &mut Vec<RawRow>) {
         loop {
             if state.record.begun_on.is_none() {
-                let blank = input
-                    .iter()
-                    .take_while(|byte| matches!(byte, b'\r' | b'\n'))
-                    .count();
+                let blank = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
                 self.line += count(&input[..blank], b'\n');
                 input = &input[blank..];
             }
@@ -164,12 +140,7 @@ impl Table {
         let line = state.record.begun_on.unwrap_or(self.line);
         let (hash, value) = state.row(at_end);
         let value = value.map(|value| self.defaults.apply(value));
-        rows.push(RawRow {
-            row: self.row,
-            line,
-            hash,
-            value,
-        });
+        rows.push(RawRow { row: self.row, line, hash, value });
         state.record.clear();
     }
 }
@@ -208,13 +179,7 @@ impl Rows {
         }
         let hash = fingerprint(&record.cells[..record.filled]) ^ self.salt;
         if at_end && record.quotes % 2 == 1 {
-            return (
-                hash,
-                Err(Problem::invalid_at(
-                    "",
-                    "a quote is opened in this row and never closed",
-                )),
-            );
+            return (hash, Err(Problem::invalid_at("", "a quote is opened in this row and never closed")));
         }
         let value = record.cells().and_then(|cells| {
             let excess = cells.get(self.columns.len()..).unwrap_or_default();
@@ -281,9 +246,7 @@ fn read_header(arrived: &[u8], last: bool) -> Result<Option<Header>, Problem> {
     let Some(line) = line.or(last.then_some(arrived.len())) else {
         return Ok(None);
     };
-    let mut parser = ReaderBuilder::new()
-        .delimiter(delimiter(&arrived[..line]))
-        .build();
+    let mut parser = ReaderBuilder::new().delimiter(delimiter(&arrived[..line])).build();
     let mut record = Record::new();
     record.cells.resize(arrived.len() + 1, 0);
     record.ends.resize(MAX_COLUMNS, 0);
@@ -291,20 +254,15 @@ fn read_header(arrived: &[u8], last: bool) -> Result<Option<Header>, Problem> {
         parser.read_record(arrived, &mut record.cells, &mut record.ends);
     (record.filled, record.ended) = (filled, ended);
     if last && matches!(result, ReadRecordResult::InputEmpty) {
-        let (at_end, _, filled, ended) = parser.read_record(
-            b"",
-            &mut record.cells[record.filled..],
-            &mut record.ends[record.ended..],
-        );
+        let (at_end, _, filled, ended) =
+            parser.read_record(b"", &mut record.cells[record.filled..], &mut record.ends[record.ended..]);
         result = at_end;
         (record.filled, record.ended) = (record.filled + filled, record.ended + ended);
     }
     match result {
-        ReadRecordResult::Record | ReadRecordResult::End => Ok(Some(Header {
-            columns: Columns::read(&record.cells()?)?,
-            parser,
-            length,
-        })),
+        ReadRecordResult::Record | ReadRecordResult::End => {
+            Ok(Some(Header { columns: Columns::read(&record.cells()?)?, parser, length }))
+        }
         ReadRecordResult::InputEmpty => Ok(None),
         ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {
             Err(Problem::new(Code::TooLarge, "A CSV may have 256 columns."))
@@ -318,18 +276,12 @@ fn delimiter(line: &[u8]) -> u8 {
     let mut counts = [(b',', 0_usize), (b';', 0), (b'\t', 0)];
     for byte in line {
         quoted ^= *byte == b'"';
-        if let Some((_, count)) = counts
-            .iter_mut()
-            .find(|(candidate, _)| !quoted && candidate == byte)
-        {
+        if let Some((_, count)) = counts.iter_mut().find(|(candidate, _)| !quoted && candidate == byte) {
             *count += 1;
         }
     }
     let [comma, others @ ..] = counts;
-    others
-        .into_iter()
-        .fold(comma, |best, other| if other.1 > best.1 { other } else { best })
-        .0
+    others.into_iter().fold(comma, |best, other| if other.1 > best.1 { other } else { best }).0
 }
 
 fn count(bytes: &[u8], wanted: u8) -> u64 {

@@ -36,9 +36,7 @@ fn dialects() {
         let seen = texts(csv.as_bytes());
         // Lone carriage returns separate rows but are not counted as lines.
         let lines_aside = |rows: &[(u64, u64, String)]| {
-            rows.iter()
-                .map(|(row, _, text)| (*row, text.clone()))
-                .collect::<Vec<_>>()
+            rows.iter().map(|(row, _, text)| (*row, text.clone())).collect::<Vec<_>>()
         };
         assert_eq!(lines_aside(&seen), lines_aside(&expected), "{csv:?}");
         assert!(csv.contains('\t') || seen == expected, "{csv:?}: {seen:?}");
@@ -48,19 +46,13 @@ fn dialects() {
 #[test]
 fn lines_are_those_of_the_file() {
     let csv = b"\n\nto,text\r\n\r\n1,\"two\nlines\"\r\n\n2,x\r\n";
-    assert_eq!(
-        texts(csv),
-        vec![(1, 5, "two\nlines".to_owned()), (2, 8, "x".to_owned())]
-    );
+    assert_eq!(texts(csv), vec![(1, 5, "two\nlines".to_owned()), (2, 8, "x".to_owned())]);
 }
 
 #[test]
 fn a_bad_row_leaves_its_neighbours_alone() {
     let csv = b"to,text\n1,a\n2,b,c\n3,\xff\n4,d,\n5\n";
-    let seen: Vec<_> = texts(csv)
-        .into_iter()
-        .map(|(_, line, text)| (line, text))
-        .collect();
+    let seen: Vec<_> = texts(csv).into_iter().map(|(_, line, text)| (line, text)).collect();
     let expected = [(2, "a"), (3, "Invalid"), (4, "BadUtf8"), (5, "d"), (6, "?")];
     assert_eq!(seen, expected.map(|(line, text)| (line, text.to_owned())));
 }
@@ -73,18 +65,12 @@ fn an_open_quote_swallows_nothing_silently() {
     let mut long = b"to,text\n1,\"b".to_vec();
     long.extend(std::iter::repeat_n(b'x', 3 * MAX_ROW));
     long.extend_from_slice(b"\"\n2,c\n");
-    assert_eq!(
-        texts(&long),
-        vec![(1, 2, "TooLarge".to_owned()), (2, 3, "c".to_owned())]
-    );
+    assert_eq!(texts(&long), vec![(1, 2, "TooLarge".to_owned()), (2, 3, "c".to_owned())]);
 
     let mut wide = b"to,text\n".to_vec();
     wide.extend(std::iter::repeat_n(b',', 5000));
     wide.extend_from_slice(b"\n2,c\n");
-    assert_eq!(
-        texts(&wide),
-        vec![(1, 2, "TooLarge".to_owned()), (2, 3, "c".to_owned())]
-    );
+    assert_eq!(texts(&wide), vec![(1, 2, "TooLarge".to_owned()), (2, 3, "c".to_owned())]);
 }
 
 #[test]
@@ -95,12 +81,7 @@ fn headers_are_read_before_any_row() {
         (b"to,txet\n1,x\n", Code::UnknownColumn),
         (b"to,\xff\n1,x\n", Code::BadUtf8),
     ] {
-        assert_eq!(
-            read(&[csv]).expect_err("refused").code(),
-            code,
-            "{}",
-            String::from_utf8_lossy(csv)
-        );
+        assert_eq!(read(&[csv]).expect_err("refused").code(), code, "{}", String::from_utf8_lossy(csv));
     }
     let endless = vec![b'x'; MAX_HEADER + 1];
     assert_eq!(read(&[&endless]).expect_err("refused").code(), Code::TooLarge);
@@ -109,13 +90,7 @@ fn headers_are_read_before_any_row() {
 
 #[test]
 fn other_cells_have_other_fingerprints() {
-    let hashes = |csv: &[u8]| {
-        read(&[csv])
-            .expect("rows")
-            .iter()
-            .map(|row| row.hash)
-            .collect::<Vec<_>>()
-    };
+    let hashes = |csv: &[u8]| read(&[csv]).expect("rows").iter().map(|row| row.hash).collect::<Vec<_>>();
     let one = hashes(b"to,text\n1,a\n");
     assert_eq!(one, hashes(b"to,text\r\n\"1\",a"));
     assert_ne!(one, hashes(b"to,text\n1,b\n"));
@@ -137,19 +112,9 @@ fn mutated_files_are_read_alike_in_any_pieces() {
             String::from_utf8_lossy(&file)
         );
         let rows = whole.unwrap_or_default();
-        assert!(
-            rows.iter().zip(1..).all(|(row, n)| row.row == n),
-            "seed {seed}, round {round}"
-        );
-        let to = |row: &RawRow| {
-            row.value
-                .as_ref()
-                .ok()
-                .and_then(|message: &Value| message.get("to").cloned())
-        };
-        assert!(
-            rows.iter().all(|row| to(row) != Some(json!(null))),
-            "seed {seed}, round {round}"
-        );
+        assert!(rows.iter().zip(1..).all(|(row, n)| row.row == n), "seed {seed}, round {round}");
+        let to =
+            |row: &RawRow| row.value.as_ref().ok().and_then(|message: &Value| message.get("to").cloned());
+        assert!(rows.iter().all(|row| to(row) != Some(json!(null))), "seed {seed}, round {round}");
     }
 }

@@ -29,10 +29,7 @@ struct Fault {
 
 impl Fault {
     fn new(detail: impl Into<String>) -> Fault {
-        Fault {
-            pointer: String::new(),
-            detail: detail.into(),
-        }
+        Fault { pointer: String::new(), detail: detail.into() }
     }
 
     fn at(field: &str, detail: impl Into<String>) -> Fault {
@@ -47,11 +44,7 @@ impl Fault {
 
 /// The names that are shown: of those that differ in case only, the one in lower case.
 fn names(expected: &'static [&'static str]) -> Vec<&'static str> {
-    let shouted = |name: &str| {
-        expected
-            .iter()
-            .any(|other| *other != name && *other == name.to_lowercase())
-    };
+    let shouted = |name: &str| expected.iter().any(|other| *other != name && *other == name.to_lowercase());
     expected.iter().copied().filter(|name| !shouted(name)).collect()
 }
 
@@ -147,10 +140,7 @@ impl<'de> de::Deserializer<'de> for Node<'de> {
             Value::Bool(value) => visitor.visit_bool(*value),
             Value::String(text) => visitor.visit_borrowed_str(text),
             Value::Array(items) => visitor.visit_seq(Items(items.iter().enumerate())),
-            Value::Object(members) => visitor.visit_map(Members {
-                rest: members.iter(),
-                value: None,
-            }),
+            Value::Object(members) => visitor.visit_map(Members { rest: members.iter(), value: None }),
             Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
                 (Some(number), _, _) => visitor.visit_u64(number),
                 (None, Some(number), _) => visitor.visit_i64(number),
@@ -160,11 +150,7 @@ impl<'de> de::Deserializer<'de> for Node<'de> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        if self.0.is_null() {
-            visitor.visit_none()
-        } else {
-            visitor.visit_some(self)
-        }
+        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -182,15 +168,9 @@ impl<'de> de::Deserializer<'de> for Node<'de> {
         visitor: V,
     ) -> Result<V::Value, Fault> {
         match self.0 {
-            Value::String(variant) => visitor.visit_enum(Variant {
-                name: variant,
-                value: None,
-            }),
+            Value::String(variant) => visitor.visit_enum(Variant { name: variant, value: None }),
             Value::Object(members) => match (members.iter().next(), members.len()) {
-                (Some((name, value)), 1) => visitor.visit_enum(Variant {
-                    name,
-                    value: Some(value),
-                }),
+                (Some((name, value)), 1) => visitor.visit_enum(Variant { name, value: Some(value) }),
                 _ => Err(Fault::new("must be an object with one member")),
             },
             _ => self.deserialize_any(visitor),
@@ -212,9 +192,7 @@ impl<'de> de::SeqAccess<'de> for Items<'de> {
         let Some((n, item)) = self.0.next() else {
             return Ok(None);
         };
-        seed.deserialize(Node(item))
-            .map(Some)
-            .map_err(|fault| fault.below(&n.to_string()))
+        seed.deserialize(Node(item)).map(Some).map_err(|fault| fault.below(&n.to_string()))
     }
 }
 
@@ -261,16 +239,11 @@ impl<'de> de::VariantAccess<'de> for Variant<'de> {
     type Error = Fault;
 
     fn unit_variant(self) -> Result<(), Fault> {
-        if self.value.is_none() {
-            Ok(())
-        } else {
-            Err(Fault::new("must be a string"))
-        }
+        if self.value.is_none() { Ok(()) } else { Err(Fault::new("must be a string")) }
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Fault> {
-        seed.deserialize(Node(self.value.unwrap_or(&Value::Null)))
-            .map_err(|fault| fault.below(self.name))
+        seed.deserialize(Node(self.value.unwrap_or(&Value::Null))).map_err(|fault| fault.below(self.name))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Fault> {

@@ -22,10 +22,7 @@ pub(crate) use nearest::nearest;
 /// The document as text, once it is known to be harmless.
 pub(crate) fn text(body: &[u8]) -> Result<&str, Problem> {
     let text = std::str::from_utf8(body).map_err(|error| {
-        Problem::new(
-            Code::BadUtf8,
-            format!("Byte {} is not UTF-8.", error.valid_up_to()),
-        )
+        Problem::new(Code::BadUtf8, format!("Byte {} is not UTF-8.", error.valid_up_to()))
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if !limits::depth_within(text.as_bytes(), MAX_DEPTH) {
@@ -67,11 +64,7 @@ pub(crate) fn fault_of<T: DeserializeOwned>(value: &Value) -> Option<FieldError>
 fn not_json(error: &serde_json::Error) -> Problem {
     let detail = match error.classify() {
         Category::Eof => "The JSON ends too early (or there is none).".to_owned(),
-        _ => format!(
-            "Not JSON from line {}, column {} on.",
-            error.line(),
-            error.column()
-        ),
+        _ => format!("Not JSON from line {}, column {} on.", error.line(), error.column()),
     };
     Problem::new(Code::NotJson, detail)
 }
@@ -113,16 +106,8 @@ mod tests {
     #[test]
     fn refusals_say_where_and_why() {
         for (body, pointer, detail) in [
-            (
-                json!({"nmae": "x"}),
-                "/nmae",
-                "is not known here; did you mean `name`?",
-            ),
-            (
-                json!({"name": "x", "zzz": 1}),
-                "/zzz",
-                "is not known here; known are name, limits, mode",
-            ),
+            (json!({"nmae": "x"}), "/nmae", "is not known here; did you mean `name`?"),
+            (json!({"name": "x", "zzz": 1}), "/zzz", "is not known here; known are name, limits, mode"),
             (json!({}), "/name", "is missing"),
             (json!({"name": 3}), "/name", "must be a string, not a number"),
             (
@@ -135,11 +120,7 @@ mod tests {
                 "/limits/0/perSecond",
                 "is not known here; did you mean `perSeconds`?",
             ),
-            (
-                json!({"name": "x", "limits": {}}),
-                "/limits",
-                "must be an array, not an object",
-            ),
+            (json!({"name": "x", "limits": {}}), "/limits", "must be an array, not an object"),
             (
                 json!({"name": "x", "mode": "holt"}),
                 "/mode",
@@ -151,11 +132,7 @@ mod tests {
             let problem = typed::<Sample>(body.to_string().as_bytes()).expect_err("refused");
             let document = serde_json::to_value(problem.document(None, None)).expect("json");
             assert_eq!(document["status"], 422, "{body}");
-            assert_eq!(
-                document["errors"],
-                json!([{"pointer": pointer, "detail": detail}]),
-                "{body}"
-            );
+            assert_eq!(document["errors"], json!([{"pointer": pointer, "detail": detail}]), "{body}");
         }
     }
 
@@ -203,11 +180,7 @@ mod tests {
                 // A type may complain of what it does not want before the text's end is reached.
                 (Err(problem), Err(_)) => problem.code().status().as_u16() == 400,
             };
-            assert!(
-                agree,
-                "seed {seed}, round {round}: {}",
-                String::from_utf8_lossy(&body)
-            );
+            assert!(agree, "seed {seed}, round {round}: {}", String::from_utf8_lossy(&body));
         }
     }
 }

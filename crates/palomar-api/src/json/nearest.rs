@@ -41,15 +41,7 @@ mod tests {
 
     #[test]
     fn finds_what_was_meant() {
-        let known = [
-            "channel",
-            "to",
-            "type",
-            "content",
-            "priority",
-            "scheduledAt",
-            "recipientPhone",
-        ];
+        let known = ["channel", "to", "type", "content", "priority", "scheduledAt", "recipientPhone"];
         for (given, meant) in [
             ("chanel", Some("channel")),
             ("scheduled_at", Some("scheduledAt")),

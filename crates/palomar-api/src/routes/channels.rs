@@ -18,11 +18,7 @@ const CHANNELS: &str = "/api/channels";
 
 /// A channel that the caller may not use is one that does not exist.
 fn visible(caller: &Caller, name: &ChannelName) -> Result<(), Problem> {
-    if caller.may_use(name) {
-        Ok(())
-    } else {
-        Err(Problem::not_found("channel"))
-    }
+    if caller.may_use(name) { Ok(()) } else { Err(Problem::not_found("channel")) }
 }
 
 /// List channels
@@ -36,10 +32,7 @@ pub(crate) async fn list(State(api): Shared, Extension(caller): Extension<Caller
     params.page()?;
     params.finish()?;
     let items = api.app.channels(&caller).await?;
-    ok(&Page {
-        items,
-        next_cursor: None,
-    })
+    ok(&Page { items, next_cursor: None })
 }
 
 /// Create a channel

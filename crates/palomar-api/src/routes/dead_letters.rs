@@ -39,12 +39,7 @@ pub(crate) async fn list(State(api): Shared, Extension(caller): Extension<Caller
     let (limit, cursor) = params.page()?;
     let filter = filter(&mut params)?;
     params.finish()?;
-    page(
-        &uri,
-        &api.app
-            .dead_letters(&filter, cursor.as_deref(), limit, &caller)
-            .await?,
-    )
+    page(&uri, &api.app.dead_letters(&filter, cursor.as_deref(), limit, &caller).await?)
 }
 
 fn filter(params: &mut Params) -> Result<DeadLetterFilter, Problem> {
@@ -102,33 +97,14 @@ pub(crate) async fn retry(
     Extension(caller): Extension<Caller>,
     body: JsonBytes,
 ) -> Answer {
-    let Retried {
-        ids,
-        channel,
-        queue,
-        campaign_id,
-        reason,
-        before,
-    } = body.typed_or_default()?;
-    let filter = DeadLetterFilter {
-        channel,
-        queue,
-        campaign_id,
-        reason,
-        before,
-    };
+    let Retried { ids, channel, queue, campaign_id, reason, before } = body.typed_or_default()?;
+    let filter = DeadLetterFilter { channel, queue, campaign_id, reason, before };
     let Some(ids) = ids else {
         let done = api.app.retry_dead_letters(&filter, &caller).await?;
-        return ok(&RetriedAnswer {
-            retried: done.changed,
-            refused: Vec::new(),
-        });
+        return ok(&RetriedAnswer { retried: done.changed, refused: Vec::new() });
     };
     if ids.len() > MAX_IDS {
-        return Err(Problem::invalid_at(
-            "/ids",
-            format!("must name at most {MAX_IDS}"),
-        ));
+        return Err(Problem::invalid_at("/ids", format!("must name at most {MAX_IDS}")));
     }
     if filter != DeadLetterFilter::default() {
         return Err(Problem::invalid_at("/ids", "can't be combined with a filter"));

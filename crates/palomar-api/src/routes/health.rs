@@ -30,11 +30,8 @@ pub(crate) async fn alive() -> Answer {
 )]
 pub(crate) async fn ready(State(api): Shared) -> Answer {
     let readiness = api.app.readiness().await;
-    let status = if readiness.status == Health::Fail {
-        StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        StatusCode::OK
-    };
+    let status =
+        if readiness.status == Health::Fail { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     json(status, &readiness)
 }
 
@@ -47,9 +44,5 @@ pub(crate) async fn ready(State(api): Shared) -> Answer {
 )]
 pub(crate) async fn metrics(State(api): Shared) -> Answer {
     let text = api.app.metrics_text().await?;
-    Ok(bytes(
-        StatusCode::OK,
-        "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        text,
-    ))
+    Ok(bytes(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", text))
 }

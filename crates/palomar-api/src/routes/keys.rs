@@ -23,10 +23,7 @@ pub(crate) async fn list(State(api): Shared, uri: Uri) -> Answer {
     params.page()?;
     params.finish()?;
     let items = api.app.keys().await?;
-    ok(&Page {
-        items,
-        next_cursor: None,
-    })
+    ok(&Page { items, next_cursor: None })
 }
 
 /// Create a key

@@ -53,28 +53,15 @@ pub(crate) async fn list(State(api): Shared, Extension(caller): Extension<Caller
         text: params.text("q")?,
     };
     params.finish()?;
-    let found = api
-        .app
-        .messages(filter, cursor.as_deref(), limit, &caller)
-        .await?;
-    page(
-        &uri,
-        &Page {
-            items: found.items.iter().map(Shown::from).collect(),
-            next_cursor: found.next_cursor,
-        },
-    )
+    let found = api.app.messages(filter, cursor.as_deref(), limit, &caller).await?;
+    page(&uri, &Page { items: found.items.iter().map(Shown::from).collect(), next_cursor: found.next_cursor })
 }
 
 fn statuses(params: &mut Params) -> Result<Vec<MessageStatus>, Problem> {
     let text = params.text("status")?.unwrap_or_default();
     let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-    let unknown = |_| {
-        Problem::new(
-            Code::BadQuery,
-            "The parameter `status` has a word that is no state of a message.",
-        )
-    };
+    let unknown =
+        |_| Problem::new(Code::BadQuery, "The parameter `status` has a word that is no state of a message.");
     words.map(|word| word.parse().map_err(unknown)).collect()
 }
 
@@ -83,10 +70,9 @@ fn direction(params: &mut Params) -> Result<Option<Direction>, Problem> {
         None => Ok(None),
         Some("outbound" | "out") => Ok(Some(Direction::Outbound)),
         Some("inbound" | "in") => Ok(Some(Direction::Inbound)),
-        Some(_) => Err(Problem::new(
-            Code::BadQuery,
-            "The parameter `direction` must be outbound or inbound.",
-        )),
+        Some(_) => {
+            Err(Problem::new(Code::BadQuery, "The parameter `direction` must be outbound or inbound."))
+        }
     }
 }
 
@@ -105,16 +91,8 @@ impl<'a> From<&'a MessageView> for Shown<'a> {
     fn from(message: &'a MessageView) -> Shown<'a> {
         let contact = Some(message.contact.as_str());
         match message.direction {
-            Direction::Outbound => Shown {
-                message,
-                to: contact,
-                from: None,
-            },
-            Direction::Inbound => Shown {
-                message,
-                to: None,
-                from: contact,
-            },
+            Direction::Outbound => Shown { message, to: contact, from: None },
+            Direction::Inbound => Shown { message, to: None, from: contact },
         }
     }
 }
@@ -143,10 +121,7 @@ pub(crate) async fn show(
 ) -> Answer {
     Params::none(&uri)?;
     let found = api.app.message(id, &caller).await?;
-    ok(&ShownInFull {
-        message: Shown::from(&found.message),
-        timeline: &found.timeline,
-    })
+    ok(&ShownInFull { message: Shown::from(&found.message), timeline: &found.timeline })
 }
 
 /// Explain what holds a message
@@ -185,7 +160,8 @@ pub(crate) async fn cancel(
 
 /// Retry a message
 ///
-/// A dead letter is queued again.
+/// What failed is queued again: a dead letter, what the provider took and then reported as failed, and, since a person
+/// says so, a message whose outcome is not known. It is a new attempt of the same message.
 #[utoipa::path(
     post, path = "/api/messages/{id}/retry", tag = "messages", operation_id = "retryMessage",
     params(("id" = uuid::Uuid, Path, description = "The message")),

@@ -60,11 +60,7 @@ pub(crate) fn page<T: serde::Serialize>(
     page: &palomar_app::Page<T>,
 ) -> crate::state::Answer {
     let mut response = crate::state::ok(page)?;
-    if let Some(link) = page
-        .next_cursor
-        .as_deref()
-        .and_then(|cursor| next_link(uri, cursor))
-    {
+    if let Some(link) = page.next_cursor.as_deref().and_then(|cursor| next_link(uri, cursor)) {
         response.headers_mut().insert(axum::http::header::LINK, link);
     }
     Ok(response)
@@ -87,11 +83,7 @@ fn next_link(uri: &axum::http::Uri, cursor: &str) -> Option<axum::http::HeaderVa
     let rest = rest.filter(|part| !part.is_empty() && !part.starts_with("cursor="));
     let query: Vec<&str> = rest.collect();
     let separator = if query.is_empty() { "" } else { "&" };
-    let link = format!(
-        "<{}?{}{separator}cursor={cursor}>; rel=\"next\"",
-        uri.path(),
-        query.join("&")
-    );
+    let link = format!("<{}?{}{separator}cursor={cursor}>; rel=\"next\"", uri.path(), query.join("&"));
     axum::http::HeaderValue::from_str(&link).ok()
 }
 
@@ -100,13 +92,7 @@ mod tests {
     #[test]
     fn links_keep_the_query() {
         let link = |uri: &str| super::next_link(&uri.parse().expect("a URI"), "a/b=").expect("a header");
-        assert_eq!(
-            link("/api/messages"),
-            "</api/messages?cursor=a%2Fb%3D>; rel=\"next\""
-        );
-        assert_eq!(
-            link("/x?limit=2&cursor=old&q=a"),
-            "</x?limit=2&q=a&cursor=a%2Fb%3D>; rel=\"next\""
-        );
+        assert_eq!(link("/api/messages"), "</api/messages?cursor=a%2Fb%3D>; rel=\"next\"");
+        assert_eq!(link("/x?limit=2&cursor=old&q=a"), "</x?limit=2&q=a&cursor=a%2Fb%3D>; rel=\"next\"");
     }
 }

@@ -48,12 +48,7 @@ pub(crate) async fn login(State(api): Shared, uri: Uri) -> Answer {
     let mut params = Params::of(&uri)?;
     let token = params.text("token")?.unwrap_or_default();
     params.finish()?;
-    let good = !token.is_empty()
-        && api
-            .config
-            .login
-            .as_ref()
-            .is_some_and(|login| login.redeem(&token));
+    let good = !token.is_empty() && api.config.login.as_ref().is_some_and(|login| login.redeem(&token));
     let (status, title, text) = if good {
         (StatusCode::OK, "Signed in", html::LINK_GOOD)
     } else {

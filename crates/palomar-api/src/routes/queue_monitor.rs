@@ -133,10 +133,7 @@ pub(crate) fn confirmed(params: &mut Params) -> Result<(), Problem> {
     if params.flag("confirm")? {
         Ok(())
     } else {
-        Err(Problem::new(
-            Code::ConfirmRequired,
-            "This can't be taken back: add `confirm=true` to the query.",
-        ))
+        Err(Problem::new(Code::ConfirmRequired, "This can't be taken back: add `confirm=true` to the query."))
     }
 }
 
@@ -190,22 +187,14 @@ pub(crate) async fn clean(
     Extension(caller): Extension<Caller>,
     body: JsonBytes,
 ) -> Answer {
-    let Cleaning {
-        queue,
-        older_than,
-        states,
-        keep,
-    } = body.typed_or_default()?;
+    let Cleaning { queue, older_than, states, keep } = body.typed_or_default()?;
     let queue = queue.map(|queue| named(queue, &caller)).transpose()?;
     let age = older_than.as_deref().map_or(Ok(Duration::ZERO), span)?;
     let states: Vec<JobState> = match states.as_slice() {
         [] => vec![JobState::Done, JobState::Cancelled, JobState::Expired],
         states => states.iter().copied().map(JobState::from).collect(),
     };
-    done(
-        "cleaned",
-        &api.app.clean(queue.as_deref(), &states, age, keep).await?,
-    )
+    done("cleaned", &api.app.clean(queue.as_deref(), &states, age, keep).await?)
 }
 
 /// A span of time as people write it; a day has 24 hours.
@@ -223,13 +212,7 @@ mod tests {
 
     #[test]
     fn spans_are_read() {
-        for (text, seconds) in [
-            ("0s", 0),
-            ("5s", 5),
-            ("1h 30m", 5400),
-            ("7d", 604_800),
-            ("1500ms", 1),
-        ] {
+        for (text, seconds) in [("0s", 0), ("5s", 5), ("1h 30m", 5400), ("7d", 604_800), ("1500ms", 1)] {
             assert_eq!(span(text).map(|span| span.as_secs()), Ok(seconds), "{text}");
         }
         for bad in ["", "5", "soon", "-5s", "1 month"] {

@@ -45,10 +45,7 @@ pub(crate) async fn submit(
     let key = idempotency::key(&headers, MESSAGES)?;
     let value = crate::json::value(&body.0)?;
     let message = message::read(&value, api.app.default_region())?;
-    let submitted = api
-        .app
-        .submit(message, fingerprint(&body.0), &caller, key.as_ref())
-        .await?;
+    let submitted = api.app.submit(message, fingerprint(&body.0), &caller, key.as_ref()).await?;
     let mut response = json(StatusCode::ACCEPTED, &submitted)?;
     if let Ok(location) = HeaderValue::from_str(&format!("{MESSAGES}/{}", submitted.id)) {
         response.headers_mut().insert(header::LOCATION, location);
@@ -107,10 +104,7 @@ pub(crate) async fn bulk(
         "application/json" => {
             let body = body::read(&parts.headers, body, api.config.max_body.saturating_mul(ARRAY)).await?;
             let answers = submit_array(&api, &caller, key.as_ref(), &defaults, &body).await?;
-            return ok(&answers
-                .iter()
-                .map(|answer| answer.view(false))
-                .collect::<Vec<_>>());
+            return ok(&answers.iter().map(|answer| answer.view(false)).collect::<Vec<_>>());
         }
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Box::new(Lines::new(defaults)),
         "text/csv" => Box::new(Table::new(defaults)),

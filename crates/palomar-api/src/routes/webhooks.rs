@@ -32,11 +32,7 @@ pub(crate) async fn verify(
     let (parts, _) = request.into_parts();
     // Read only to refuse what can't be read; names are the provider's.
     Params::of(&parts.uri)?;
-    answer(
-        api.app
-            .receive(&channel, webhook(&api, &parts, &id, Bytes::new()))
-            .await,
-    )
+    answer(api.app.receive(&channel, webhook(&api, &parts, &id, Bytes::new())).await)
 }
 
 /// Receive a webhook
@@ -62,17 +58,11 @@ pub(crate) async fn receive(
 
 fn webhook(api: &Api, parts: &request::Parts, id: &RequestId, body: Bytes) -> WebhookRequest {
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-    let headers = parts
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes())));
+    let headers =
+        parts.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes())));
     WebhookRequest {
         method: parts.method.as_str().to_owned(),
-        url: called_url(
-            api.config.public_url.as_deref(),
-            &parts.headers,
-            parts.uri.path_and_query(),
-        ),
+        url: called_url(api.config.public_url.as_deref(), &parts.headers, parts.uri.path_and_query()),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: headers.collect(),
         body,
@@ -91,12 +81,8 @@ fn called_url(
         return format!("{}{path}", public.trim_end_matches('/'));
     }
     let of = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let scheme = of("x-forwarded-proto")
-        .filter(|scheme| *scheme == "https")
-        .unwrap_or("http");
-    let host = of("x-forwarded-host")
-        .or(of(header::HOST.as_str()))
-        .unwrap_or("localhost");
+    let scheme = of("x-forwarded-proto").filter(|scheme| *scheme == "https").unwrap_or("http");
+    let host = of("x-forwarded-host").or(of(header::HOST.as_str())).unwrap_or("localhost");
     format!("{scheme}://{host}{path}")
 }
 
@@ -104,21 +90,18 @@ fn answer(answer: IntakeAnswer) -> Answer {
     match answer {
         IntakeAnswer::Accepted => Ok(bytes(StatusCode::OK, "text/plain; charset=utf-8", "OK")),
         IntakeAnswer::Handshake(text) => Ok(bytes(StatusCode::OK, "text/plain; charset=utf-8", text)),
-        IntakeAnswer::BadSignature => Err(Problem::new(
-            Code::BadSignature,
-            "The signature is missing or wrong.",
-        )),
-        IntakeAnswer::Forbidden => Err(Problem::new(
-            Code::Forbidden,
-            "The token is wrong, or this channel takes no webhooks.",
-        )),
+        IntakeAnswer::BadSignature => {
+            Err(Problem::new(Code::BadSignature, "The signature is missing or wrong."))
+        }
+        IntakeAnswer::Forbidden => {
+            Err(Problem::new(Code::Forbidden, "The token is wrong, or this channel takes no webhooks."))
+        }
         IntakeAnswer::NoChannel => Err(Problem::not_found("channel")),
         IntakeAnswer::TooLarge => Err(Problem::new(Code::TooLarge, "The webhook is too large.")),
         IntakeAnswer::Refused(why) => Err(Problem::new(Code::BadRequest, why)),
-        IntakeAnswer::NotDurable => Err(Problem::new(
-            Code::Unavailable,
-            "The webhook could not be stored; send it again.",
-        )),
+        IntakeAnswer::NotDurable => {
+            Err(Problem::new(Code::Unavailable, "The webhook could not be stored; send it again."))
+        }
     }
 }
 
@@ -140,11 +123,7 @@ mod tests {
         for (public, headers, url) in [
             (None, &host, "http://a.example/webhooks/main?x=1"),
             (None, &proxied, "https://a.example/webhooks/main?x=1"),
-            (
-                Some("https://wa.example/"),
-                &host,
-                "https://wa.example/webhooks/main?x=1",
-            ),
+            (Some("https://wa.example/"), &host, "https://wa.example/webhooks/main?x=1"),
         ] {
             assert_eq!(called_url(public, headers, Some(&path)), url);
         }

@@ -49,6 +49,8 @@ pub(crate) struct ChannelLimits {
     concurrency: Option<u32>,
     /// Pace to one recipient.
     pair: Option<LimitPair>,
+    /// New recipients of a portfolio, over all channels that name it.
+    budget: Option<LimitBudget>,
     /// The breaker opens after so many failures in a row; 0 never.
     breaker_failures: Option<u32>,
     /// And lets a probe through after so long.
@@ -59,6 +61,17 @@ pub(crate) struct ChannelLimits {
     order_wait_seconds: Option<u64>,
     /// How long an uncertain message waits for evidence before `onUncertain` is applied.
     uncertain_wait_seconds: Option<u64>,
+}
+
+/// No more than `max` distinct recipients in any span of `perHours` (24 by default) over all channels of the portfolio.
+/// Messages to whoever wrote in the last 24 hours cost nothing.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct LimitBudget {
+    portfolio: String,
+    max: u32,
+    #[schema(required = false)]
+    per_hours: f64,
 }
 
 /// No more than `max` in any span of `perSeconds`.

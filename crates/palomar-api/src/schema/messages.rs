@@ -10,7 +10,8 @@ use uuid::Uuid;
     "channel": "demo", "to": "+34600111222", "type": "text", "content": {"text": "Hola"}, "priority": "normal"
 }))]
 pub(crate) struct NewMessage {
-    /// Your own id: repeating the request is then safe for as long as the message is kept.
+    /// Your own id: repeating the request is then safe for as long as the message is kept. The same id with another
+    /// message is refused: 422 `idempotency_mismatch`, or 409 `id_taken` where it is another channel's.
     id: Option<Uuid>,
     /// The channel that sends it; may be left out where there is only one.
     channel: Option<String>,
@@ -55,7 +56,7 @@ pub(crate) struct NewMessage {
 #[derive(ToSchema)]
 pub(crate) struct Submitted {
     id: Uuid,
-    /// `queued` or `scheduled`.
+    /// `queued` or `scheduled`; `expired` where a request with an `Idempotency-Key` came after its `expiresAt`.
     status: String,
 }
 

@@ -16,8 +16,8 @@ use utoipa::{IntoParams, IntoResponses, ToSchema};
 use crate::problem::ProblemDocument;
 
 pub(crate) use channels::{
-    ApiKey, Channel, ChannelPatch, ChannelTest, CreatedKey, FailedWebhook, LimitPair, LimitWindow,
-    NewChannel, NewKey,
+    ApiKey, Channel, ChannelPatch, ChannelTest, CreatedKey, FailedWebhook, LimitBudget, LimitPair,
+    LimitWindow, NewChannel, NewKey,
 };
 pub(crate) use messages::{Explanation, Message, MessageDetail, MessageState, NewMessage, Submitted};
 pub(crate) use queues::{

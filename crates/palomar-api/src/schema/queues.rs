@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{LimitPair, LimitWindow, Message};
+use super::{LimitBudget, LimitPair, LimitWindow, Message};
 
 /// The queues in numbers.
 #[derive(ToSchema)]
@@ -75,6 +75,8 @@ pub(crate) struct Queue {
     duplicate_sends: u64,
     oldest_waiting_at: Option<String>,
     next_start_at: Option<String>,
+    /// Distinct recipients that count against its portfolio's budget now.
+    budget_used: Option<u64>,
     limits: EffectiveLimits,
 }
 
@@ -84,6 +86,7 @@ pub(crate) struct Queue {
 pub(crate) struct EffectiveLimits {
     windows: Vec<LimitWindow>,
     pair: Option<LimitPair>,
+    budget: Option<LimitBudget>,
     concurrency: u32,
     deadline_seconds: f64,
 }

@@ -10,26 +10,16 @@ use serde_json::{Value, json};
 use crate::house::{House, message};
 
 fn code(answer: &crate::house::Answer) -> (u16, String) {
-    (
-        answer.status.as_u16(),
-        answer.json()["code"].as_str().unwrap_or_default().to_owned(),
-    )
+    (answer.status.as_u16(), answer.json()["code"].as_str().unwrap_or_default().to_owned())
 }
 
 #[tokio::test]
 async fn nobody_gets_in_without_a_key() {
     let house = House::open().await;
-    for header in [
-        None,
-        Some("Bearer wrong"),
-        Some("Bearer"),
-        Some("Basic YTpi"),
-        Some(""),
-    ] {
+    for header in [None, Some("Bearer wrong"), Some("Bearer"), Some("Basic YTpi"), Some("")] {
         let request = Request::get("/api/messages");
-        let request = header.map_or(Request::get("/api/messages"), |value| {
-            request.header("authorization", value)
-        });
+        let request =
+            header.map_or(Request::get("/api/messages"), |value| request.header("authorization", value));
         let answer = house.raw(request.body(Body::empty()).expect("a request")).await;
         assert_eq!(code(&answer), (401, "unauthenticated".to_owned()), "{header:?}");
         assert_eq!(answer.header("www-authenticate"), "Bearer");
@@ -45,56 +35,27 @@ async fn expired_and_revoked_keys() {
     let created = house.send("POST", "/api/keys", &house.admin, Some(&body)).await;
     assert_eq!(created.status.as_u16(), 201);
     let secret = created.json()["secret"].as_str().expect("a secret").to_owned();
-    assert_eq!(
-        house
-            .send("GET", "/api/messages", &secret, None)
-            .await
-            .status
-            .as_u16(),
-        200
-    );
+    assert_eq!(house.send("GET", "/api/messages", &secret, None).await.status.as_u16(), 200);
     house.clock.travel(Duration::from_secs(61));
     assert_eq!(
         code(&house.send("GET", "/api/messages", &secret, None).await),
-        (401, "unauthenticated".to_owned())
+        (401, "key_expired".to_owned())
     );
 
     let created = house
-        .send(
-            "POST",
-            "/api/keys",
-            &house.admin,
-            Some(&json!({"name": "b", "role": "viewer"})),
-        )
+        .send("POST", "/api/keys", &house.admin, Some(&json!({"name": "b", "role": "viewer"})))
         .await
         .json();
-    let (id, secret) = (
-        created["id"].as_str().expect("an id"),
-        created["secret"].as_str().expect("a secret"),
-    );
+    let (id, secret) =
+        (created["id"].as_str().expect("an id"), created["secret"].as_str().expect("a secret"));
+    assert_eq!(house.send("GET", "/api/messages", secret, None).await.status.as_u16(), 200);
     assert_eq!(
-        house
-            .send("GET", "/api/messages", secret, None)
-            .await
-            .status
-            .as_u16(),
+        house.send("DELETE", &format!("/api/keys/{id}"), &house.admin, None).await.status.as_u16(),
         200
     );
     assert_eq!(
-        house
-            .send("DELETE", &format!("/api/keys/{id}"), &house.admin, None)
-            .await
-            .status
-            .as_u16(),
-        200
-    );
-    assert_eq!(
-        house
-            .send("GET", "/api/messages", secret, None)
-            .await
-            .status
-            .as_u16(),
-        401
+        code(&house.send("GET", "/api/messages", secret, None).await),
+        (401, "key_revoked".to_owned())
     );
     let listed = house.get("/api/keys").await;
     assert!(!listed.text().contains(secret), "secrets are shown once");
@@ -111,30 +72,13 @@ async fn roles() {
         (&house.viewer, "POST", "/api/queue-monitor/pause", None, 403),
         (&house.viewer, "GET", "/api/keys", None, 403),
         (&house.operator, "POST", "/api/messages", Some(message()), 202),
-        (
-            &house.operator,
-            "POST",
-            "/api/channels",
-            Some(json!({"name": "x", "provider": "sandbox"})),
-            403,
-        ),
-        (
-            &house.operator,
-            "DELETE",
-            "/api/queue-monitor/clear?confirm=true",
-            None,
-            403,
-        ),
+        (&house.operator, "POST", "/api/channels", Some(json!({"name": "x", "provider": "sandbox"})), 403),
+        (&house.operator, "DELETE", "/api/queue-monitor/clear?confirm=true", None, 403),
         (&house.admin, "POST", "/api/queue-monitor/pause", None, 200),
         (&house.admin, "POST", "/api/queue-monitor/resume", None, 200),
     ] {
         let answer = house.send(method, path, key, body.as_ref()).await;
-        assert_eq!(
-            answer.status.as_u16(),
-            status,
-            "{method} {path}: {}",
-            answer.text()
-        );
+        assert_eq!(answer.status.as_u16(), status, "{method} {path}: {}", answer.text());
     }
     house.close().await;
 }
@@ -145,10 +89,7 @@ async fn keys_bound_to_a_channel_see_no_other() {
     let other = house.post("/api/messages", &message()).await.json();
     let id = other["id"].as_str().expect("an id").to_owned();
     let body = json!({"name": "bound", "role": "admin", "channels": ["meta"]});
-    let created = house
-        .send("POST", "/api/keys", &house.admin, Some(&body))
-        .await
-        .json();
+    let created = house.send("POST", "/api/keys", &house.admin, Some(&body)).await.json();
     let key = created["secret"].as_str().expect("a secret");
     for (method, path, body, status) in [
         ("GET", format!("/api/messages/{id}"), None, 404),
@@ -157,92 +98,41 @@ async fn keys_bound_to_a_channel_see_no_other() {
         ("PATCH", "/api/channels/demo".to_owned(), Some(json!({})), 404),
         ("POST", "/api/channels/demo/pause".to_owned(), None, 404),
         ("POST", "/api/channels/demo/test".to_owned(), None, 404),
-        (
-            "POST",
-            "/api/queue-monitor/pause?queue=outbound/demo".to_owned(),
-            None,
-            404,
-        ),
+        ("POST", "/api/queue-monitor/pause?queue=outbound/demo".to_owned(), None, 404),
         ("POST", "/api/queue-monitor/pause".to_owned(), None, 403),
-        (
-            "DELETE",
-            "/api/queue-monitor/clear?queue=demo&confirm=true".to_owned(),
-            None,
-            404,
-        ),
-        (
-            "POST",
-            "/api/queue-monitor/clean".to_owned(),
-            Some(json!({"queue": "demo"})),
-            403,
-        ),
-        (
-            "POST",
-            "/api/keys".to_owned(),
-            Some(json!({"name": "more", "role": "admin"})),
-            403,
-        ),
+        ("DELETE", "/api/queue-monitor/clear?queue=demo&confirm=true".to_owned(), None, 404),
+        ("POST", "/api/queue-monitor/clean".to_owned(), Some(json!({"queue": "demo"})), 403),
+        ("POST", "/api/keys".to_owned(), Some(json!({"name": "more", "role": "admin"})), 403),
         ("POST", "/api/messages".to_owned(), Some(message()), 422),
         ("GET", "/api/channels/meta".to_owned(), None, 200),
-        (
-            "POST",
-            "/api/queue-monitor/pause?queue=meta".to_owned(),
-            None,
-            200,
-        ),
+        ("POST", "/api/queue-monitor/pause?queue=meta".to_owned(), None, 200),
     ] {
         let answer = house.send(method, &path, key, body.as_ref()).await;
-        assert_eq!(
-            answer.status.as_u16(),
-            status,
-            "{method} {path}: {}",
-            answer.text()
-        );
+        assert_eq!(answer.status.as_u16(), status, "{method} {path}: {}", answer.text());
     }
     let names = |answer: Value, list: &str, name: &str| {
         let items = answer[list].as_array().expect("a list").iter();
-        items
-            .map(|item| item[name].as_str().expect("a name").to_owned())
-            .collect::<Vec<_>>()
+        items.map(|item| item[name].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
     };
     let channels = house.send("GET", "/api/channels", key, None).await.json();
     assert_eq!(names(channels, "items", "name"), ["meta"]);
-    let stats = house
-        .send("GET", "/api/queue-monitor/stats", key, None)
-        .await
-        .json();
-    assert!(
-        names(stats, "queues", "queue")
-            .iter()
-            .all(|queue| queue.ends_with("/meta"))
-    );
-    let messages = house
-        .send("GET", "/api/messages?channel=demo", key, None)
-        .await
-        .json();
+    let stats = house.send("GET", "/api/queue-monitor/stats", key, None).await.json();
+    assert!(names(stats, "queues", "queue").iter().all(|queue| queue.ends_with("/meta")));
+    let messages = house.send("GET", "/api/messages?channel=demo", key, None).await.json();
     assert_eq!(messages["items"], json!([]));
     house.close().await;
 }
 
 #[tokio::test]
 async fn an_allowance_is_told_and_kept() {
-    let rate_limit = Some(RateLimit {
-        requests: 6,
-        per: Duration::from_secs(3600),
-    });
-    let house = House::open_with(ApiConfig {
-        rate_limit,
-        ..ApiConfig::new(1)
-    })
-    .await;
+    let rate_limit = Some(RateLimit { requests: 6, per: Duration::from_secs(3600) });
+    let house = House::open_with(ApiConfig { rate_limit, ..ApiConfig::new(1) }).await;
     for left in (0..6).rev() {
         let answer = house.send("GET", "/api/channels", &house.viewer, None).await;
         assert_eq!(answer.status.as_u16(), 200);
         assert_eq!(answer.header("ratelimit-policy"), "\"default\";q=6;w=3600");
         assert!(
-            answer
-                .header("ratelimit")
-                .starts_with(&format!("\"default\";r={left};t=")),
+            answer.header("ratelimit").starts_with(&format!("\"default\";r={left};t=")),
             "{:?}",
             answer.headers
         );
@@ -250,19 +140,12 @@ async fn an_allowance_is_told_and_kept() {
     let answer = house.send("GET", "/api/channels", &house.viewer, None).await;
     assert_eq!(code(&answer), (429, "rate_limited".to_owned()));
     assert!(
-        answer
-            .header("retry-after")
-            .parse::<u32>()
-            .is_ok_and(|seconds| seconds > 500),
+        answer.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 500),
         "{:?}",
         answer.headers
     );
     assert_eq!(
-        house
-            .send("GET", "/api/channels", &house.operator, None)
-            .await
-            .status
-            .as_u16(),
+        house.send("GET", "/api/channels", &house.operator, None).await.status.as_u16(),
         200,
         "keys have their own"
     );

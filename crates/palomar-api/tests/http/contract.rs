@@ -10,13 +10,9 @@ pub(crate) struct Contract(Value);
 
 impl Contract {
     pub(crate) async fn of(router: &Router) -> Contract {
-        let request = Request::get("/api/openapi.json")
-            .body(Body::empty())
-            .expect("a request");
+        let request = Request::get("/api/openapi.json").body(Body::empty()).expect("a request");
         let response = router.clone().oneshot(request).await.expect("an answer");
-        let body = axum::body::to_bytes(response.into_body(), usize::MAX)
-            .await
-            .expect("a body");
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
         Contract(serde_json::from_slice(&body).expect("a document"))
     }
 
@@ -29,29 +25,16 @@ impl Contract {
         let (pattern, item) = known.unwrap_or_else(|| panic!("{path} is not documented"));
         let response = &item[method.as_str().to_lowercase()]["responses"][status.as_str()];
         let schema = &response["content"]["application/json"]["schema"];
-        assert!(
-            schema.is_object(),
-            "{method} {pattern}: the answer {status} is not documented"
-        );
+        assert!(schema.is_object(), "{method} {pattern}: the answer {status} is not documented");
         self.compare(schema, answer, &format!("{method} {pattern}"));
     }
 
     fn compare(&self, schema: &Value, value: &Value, at: &str) {
-        if let Some(name) = schema["$ref"]
-            .as_str()
-            .and_then(|reference| reference.rsplit('/').next())
-        {
-            return self.compare(
-                &self.0["components"]["schemas"][name],
-                value,
-                &format!("{at} ({name})"),
-            );
+        if let Some(name) = schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()) {
+            return self.compare(&self.0["components"]["schemas"][name], value, &format!("{at} ({name})"));
         }
         if let Some(options) = schema["oneOf"].as_array() {
-            let real = options
-                .iter()
-                .find(|option| option["type"] != "null")
-                .expect("a real one");
+            let real = options.iter().find(|option| option["type"] != "null").expect("a real one");
             if !value.is_null() {
                 self.compare(real, value, at);
             }
@@ -63,14 +46,13 @@ impl Contract {
             required.extend(part["required"].as_array().cloned().unwrap_or_default());
         }
         match value {
-            Value::Array(items) => items
-                .iter()
-                .for_each(|item| self.compare(&schema["items"], item, &format!("{at}[]"))),
+            Value::Array(items) => {
+                items.iter().for_each(|item| self.compare(&schema["items"], item, &format!("{at}[]")));
+            }
             Value::Object(members) if !properties.is_empty() => {
                 for (name, member) in members {
-                    let known = properties
-                        .get(name)
-                        .unwrap_or_else(|| panic!("{at}: `{name}` is not documented"));
+                    let known =
+                        properties.get(name).unwrap_or_else(|| panic!("{at}: `{name}` is not documented"));
                     self.compare(known, member, &format!("{at}.{name}"));
                 }
                 for name in &required {
@@ -104,8 +86,5 @@ fn allows(schema: &Value, kind: &str) -> bool {
 fn fits(pattern: &str, path: &str) -> bool {
     let (pattern, path): (Vec<_>, Vec<_>) = (pattern.split('/').collect(), path.split('/').collect());
     pattern.len() == path.len()
-        && pattern
-            .iter()
-            .zip(path)
-            .all(|(known, given)| known.starts_with('{') || *known == given)
+        && pattern.iter().zip(path).all(|(known, given)| known.starts_with('{') || *known == given)
 }

@@ -23,19 +23,14 @@ pub(crate) struct TravelClock(AtomicI64);
 
 impl TravelClock {
     pub(crate) fn travel(&self, by: Duration) {
-        self.0.fetch_add(
-            i64::try_from(by.as_micros()).expect("a short way"),
-            Ordering::SeqCst,
-        );
+        self.0.fetch_add(i64::try_from(by.as_micros()).expect("a short way"), Ordering::SeqCst);
     }
 }
 
 impl Clock for TravelClock {
     #[expect(clippy::disallowed_methods, reason = "the edge of these tests")]
     fn now(&self) -> Timestamp {
-        let since = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .expect("after 1970");
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
         Timestamp::from_micros(
             i64::try_from(since.as_micros()).expect("before 9999") + self.0.load(Ordering::SeqCst),
         )
@@ -72,17 +67,11 @@ impl Answer {
     }
 
     pub(crate) fn lines(&self) -> Vec<Value> {
-        self.text()
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("a line of JSON"))
-            .collect()
+        self.text().lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
@@ -96,32 +85,17 @@ impl House {
         let travel = Arc::new(TravelClock::default());
         let clock: Arc<dyn Clock> = travel.clone();
         let readers = vec![palomar_records::PROJECTION.to_owned()];
-        let settings = EmbeddedConfig {
-            readers,
-            ..EmbeddedConfig::in_dir(dir.path())
-        };
+        let settings = EmbeddedConfig { readers, ..EmbeddedConfig::in_dir(dir.path()) };
         let broker = Arc::new(EmbeddedBroker::open(settings, clock.clone()).expect("a broker"));
         let records = Records::open(dir.path(), clock.now()).expect("records");
         let providers = Arc::new(Providers::new(clock.clone()).expect("providers"));
         let shared: Arc<dyn Broker> = broker.clone();
         let ids = Arc::new(IdGenerator::new(7));
-        let app = App::start(
-            AppConfig::default(),
-            shared,
-            records,
-            providers,
-            clock,
-            ids,
-            Metrics::default(),
-        );
+        let app =
+            App::start(AppConfig::default(), shared, records, providers, clock, ids, Metrics::default());
         let app = app.await.expect("started");
         let key = async |name: &str, role| {
-            let key = NewKey {
-                name: name.to_owned(),
-                role,
-                channels: None,
-                expires_at: None,
-            };
+            let key = NewKey { name: name.to_owned(), role, channels: None, expires_at: None };
             app.create_key(key).await.expect("a key").secret
         };
         let admin = key("boss", Role::Admin).await;
@@ -148,9 +122,7 @@ impl House {
         let meta = json!({"name": "meta", "provider": "cloud_api", "settings": {"phoneNumberId": "100200300400500"},
             "credentials": {"token": "t", "appSecret": "app-secret-1", "verifyToken": "word"}});
         for channel in [demo, meta] {
-            let answer = self
-                .send("POST", "/api/channels", &self.admin, Some(&channel))
-                .await;
+            let answer = self.send("POST", "/api/channels", &self.admin, Some(&channel)).await;
             assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
         }
     }
@@ -162,14 +134,12 @@ impl House {
 
     /// A request with a key and, where there is one, a JSON body.
     pub(crate) async fn send(&self, method: &str, path: &str, key: &str, body: Option<&Value>) -> Answer {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("authorization", format!("Bearer {key}"));
+        let request =
+            Request::builder().method(method).uri(path).header("authorization", format!("Bearer {key}"));
         let request = match body {
-            Some(body) => request
-                .header("content-type", "application/json")
-                .body(Body::from(body.to_string())),
+            Some(body) => {
+                request.header("content-type", "application/json").body(Body::from(body.to_string()))
+            }
             None => request.body(Body::empty()),
         };
         self.raw(request.expect("a request")).await
@@ -196,15 +166,8 @@ impl House {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = self.router.clone().oneshot(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
-        let body = axum::body::to_bytes(body, usize::MAX)
-            .await
-            .expect("a body")
-            .to_vec();
-        let answer = Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        };
+        let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body").to_vec();
+        let answer = Answer { status: parts.status, headers: parts.headers, body };
         assert!(!answer.header("x-request-id").is_empty(), "{path}");
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
         self.check(&method, &path, &answer);
@@ -214,12 +177,7 @@ impl House {
     fn check(&self, method: &Method, path: &str, answer: &Answer) {
         let kind = answer.header("content-type");
         if answer.status.as_u16() >= 400 && !kind.starts_with("text/html") && path != "/readyz" {
-            assert_eq!(
-                kind,
-                "application/problem+json",
-                "{method} {path}: {}",
-                answer.text()
-            );
+            assert_eq!(kind, "application/problem+json", "{method} {path}: {}", answer.text());
             let problem = answer.json();
             assert_eq!(problem["status"], answer.status.as_u16());
             assert_eq!(problem["instance"], path);

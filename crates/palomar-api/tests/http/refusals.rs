@@ -19,9 +19,8 @@ fn but(changes: Value) -> String {
 #[tokio::test]
 async fn bad_messages() {
     let house = House::open().await;
-    let three_too_many: Vec<_> = (0..6)
-        .map(|n| json!({"id": n.to_string(), "title": format!("B{n}")}))
-        .collect();
+    let three_too_many: Vec<_> =
+        (0..6).map(|n| json!({"id": n.to_string(), "title": format!("B{n}")})).collect();
     let buttons = json!({"type": "interactive", "channel": "meta",
         "content": {"type": "button", "body": "?", "action": {"buttons": three_too_many}}});
     let deep = format!("{{\"metadata\":{}{}", "[".repeat(200), "]".repeat(200));
@@ -35,27 +34,9 @@ async fn bad_messages() {
         ("deep nesting", deep.into(), 400, "too_deep", ""),
         ("oversized", oversized.into(), 413, "too_large", ""),
         ("an array", b"[]".into(), 422, "invalid", ""),
-        (
-            "wrong type",
-            but(json!({"content": {"text": 7}})).into(),
-            422,
-            "invalid",
-            "/content/text",
-        ),
-        (
-            "wrong type of a name",
-            but(json!({"channel": 7})).into(),
-            422,
-            "invalid",
-            "/channel",
-        ),
-        (
-            "an unknown field",
-            but(json!({"chanel": "demo"})).into(),
-            422,
-            "invalid",
-            "/chanel",
-        ),
+        ("wrong type", but(json!({"content": {"text": 7}})).into(), 422, "invalid", "/content/text"),
+        ("wrong type of a name", but(json!({"channel": 7})).into(), 422, "invalid", "/channel"),
+        ("an unknown field", but(json!({"chanel": "demo"})).into(), 422, "invalid", "/chanel"),
         (
             "an unknown field inside",
             but(json!({"content": {"text": "a", "txet": "b"}})).into(),
@@ -63,63 +44,15 @@ async fn bad_messages() {
             "invalid",
             "/content/txet",
         ),
-        (
-            "an unknown channel",
-            but(json!({"channel": "nowhere"})).into(),
-            422,
-            "invalid",
-            "/channel",
-        ),
-        (
-            "no channel among several",
-            but(json!({"channel": null})).into(),
-            422,
-            "invalid",
-            "/channel",
-        ),
-        (
-            "a bad number",
-            but(json!({"to": "12"})).into(),
-            422,
-            "invalid",
-            "/to",
-        ),
-        (
-            "no recipient",
-            but(json!({"to": null})).into(),
-            422,
-            "invalid",
-            "/to",
-        ),
-        (
-            "no words",
-            but(json!({"content": {"text": " "}})).into(),
-            422,
-            "invalid",
-            "/content/text",
-        ),
+        ("an unknown channel", but(json!({"channel": "nowhere"})).into(), 422, "invalid", "/channel"),
+        ("no channel among several", but(json!({"channel": null})).into(), 422, "invalid", "/channel"),
+        ("a bad number", but(json!({"to": "12"})).into(), 422, "invalid", "/to"),
+        ("no recipient", but(json!({"to": null})).into(), 422, "invalid", "/to"),
+        ("no words", but(json!({"content": {"text": " "}})).into(), 422, "invalid", "/content/text"),
         ("text too long", but(long).into(), 422, "invalid", "/content/text"),
-        (
-            "too many buttons",
-            but(buttons).into(),
-            422,
-            "invalid",
-            "/content/action/buttons",
-        ),
-        (
-            "an unknown priority",
-            but(json!({"priority": "now"})).into(),
-            422,
-            "invalid",
-            "/priority",
-        ),
-        (
-            "no time",
-            but(json!({"scheduledAt": "tomorrow"})).into(),
-            422,
-            "invalid",
-            "/scheduledAt",
-        ),
+        ("too many buttons", but(buttons).into(), 422, "invalid", "/content/action/buttons"),
+        ("an unknown priority", but(json!({"priority": "now"})).into(), 422, "invalid", "/priority"),
+        ("no time", but(json!({"scheduledAt": "tomorrow"})).into(), 422, "invalid", "/scheduledAt"),
         (
             "an end in the past",
             but(json!({"expiresAt": "2020-01-01T00:00:00Z"})).into(),
@@ -127,13 +60,7 @@ async fn bad_messages() {
             "invalid",
             "/expiresAt",
         ),
-        (
-            "an id that is none",
-            but(json!({"id": "7"})).into(),
-            422,
-            "invalid",
-            "/id",
-        ),
+        ("an id that is none", but(json!({"id": "7"})).into(), 422, "invalid", "/id"),
         (
             "the older form, bad priority",
             json!({"instanceName": "demo", "recipientPhone": "+34600111222",
@@ -148,17 +75,10 @@ async fn bad_messages() {
     for (name, body, status, code, pointer) in cases {
         let answer = house.upload("/api/messages", "application/json", body).await;
         let problem = answer.json();
-        assert_eq!(
-            (answer.status.as_u16(), &problem["code"]),
-            (status, &json!(code)),
-            "{name}: {problem}"
-        );
+        assert_eq!((answer.status.as_u16(), &problem["code"]), (status, &json!(code)), "{name}: {problem}");
         if !pointer.is_empty() {
             let errors = problem["errors"].as_array().expect("errors");
-            assert!(
-                errors.iter().any(|error| error["pointer"] == pointer),
-                "{name}: {problem}"
-            );
+            assert!(errors.iter().any(|error| error["pointer"] == pointer), "{name}: {problem}");
         }
     }
     house.close().await;
@@ -173,13 +93,7 @@ async fn bad_requests() {
         ("GET", "/nowhere", None, 404, "no_route"),
         ("GET", "/api/nowhere", None, 404, "no_route"),
         ("PUT", "/api/messages", Some(message()), 405, "method_not_allowed"),
-        (
-            "POST",
-            "/api/messages?dryRun=1",
-            Some(message()),
-            400,
-            "bad_query",
-        ),
+        ("POST", "/api/messages?dryRun=1", Some(message()), 400, "bad_query"),
         ("GET", "/api/messages?limit=0", None, 400, "bad_query"),
         ("GET", "/api/messages?limit=201", None, 400, "bad_query"),
         ("GET", "/api/messages?staus=sent", None, 400, "bad_query"),
@@ -191,101 +105,23 @@ async fn bad_requests() {
         ("GET", "/api/messages/..%2F..%2Fetc%2Fpasswd", None, 400, "bad_id"),
         ("GET", "/api/messages/%FF", None, 400, "bad_id"),
         ("GET", &format!("/api/messages/{id}"), None, 404, "not_found"),
-        (
-            "GET",
-            &format!("/api/messages/{id}/explain"),
-            None,
-            404,
-            "not_found",
-        ),
+        ("GET", &format!("/api/messages/{id}/explain"), None, 404, "not_found"),
         ("DELETE", &format!("/api/messages/{id}"), None, 404, "not_found"),
-        (
-            "POST",
-            &format!("/api/messages/{id}/settle"),
-            Some(json!({"outcome": "lost"})),
-            422,
-            "invalid",
-        ),
-        (
-            "POST",
-            &format!("/api/messages/{id}/settle"),
-            Some(json!({})),
-            422,
-            "invalid",
-        ),
-        (
-            "DELETE",
-            "/api/queue-monitor/clear",
-            None,
-            400,
-            "confirm_required",
-        ),
-        (
-            "DELETE",
-            "/api/queue-monitor/clear?confirm=perhaps",
-            None,
-            400,
-            "bad_query",
-        ),
-        (
-            "POST",
-            "/api/queue-monitor/pause?queue=nowhere",
-            None,
-            404,
-            "not_found",
-        ),
-        (
-            "POST",
-            "/api/queue-monitor/pause",
-            Some(json!({"reson": "x"})),
-            422,
-            "invalid",
-        ),
-        (
-            "POST",
-            "/api/queue-monitor/clean",
-            Some(json!({"olderThan": "soon"})),
-            422,
-            "invalid",
-        ),
+        ("POST", &format!("/api/messages/{id}/settle"), Some(json!({"outcome": "lost"})), 422, "invalid"),
+        ("POST", &format!("/api/messages/{id}/settle"), Some(json!({})), 422, "invalid"),
+        ("DELETE", "/api/queue-monitor/clear", None, 400, "confirm_required"),
+        ("DELETE", "/api/queue-monitor/clear?confirm=perhaps", None, 400, "bad_query"),
+        ("POST", "/api/queue-monitor/pause?queue=nowhere", None, 404, "not_found"),
+        ("POST", "/api/queue-monitor/pause", Some(json!({"reson": "x"})), 422, "invalid"),
+        ("POST", "/api/queue-monitor/clean", Some(json!({"olderThan": "soon"})), 422, "invalid"),
         ("DELETE", "/api/dead-letters", None, 400, "confirm_required"),
-        (
-            "POST",
-            "/api/dead-letters/retry",
-            Some(json!({"ids": [id], "queue": "demo"})),
-            422,
-            "invalid",
-        ),
+        ("POST", "/api/dead-letters/retry", Some(json!({"ids": [id], "queue": "demo"})), 422, "invalid"),
         ("GET", "/api/channels/Nowhere!", None, 404, "not_found"),
-        (
-            "POST",
-            "/api/channels",
-            Some(json!({"name": "x", "provider": "pigeon"})),
-            422,
-            "invalid",
-        ),
-        (
-            "POST",
-            "/api/channels",
-            Some(json!({"name": "demo", "provider": "sandbox"})),
-            409,
-            "exists",
-        ),
+        ("POST", "/api/channels", Some(json!({"name": "x", "provider": "pigeon"})), 422, "invalid"),
+        ("POST", "/api/channels", Some(json!({"name": "demo", "provider": "sandbox"})), 409, "exists"),
         ("POST", "/api/channels", Some(secret.clone()), 422, "invalid"),
-        (
-            "PATCH",
-            "/api/channels/demo",
-            Some(json!({"limits": {"windows": [{"max": 1}]}})),
-            422,
-            "invalid",
-        ),
-        (
-            "POST",
-            "/api/keys",
-            Some(json!({"name": "x", "role": "king"})),
-            422,
-            "invalid",
-        ),
+        ("PATCH", "/api/channels/demo", Some(json!({"limits": {"windows": [{"max": 1}]}})), 422, "invalid"),
+        ("POST", "/api/keys", Some(json!({"name": "x", "role": "king"})), 422, "invalid"),
         (
             "POST",
             "/api/keys",
@@ -307,13 +143,8 @@ async fn bad_requests() {
     }
     let allowed = house.send("PUT", "/api/messages", &house.admin, None).await;
     assert_eq!(allowed.header("allow"), "POST, GET, HEAD");
-    let form = house
-        .upload("/api/messages", "application/x-www-form-urlencoded", "to=1")
-        .await;
-    assert_eq!(
-        (form.status.as_u16(), &form.json()["code"]),
-        (415, &json!("unsupported_media_type"))
-    );
+    let form = house.upload("/api/messages", "application/x-www-form-urlencoded", "to=1").await;
+    assert_eq!((form.status.as_u16(), &form.json()["code"]), (415, &json!("unsupported_media_type")));
     house.close().await;
 }
 
@@ -342,11 +173,7 @@ async fn refusals_of_types_name_what_was_meant() {
         ),
     ] {
         let answer = house.send("POST", path, &house.admin, Some(&body)).await;
-        assert_eq!(
-            answer.json()["errors"],
-            json!([{"pointer": pointer, "detail": detail}]),
-            "{path} {body}"
-        );
+        assert_eq!(answer.json()["errors"], json!([{"pointer": pointer, "detail": detail}]), "{path} {body}");
     }
     house.close().await;
 }
@@ -359,39 +186,21 @@ async fn idempotency_keys() {
         let request = request
             .header("authorization", format!("Bearer {}", house.operator))
             .header("idempotency-key", key);
-        house
-            .raw(request.body(Body::from(body)).expect("a request"))
-            .await
+        house.raw(request.body(Body::from(body)).expect("a request")).await
     };
     let first = send("\"order-1\"", but(json!({}))).await;
-    assert_eq!(
-        (first.status.as_u16(), first.header("idempotency-replayed")),
-        (202, "")
-    );
+    assert_eq!((first.status.as_u16(), first.header("idempotency-replayed")), (202, ""));
     let again = send("order-1", but(json!({}))).await;
-    assert_eq!(
-        (again.status.as_u16(), again.header("idempotency-replayed")),
-        (202, "true")
-    );
+    assert_eq!((again.status.as_u16(), again.header("idempotency-replayed")), (202, "true"));
     assert_eq!(first.body, again.body);
     let other = send("order-1", but(json!({"content": {"text": "other"}}))).await;
-    assert_eq!(
-        (other.status.as_u16(), &other.json()["code"]),
-        (422, &json!("idempotency_mismatch"))
-    );
+    assert_eq!((other.status.as_u16(), &other.json()["code"]), (422, &json!("idempotency_mismatch")));
     let long = "k".repeat(256);
     for bad in ["\"open", "", &*long] {
-        assert_eq!(
-            send(bad, but(json!({}))).await.json()["code"],
-            "bad_idempotency_key",
-            "{bad}"
-        );
+        assert_eq!(send(bad, but(json!({}))).await.json()["code"], "bad_idempotency_key", "{bad}");
     }
     // What was refused is not remembered: put right, it goes through.
-    assert_eq!(
-        send("order-2", but(json!({"to": "12"}))).await.status.as_u16(),
-        422
-    );
+    assert_eq!(send("order-2", but(json!({"to": "12"}))).await.status.as_u16(), 422);
     assert_eq!(send("order-2", but(json!({}))).await.status.as_u16(), 202);
     house.close().await;
 }

@@ -17,49 +17,18 @@ async fn signatures_are_checked_before_anything_is_kept() {
     for (path, signature, body, status, code) in [
         ("/webhooks/meta", Some(signed.as_str()), BODY.to_owned(), 200, ""),
         ("/webhooks/meta", None, BODY.to_owned(), 401, "bad_signature"),
-        (
-            "/webhooks/meta",
-            Some("sha256=00"),
-            BODY.to_owned(),
-            401,
-            "bad_signature",
-        ),
-        (
-            "/webhooks/meta",
-            Some(signed.as_str()),
-            format!("{BODY} "),
-            401,
-            "bad_signature",
-        ),
-        (
-            "/webhooks/nowhere",
-            Some(signed.as_str()),
-            BODY.to_owned(),
-            404,
-            "not_found",
-        ),
+        ("/webhooks/meta", Some("sha256=00"), BODY.to_owned(), 401, "bad_signature"),
+        ("/webhooks/meta", Some(signed.as_str()), format!("{BODY} "), 401, "bad_signature"),
+        ("/webhooks/nowhere", Some(signed.as_str()), BODY.to_owned(), 404, "not_found"),
         ("/webhooks/NO!", None, BODY.to_owned(), 404, "not_found"),
-        (
-            "/webhooks/meta",
-            Some(signed.as_str()),
-            "x".repeat(3 * 1024 * 1024 + 1),
-            413,
-            "too_large",
-        ),
+        ("/webhooks/meta", Some(signed.as_str()), "x".repeat(3 * 1024 * 1024 + 1), 413, "too_large"),
     ] {
         let mut request = Request::post(path).header("content-type", "application/json");
         if let Some(signature) = signature {
             request = request.header("x-hub-signature-256", signature);
         }
-        let answer = house
-            .raw(request.body(Body::from(body)).expect("a request"))
-            .await;
-        assert_eq!(
-            answer.status.as_u16(),
-            status,
-            "{path} {signature:?}: {}",
-            answer.text()
-        );
+        let answer = house.raw(request.body(Body::from(body)).expect("a request")).await;
+        assert_eq!(answer.status.as_u16(), status, "{path} {signature:?}: {}", answer.text());
         assert_eq!(answer.json()["code"].as_str().unwrap_or_default(), code);
     }
     house.close().await;
@@ -69,9 +38,7 @@ async fn signatures_are_checked_before_anything_is_kept() {
 async fn handshakes() {
     let house = House::open().await;
     let get = async |query: &str| {
-        let request = Request::get(format!("/webhooks/meta?{query}"))
-            .body(Body::empty())
-            .expect("a request");
+        let request = Request::get(format!("/webhooks/meta?{query}")).body(Body::empty()).expect("a request");
         let answer = house.raw(request).await;
         (answer.status.as_u16(), answer.text())
     };
@@ -79,12 +46,7 @@ async fn handshakes() {
         get("hub.mode=subscribe&hub.verify_token=word&hub.challenge=11").await,
         (200, "11".to_owned())
     );
-    assert_eq!(
-        get("hub.mode=subscribe&hub.verify_token=other&hub.challenge=11")
-            .await
-            .0,
-        403
-    );
+    assert_eq!(get("hub.mode=subscribe&hub.verify_token=other&hub.challenge=11").await.0, 403);
     house.close().await;
 }
 
@@ -93,9 +55,7 @@ async fn what_cannot_be_understood_is_kept_and_replayed() {
     let house = House::open().await;
     let page = house.get("/api/failed-webhooks").await;
     assert_eq!(page.json(), json!({"items": [], "nextCursor": null}));
-    let missing = house
-        .send("POST", "/api/failed-webhooks/none/replay", &house.operator, None)
-        .await;
+    let missing = house.send("POST", "/api/failed-webhooks/none/replay", &house.operator, None).await;
     assert_eq!(missing.status.as_u16(), 404);
     house.close().await;
 }

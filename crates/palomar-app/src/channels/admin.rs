@@ -126,9 +126,7 @@ impl App {
     /// [`AppError::Invalid`] for settings that its provider can't work with, a conflict where the name is taken.
     pub async fn create_channel(&self, new: NewChannel) -> Result<ChannelView, AppError> {
         let now = self.now();
-        let settings = new
-            .settings
-            .unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        let settings = new.settings.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
         let record = ChannelRecord {
             name: new.name,
             provider: new.provider,
@@ -206,13 +204,8 @@ impl App {
     pub async fn pause_channel(&self, name: &ChannelName, reason: &str) -> Result<ControlView, AppError> {
         self.channel_record(name).await?;
         let queue = outbound_queue(name)?;
-        let done = self
-            .broker
-            .control(Control::Pause {
-                queue: queue.clone(),
-                reason: reason.into(),
-            })
-            .await??;
+        let done =
+            self.broker.control(Control::Pause { queue: queue.clone(), reason: reason.into() }).await??;
         Ok(ControlView::of_queue(&queue, done))
     }
 
@@ -223,10 +216,7 @@ impl App {
     pub async fn resume_channel(&self, name: &ChannelName) -> Result<ControlView, AppError> {
         self.channel_record(name).await?;
         let queue = outbound_queue(name)?;
-        let done: Controlled = self
-            .broker
-            .control(Control::Resume { queue: queue.clone() })
-            .await??;
+        let done: Controlled = self.broker.control(Control::Resume { queue: queue.clone() }).await??;
         Ok(ControlView::of_queue(&queue, done))
     }
 
@@ -237,22 +227,13 @@ impl App {
     pub async fn test_channel(&self, name: &ChannelName) -> Result<ChannelTest, AppError> {
         let record = self.channel_record(name).await?;
         Ok(match self.build_channel(&record) {
-            Ok(_) => ChannelTest {
-                ok: true,
-                detail: "its settings are complete".to_owned(),
-            },
-            Err(error) => ChannelTest {
-                ok: false,
-                detail: error.to_string(),
-            },
+            Ok(_) => ChannelTest { ok: true, detail: "its settings are complete".to_owned() },
+            Err(error) => ChannelTest { ok: false, detail: error.to_string() },
         })
     }
 
     async fn channel_record(&self, name: &ChannelName) -> Result<ChannelRecord, AppError> {
-        self.records
-            .channel(name.clone())
-            .await?
-            .ok_or(AppError::NotFound("channel"))
+        self.records.channel(name.clone()).await?.ok_or(AppError::NotFound("channel"))
     }
 
     fn channel_view(&self, record: ChannelRecord, stats: &Stats) -> ChannelView {
@@ -293,10 +274,7 @@ fn object(pointer: &str, value: Value) -> Result<Value, AppError> {
     if value.is_object() {
         Ok(value)
     } else {
-        Err(AppError::Invalid(vec![FieldError::new(
-            pointer,
-            "must be an object",
-        )]))
+        Err(AppError::Invalid(vec![FieldError::new(pointer, "must be an object")]))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use palomar_broker::{BreakerConfig, Limits, Pair, Window};
+use palomar_broker::{BreakerConfig, Budget, Limits, Pair, Window};
 use palomar_channels::RateProfile;
 use palomar_model::{FieldError, Scope};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,9 @@ pub struct LimitsInput {
     /// Pace to one recipient.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pair: Option<PairInput>,
+    /// New recipients of a portfolio, over all channels that name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetInput>,
     /// The circuit breaker opens after so many failures in a row; 0 never opens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breaker_failures: Option<u32>,
@@ -60,6 +63,24 @@ pub struct PairInput {
     pub burst: u32,
 }
 
+/// At most `max` distinct recipients in any span of so many hours, counted over all channels of one portfolio. Messages
+/// to whoever wrote in the last 24 hours cost nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BudgetInput {
+    /// The portfolio's name.
+    pub portfolio: String,
+    /// So many.
+    pub max: u32,
+    /// In so many hours.
+    #[serde(default = "a_day")]
+    pub per_hours: u32,
+}
+
+const fn a_day() -> u32 {
+    24
+}
+
 /// The names of profiles: what users of such lines go by.
 pub const PROFILES: [&str; 4] = ["evolution", "twilio", "cloud_api", "unlimited"];
 
@@ -69,10 +90,7 @@ const fn second(n: u64) -> Duration {
 
 /// The windows and the concurrency of a named profile.
 fn profile(name: &str) -> Option<(Vec<Window>, u32)> {
-    let window = |max, per| Window {
-        max,
-        window: second(per),
-    };
+    let window = |max, per| Window { max, window: second(per) };
     match name {
         "evolution" | "web" => Some((vec![window(80, 60)], 10)),
         "twilio" => Some((vec![window(10, 1), window(600, 60), window(36_000, 3600)], 50)),
@@ -80,6 +98,19 @@ fn profile(name: &str) -> Option<(Vec<Window>, u32)> {
         "unlimited" => Some((Vec::new(), 256)),
         _ => None,
     }
+}
+
+/// A window of a second or two is spread: as many starts as it allows, all at once, would reach the provider as a heap
+/// whose end is late by more than the margin, and the next heap would find that end still in the provider's window.
+/// Slices of a twentieth, a tenth faster than the window itself, leave the exact limit to the window.
+fn spread(mut windows: Vec<Window>) -> Vec<Window> {
+    let slices = windows.iter().filter(|window| window.window <= second(2) && window.max > 1).map(|window| {
+        let max = window.max.div_ceil(20);
+        Window { max, window: window.window * 9 / window.max.saturating_mul(10) * max }
+    });
+    let mut slices: Vec<Window> = slices.filter(|slice| !slice.window.is_zero()).collect();
+    windows.append(&mut slices);
+    windows
 }
 
 /// The lease of a worker, as far as limits must fit into it.
@@ -108,13 +139,7 @@ pub(crate) fn limits(
         }
     }
     if let Some(own) = &input.windows {
-        windows = own
-            .iter()
-            .map(|own| Window {
-                max: own.max,
-                window: second(own.per_seconds),
-            })
-            .collect();
+        windows = own.iter().map(|own| Window { max: own.max, window: second(own.per_seconds) }).collect();
         for (n, window) in own.iter().enumerate() {
             if window.max == 0 || !(1..=604_800).contains(&window.per_seconds) {
                 let detail = "must allow 1 or more in 1 to 604800 seconds";
@@ -125,23 +150,28 @@ pub(crate) fn limits(
     if let Some(own) = input.pair {
         match Duration::try_from_secs_f64(own.interval_seconds) {
             Ok(interval) if own.burst > 0 && !interval.is_zero() => {
-                pair = Some(Pair {
-                    interval,
-                    burst: own.burst,
-                });
+                pair = Some(Pair { interval, burst: own.burst });
             }
-            _ => errors.push(FieldError::new(
-                "/limits/pair",
-                "needs an interval and a burst above 0",
-            )),
+            _ => errors.push(FieldError::new("/limits/pair", "needs an interval and a burst above 0")),
+        }
+    }
+    let budget = input.budget.as_ref().map(|own| Budget {
+        name: own.portfolio.as_str().into(),
+        max: own.max,
+        window: second(u64::from(own.per_hours) * 3600),
+    });
+    if let Some(own) = &input.budget {
+        if own.portfolio.trim().is_empty() || own.portfolio.len() > 63 {
+            errors.push(FieldError::new("/limits/budget/portfolio", "must have 1 to 63 bytes"));
+        }
+        if own.max == 0 || !(1..=168).contains(&own.per_hours) {
+            let detail = "must allow 1 or more in 1 to 168 hours";
+            errors.push(FieldError::new("/limits/budget", detail));
         }
     }
     let deadline = input.deadline_seconds.map_or(defaults.deadline, second);
     if deadline.is_zero() || deadline + defaults.lease_margin >= LEASE {
-        let detail = format!(
-            "must be between 1 and {}",
-            (LEASE - defaults.lease_margin).as_secs() - 1
-        );
+        let detail = format!("must be between 1 and {}", (LEASE - defaults.lease_margin).as_secs() - 1);
         errors.push(FieldError::new("/limits/deadlineSeconds", detail));
     }
     let concurrency = input.concurrency.unwrap_or(concurrency);
@@ -152,46 +182,32 @@ pub(crate) fn limits(
         return Err(errors);
     }
     Ok(Limits {
-        windows,
+        windows: spread(windows),
         pair,
         concurrency,
+        budget,
         breaker: BreakerConfig {
             failures: input.breaker_failures.unwrap_or(defaults.breaker.failures),
             open_for: input.breaker_seconds.map_or(defaults.breaker.open_for, second),
         },
         deadline,
         order_wait: input.order_wait_seconds.map_or(defaults.order_wait, second),
-        uncertain_wait: input
-            .uncertain_wait_seconds
-            .map_or(defaults.uncertain_wait, second),
+        uncertain_wait: input.uncertain_wait_seconds.map_or(defaults.uncertain_wait, second),
         ..defaults.clone()
     })
 }
 
 /// The windows, the concurrency and the pace per recipient that a provider itself asks for.
 fn of_provider(own: &RateProfile) -> (Vec<Window>, u32, Option<Pair>) {
-    let pairs = own
-        .limits
-        .iter()
-        .find(|limit| limit.scope == Scope::Pair && limit.count > 0);
-    let pair = pairs.map(|limit| Pair {
-        interval: limit.window / limit.count,
-        burst: limit.count,
-    });
+    let pairs = own.limits.iter().find(|limit| limit.scope == Scope::Pair && limit.count > 0);
+    let pair = pairs.map(|limit| Pair { interval: limit.window / limit.count, burst: limit.count });
     let windows = own
         .limits
         .iter()
         .filter(|limit| limit.scope == Scope::Channel)
-        .map(|limit| Window {
-            max: limit.count,
-            window: limit.window,
-        })
+        .map(|limit| Window { max: limit.count, window: limit.window })
         .collect();
-    (
-        windows,
-        u32::try_from(own.concurrency).unwrap_or(u32::MAX).max(1),
-        pair,
-    )
+    (windows, u32::try_from(own.concurrency).unwrap_or(u32::MAX).max(1), pair)
 }
 
 #[cfg(test)]
@@ -201,79 +217,38 @@ mod tests {
     use super::*;
 
     fn own() -> RateProfile {
-        let limit = |scope, count, seconds| RateLimit {
-            scope,
-            count,
-            window: second(seconds),
-        };
-        RateProfile {
-            limits: vec![limit(Scope::Channel, 80, 1), limit(Scope::Pair, 1, 6)],
-            concurrency: 64,
-        }
+        let limit = |scope, count, seconds| RateLimit { scope, count, window: second(seconds) };
+        RateProfile { limits: vec![limit(Scope::Channel, 80, 1), limit(Scope::Pair, 1, 6)], concurrency: 64 }
     }
 
     #[test]
     fn the_providers_own_a_named_profile_and_the_owners() {
         let plain = limits(&LimitsInput::default(), &own(), &Limits::default()).expect("limits");
-        assert_eq!(
-            plain.windows,
-            [Window {
-                max: 80,
-                window: second(1)
-            }]
-        );
-        assert_eq!(
-            plain.pair,
-            Some(Pair {
-                interval: second(6),
-                burst: 1
-            })
-        );
+        let slice = |max, millis| Window { max, window: Duration::from_millis(millis) };
+        assert_eq!(plain.windows, [Window { max: 80, window: second(1) }, slice(4, 45)]);
+        assert_eq!(plain.pair, Some(Pair { interval: second(6), burst: 1 }));
         assert_eq!(plain.concurrency, 64);
 
-        let named = LimitsInput {
-            profile: Some("twilio".to_owned()),
-            ..LimitsInput::default()
-        };
+        let named = LimitsInput { profile: Some("twilio".to_owned()), ..LimitsInput::default() };
         let named = limits(&named, &own(), &Limits::default()).expect("limits");
-        assert_eq!((named.windows.len(), named.concurrency), (3, 50));
+        assert_eq!((named.windows.len(), named.concurrency), (4, 50));
 
-        let windows = Some(vec![WindowInput {
-            max: 5,
-            per_seconds: 2,
-        }]);
-        let owners = LimitsInput {
-            windows,
-            profile: Some("evolution".to_owned()),
-            ..LimitsInput::default()
-        };
+        let windows = Some(vec![WindowInput { max: 5, per_seconds: 2 }]);
+        let owners = LimitsInput { windows, profile: Some("evolution".to_owned()), ..LimitsInput::default() };
         let owners = limits(&owners, &own(), &Limits::default()).expect("limits");
-        assert_eq!(
-            (owners.windows, owners.concurrency),
-            (
-                vec![Window {
-                    max: 5,
-                    window: second(2)
-                }],
-                10
-            )
-        );
+        let spread = vec![Window { max: 5, window: second(2) }, slice(1, 360)];
+        assert_eq!((owners.windows, owners.concurrency), (spread, 10));
     }
 
     #[test]
     fn what_cannot_be_is_refused_with_its_place() {
         let input = LimitsInput {
             profile: Some("fast".to_owned()),
-            windows: Some(vec![WindowInput {
-                max: 0,
-                per_seconds: 1,
-            }]),
+            windows: Some(vec![WindowInput { max: 0, per_seconds: 1 }]),
             concurrency: Some(0),
+            budget: Some(BudgetInput { portfolio: String::new(), max: 0, per_hours: 24 }),
             deadline_seconds: Some(60),
-            pair: Some(PairInput {
-                interval_seconds: f64::NAN,
-                burst: 1,
-            }),
+            pair: Some(PairInput { interval_seconds: f64::NAN, burst: 1 }),
             ..LimitsInput::default()
         };
         let errors = limits(&input, &own(), &Limits::default()).expect_err("refused");
@@ -282,6 +257,8 @@ mod tests {
             "/limits/profile",
             "/limits/windows/0",
             "/limits/pair",
+            "/limits/budget/portfolio",
+            "/limits/budget",
             "/limits/deadlineSeconds",
             "/limits/concurrency",
         ];

@@ -5,7 +5,7 @@ mod limits;
 mod registry;
 
 pub use admin::{ChannelPatch, ChannelTest, ChannelView, NewChannel};
-pub use limits::{LimitsInput, PROFILES, PairInput, WindowInput};
+pub use limits::{BudgetInput, LimitsInput, PROFILES, PairInput, WindowInput};
 pub use registry::{ProviderFactory, Providers};
 
 pub(crate) use limits::LEASE;

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use palomar_broker::Limits;
+use palomar_broker::{Limits, QueueName};
 use palomar_channels::{Channel, CloudApi, Deadlined, Observed, Observer, Sandbox, SandboxSink};
 use palomar_model::{ChannelName, Clock, FieldError, OnUncertain, Provider};
 use palomar_records::ChannelRecord;
 use serde_json::{Map, Value};
 
 use super::limits::{LimitsInput, limits};
+use crate::queues::OUTBOUND;
 
 /// Makes channels of their records: the one place that knows all providers.
 pub trait ProviderFactory: Send + Sync {
@@ -36,10 +37,7 @@ impl Providers {
     /// # Errors
     /// Where the system offers no TLS roots.
     pub fn new(clock: Arc<dyn Clock>) -> Result<Providers, reqwest::Error> {
-        Ok(Providers {
-            client: palomar_channels::http::client()?,
-            clock,
-        })
+        Ok(Providers { client: palomar_channels::http::client()?, clock })
     }
 }
 
@@ -51,15 +49,10 @@ impl ProviderFactory for Providers {
     ) -> Result<Arc<dyn Channel>, Vec<FieldError>> {
         match channel.provider {
             Provider::CloudApi => Ok(Arc::new(CloudApi::new(config(channel)?, self.client.clone()))),
-            Provider::Sandbox => Ok(Arc::new(Sandbox::new(
-                config(channel)?,
-                Arc::clone(&self.clock),
-                sink,
-            ))),
-            Provider::Twilio | Provider::Evolution | Provider::Web => Err(vec![FieldError::new(
-                "/provider",
-                "is not available in this version",
-            )]),
+            Provider::Sandbox => Ok(Arc::new(Sandbox::new(config(channel)?, Arc::clone(&self.clock), sink))),
+            Provider::Twilio | Provider::Evolution | Provider::Web => {
+                Err(vec![FieldError::new("/provider", "is not available in this version")])
+            }
         }
     }
 }
@@ -68,11 +61,7 @@ impl ProviderFactory for Providers {
 fn config<C: serde::de::DeserializeOwned>(channel: &ChannelRecord) -> Result<C, Vec<FieldError>> {
     let mut whole = Map::new();
     if let Value::Object(settings) = &channel.settings {
-        whole.extend(
-            settings
-                .iter()
-                .map(|(name, value)| (snake_case(name), value.clone())),
-        );
+        whole.extend(settings.iter().map(|(name, value)| (snake_case(name), value.clone())));
     }
     let secrets = channel.credentials.iter();
     whole.extend(secrets.map(|(name, secret)| (snake_case(name), Value::from(secret.expose()))));
@@ -80,11 +69,7 @@ fn config<C: serde::de::DeserializeOwned>(channel: &ChannelRecord) -> Result<C, 
     serde_json::from_value(Value::Object(whole)).map_err(|error| {
         let words = error.to_string();
         let safe = words.starts_with("missing field") || words.starts_with("unknown field");
-        let detail = if safe {
-            words
-        } else {
-            "do not have the provider's shape".to_owned()
-        };
+        let detail = if safe { words } else { "do not have the provider's shape".to_owned() };
         vec![FieldError::new("/settings", detail)]
     })
 }
@@ -104,6 +89,8 @@ fn snake_case(name: &str) -> String {
 #[derive(Clone)]
 pub(crate) struct Line {
     pub(crate) name: ChannelName,
+    /// The queue of its messages.
+    pub(crate) queue: QueueName,
     pub(crate) provider: Provider,
     pub(crate) channel: Arc<dyn Channel>,
     pub(crate) limits: Limits,
@@ -140,13 +127,7 @@ impl Registry {
         clock: Arc<dyn Clock>,
         defaults: Defaults,
     ) -> Registry {
-        Registry {
-            factory,
-            observer,
-            clock,
-            defaults,
-            state: RwLock::default(),
-        }
+        Registry { factory, observer, clock, defaults, state: RwLock::default() }
     }
 
     /// Makes a channel of its record, without running it.
@@ -162,13 +143,10 @@ impl Registry {
         let observed = Observed::new(channel, Arc::clone(&self.observer), Arc::clone(&self.clock));
         let channel = Arc::new(Deadlined::new(observed, limits.deadline));
         let on_uncertain = record.on_uncertain.unwrap_or(self.defaults.on_uncertain);
-        Ok(Line {
-            name: record.name.clone(),
-            provider: record.provider,
-            channel,
-            limits,
-            on_uncertain,
-        })
+        let queue = QueueName::new(OUTBOUND, record.name.as_str())
+            .map_err(|error| vec![FieldError::new("/name", error.to_string())])?;
+        let (name, provider) = (record.name.clone(), record.provider);
+        Ok(Line { name, queue, provider, channel, limits, on_uncertain })
     }
 
     /// Runs a channel, in place of the one of that name.
@@ -176,9 +154,7 @@ impl Registry {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.forget(&record.name);
         if let Some(number) = number(record) {
-            state
-                .by_number
-                .insert((record.provider, number), record.name.clone());
+            state.by_number.insert((record.provider, number), record.name.clone());
         }
         state.lines.insert(record.name.clone(), Arc::new(line));
     }
@@ -192,19 +168,11 @@ impl Registry {
     }
 
     pub(crate) fn remove(&self, name: &ChannelName) {
-        self.state
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .forget(name);
+        self.state.write().unwrap_or_else(PoisonError::into_inner).forget(name);
     }
 
     pub(crate) fn get(&self, name: &ChannelName) -> Option<Arc<Line>> {
-        self.state
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .lines
-            .get(name)
-            .cloned()
+        self.state.read().unwrap_or_else(PoisonError::into_inner).lines.get(name).cloned()
     }
 
     /// The channel that a queue of ours is named after.
@@ -220,13 +188,7 @@ impl Registry {
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Line>> {
-        self.state
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .lines
-            .values()
-            .cloned()
-            .collect()
+        self.state.read().unwrap_or_else(PoisonError::into_inner).lines.values().cloned().collect()
     }
 
     /// The channel that an event is for: one webhook address may bring events for several numbers.
@@ -244,12 +206,7 @@ impl Registry {
     }
 
     pub(crate) fn problem(&self, name: &ChannelName) -> Option<String> {
-        self.state
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .problems
-            .get(name)
-            .cloned()
+        self.state.read().unwrap_or_else(PoisonError::into_inner).problems.get(name).cloned()
     }
 }
 
@@ -264,9 +221,7 @@ impl State {
 /// What the provider calls the number of a channel, by its settings.
 fn number(record: &ChannelRecord) -> Option<String> {
     let settings = record.settings.as_object()?;
-    let number = ["phoneNumberId", "phone_number_id"]
-        .iter()
-        .find_map(|name| settings.get(*name))?;
+    let number = ["phoneNumberId", "phone_number_id"].iter().find_map(|name| settings.get(*name))?;
     number.as_str().map(str::to_owned)
 }
 
@@ -276,11 +231,9 @@ mod tests {
 
     #[test]
     fn either_spelling() {
-        for (name, snake) in [
-            ("phoneNumberId", "phone_number_id"),
-            ("app_secret", "app_secret"),
-            ("token", "token"),
-        ] {
+        for (name, snake) in
+            [("phoneNumberId", "phone_number_id"), ("app_secret", "app_secret"), ("token", "token")]
+        {
             assert_eq!(snake_case(name), snake);
         }
     }

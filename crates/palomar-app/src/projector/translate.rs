@@ -6,37 +6,22 @@ use palomar_records::{FailedWebhook, RecordFact, What};
 use serde_json::json;
 
 use crate::event::AppEvent;
+use crate::payload;
 use crate::queues::OUTBOUND;
 
 /// The record's fact; none where records need not know.
 pub(crate) fn record_fact(entry: LogEntry) -> Option<RecordFact> {
-    let LogEntry {
-        cursor,
-        at,
-        job,
-        queue,
-        fact,
-    } = entry;
+    let LogEntry { cursor, at, job, queue, fact } = entry;
     let outbound = queue.as_ref().is_some_and(|queue| queue.pool() == OUTBOUND);
-    let made = |channel, message, what| {
-        Some(RecordFact {
-            cursor: cursor.0,
-            at,
-            channel,
-            message,
-            what,
-        })
-    };
+    let made = |channel, message, what| Some(RecordFact { cursor: cursor.0, at, channel, message, what });
     match fact {
         Fact::Event(body) => {
             let (channel, message, what) = event(&body, job);
             made(channel, message, what)
         }
-        Fact::Paused { .. } | Fact::Resumed | Fact::BreakerOpened { .. } | Fact::BreakerClosed => made(
-            queue.as_ref().and_then(channel_of),
-            None,
-            queue_news(&fact, queue.as_ref()),
-        ),
+        Fact::Paused { .. } | Fact::Resumed | Fact::BreakerOpened { .. } | Fact::BreakerClosed => {
+            made(queue.as_ref().and_then(channel_of), None, queue_news(&fact, queue.as_ref()))
+        }
         // Jobs that are no messages are known by what they log.
         _ if !outbound => None,
         fact => {
@@ -53,20 +38,18 @@ fn channel_of(queue: &QueueName) -> Option<ChannelName> {
 /// What the queue says of a message.
 fn progress(fact: Fact) -> Option<What> {
     Some(match fact {
+        Fact::Enqueued { payload, .. } if payload::earlier_attempts(&payload) > 0 => {
+            What::QueuedAnew { earlier_attempts: payload::earlier_attempts(&payload) }
+        }
         Fact::Enqueued { scheduled, payload } => match Outbound::decode(&payload) {
-            Ok(message) => What::Accepted {
-                message: Box::new(message),
-                scheduled,
-            },
+            Ok(message) => What::Accepted { message: Box::new(message), scheduled },
             Err(error) => other("unreadable_message", json!({ "error": error.to_string() })),
         },
         Fact::Due => What::Due,
         Fact::Started { attempt } => What::Started { attempt },
         Fact::Requeued { at } => What::Requeued { at },
         Fact::Done => What::Done,
-        Fact::Dead { reason } => What::Dead {
-            reason: reason.to_string(),
-        },
+        Fact::Dead { reason } => What::Dead { reason: reason.to_string() },
         Fact::Uncertain => What::Uncertain,
         Fact::Retried => What::Retried,
         Fact::Cancelled => What::Cancelled,
@@ -89,34 +72,20 @@ fn queue_news(fact: &Fact, queue: Option<&QueueName>) -> What {
         Fact::BreakerClosed => ("breaker_closed", None, None),
         _ => ("queue_resumed", None, None),
     };
-    other(
-        kind,
-        json!({ "queue": queue.map(QueueName::as_str), "reason": reason, "until": until }),
-    )
+    other(kind, json!({ "queue": queue.map(QueueName::as_str), "reason": reason, "until": until }))
 }
 
 /// What this application logged.
 fn event(body: &[u8], job: Option<MessageId>) -> (Option<ChannelName>, Option<MessageId>, What) {
     match AppEvent::decode(body) {
-        Ok(AppEvent::Sent {
-            channel,
-            provider_id,
-            alias,
-        }) => (Some(channel), job, What::Sent { provider_id, alias }),
-        Ok(AppEvent::AttemptFailed {
-            channel,
-            attempt,
-            failure,
-        }) => (Some(channel), job, What::AttemptFailed { attempt, failure }),
+        Ok(AppEvent::Sent { channel, provider_id, alias }) => {
+            (Some(channel), job, What::Sent { provider_id, alias })
+        }
+        Ok(AppEvent::AttemptFailed { channel, attempt, failure }) => {
+            (Some(channel), job, What::AttemptFailed { attempt, failure })
+        }
         Ok(AppEvent::Received { channel, id, event }) => (Some(channel), None, received(id, event)),
-        Ok(AppEvent::WebhookFailed {
-            channel,
-            id,
-            request_id,
-            payload,
-            error,
-            detail,
-        }) => {
+        Ok(AppEvent::WebhookFailed { channel, id, request_id, payload, error, detail }) => {
             let webhook = FailedWebhook {
                 id,
                 request_id,
@@ -127,21 +96,16 @@ fn event(body: &[u8], job: Option<MessageId>) -> (Option<ChannelName>, Option<Me
             };
             (Some(channel), None, What::WebhookFailed(Box::new(webhook)))
         }
-        Err(error) => (
-            None,
-            job,
-            other("unreadable_event", json!({ "error": error.to_string() })),
-        ),
+        Err(error) => (None, job, other("unreadable_event", json!({ "error": error.to_string() }))),
     }
 }
 
 fn received(id: Option<MessageId>, event: ChannelEvent) -> What {
     match (event, id) {
         (ChannelEvent::Message(message), Some(id)) => What::Inbound { id, message },
-        (ChannelEvent::Message(message), None) => other(
-            "message_without_id",
-            json!({ "providerMessageId": message.provider_id }),
-        ),
+        (ChannelEvent::Message(message), None) => {
+            other("message_without_id", json!({ "providerMessageId": message.provider_id }))
+        }
         (ChannelEvent::Status(report), _) => What::Reported(report),
         (ChannelEvent::ChannelError { error }, _) => other("channel_error", json!(error)),
         (ChannelEvent::Other { field, raw }, _) => {
@@ -151,8 +115,5 @@ fn received(id: Option<MessageId>, event: ChannelEvent) -> What {
 }
 
 fn other(kind: &str, detail: serde_json::Value) -> What {
-    What::Other {
-        kind: kind.to_owned(),
-        detail,
-    }
+    What::Other { kind: kind.to_owned(), detail }
 }

@@ -63,6 +63,8 @@ pub struct EffectiveLimits {
     pub windows: Vec<WindowView>,
     /// Pace per recipient.
     pub pair: Option<PairView>,
+    /// New recipients of its portfolio.
+    pub budget: Option<BudgetView>,
     /// Attempts in flight at once.
     pub concurrency: u32,
     /// What one attempt may take, in seconds.
@@ -85,6 +87,16 @@ pub struct WindowView {
 pub struct PairView {
     pub interval_seconds: f64,
     pub burst: u32,
+}
+
+/// At most `max` distinct recipients in any span of so many hours, shared by the channels of a portfolio.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the line above says all")]
+pub struct BudgetView {
+    pub portfolio: String,
+    pub max: u32,
+    pub per_hours: f64,
 }
 
 /// One queue.
@@ -135,6 +147,8 @@ pub struct QueueView {
     pub oldest_waiting_at: Option<Timestamp>,
     /// When the next start is possible, where it has work and must wait.
     pub next_start_at: Option<Timestamp>,
+    /// Distinct recipients that count against its portfolio's budget now.
+    pub budget_used: Option<u64>,
     /// What it allows.
     pub limits: EffectiveLimits,
 }
@@ -153,11 +167,7 @@ pub struct ControlView {
 
 impl ControlView {
     pub(crate) fn of_queue(queue: &QueueName, done: Controlled) -> ControlView {
-        ControlView {
-            queues: vec![queue.to_string()],
-            changed: done.changed,
-            in_flight: done.in_flight,
-        }
+        ControlView { queues: vec![queue.to_string()], changed: done.changed, in_flight: done.in_flight }
     }
 
     pub(super) fn add(&mut self, queue: &QueueName, done: Controlled) {
@@ -172,14 +182,15 @@ impl From<&Limits> for EffectiveLimits {
         let windows = limits.windows.iter();
         EffectiveLimits {
             windows: windows
-                .map(|window| WindowView {
-                    max: window.max,
-                    per_seconds: window.window.as_secs_f64(),
-                })
+                .map(|window| WindowView { max: window.max, per_seconds: window.window.as_secs_f64() })
                 .collect(),
-            pair: limits.pair.map(|pair| PairView {
-                interval_seconds: pair.interval.as_secs_f64(),
-                burst: pair.burst,
+            pair: limits
+                .pair
+                .map(|pair| PairView { interval_seconds: pair.interval.as_secs_f64(), burst: pair.burst }),
+            budget: limits.budget.as_ref().map(|budget| BudgetView {
+                portfolio: budget.name.to_string(),
+                max: budget.max,
+                per_hours: budget.window.as_secs_f64() / 3600.0,
             }),
             concurrency: limits.concurrency,
             deadline_seconds: limits.deadline.as_secs_f64(),
@@ -211,18 +222,14 @@ impl From<&QueueStats> for QueueView {
             done: count(JobState::Done),
             cancelled: count(JobState::Cancelled),
             expired: count(JobState::Expired),
-            by_priority: ByPriority {
-                critical,
-                high,
-                normal,
-                low,
-            },
+            by_priority: ByPriority { critical, high, normal, low },
             accepted: queue.accepted,
             starts: queue.starts,
             completed: queue.finished[JobState::Done as usize],
             duplicate_sends: queue.duplicate_sends,
             oldest_waiting_at: queue.oldest_waiting,
             next_start_at: queue.next_start,
+            budget_used: queue.budget_used,
             limits: EffectiveLimits::from(&queue.limits),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use palomar_app::{
     App, AppConfig, Caller, LimitsInput, MessageDetail, MessageStatus, Metrics, NewChannel, NewMessage,
-    Providers,
+    ProviderFactory, Providers, StoreReading,
 };
 use palomar_broker::{Broker, EmbeddedBroker, EmbeddedConfig};
 use palomar_model::{Clock, IdGenerator, MessageId, MessageState, Provider, Recipient, Timestamp};
@@ -17,9 +17,7 @@ struct SystemClock;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the edge of these tests")]
     fn now(&self) -> Timestamp {
-        let since = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .expect("after 1970");
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
         Timestamp::from_micros(i64::try_from(since.as_micros()).expect("before 9999"))
     }
 }
@@ -32,16 +30,17 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) async fn open(dir: &std::path::Path) -> House {
+        let providers = Providers::new(Arc::new(SystemClock)).expect("providers");
+        House::open_with(dir, Arc::new(providers)).await
+    }
+
+    pub(crate) async fn open_with(dir: &std::path::Path, providers: Arc<dyn ProviderFactory>) -> House {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let readers = vec![palomar_records::PROJECTION.to_owned()];
-        let config = EmbeddedConfig {
-            readers,
-            ..EmbeddedConfig::in_dir(dir)
-        };
+        let config = EmbeddedConfig { readers, ..EmbeddedConfig::in_dir(dir) };
         let broker = Arc::new(EmbeddedBroker::open(config, Arc::clone(&clock)).expect("a broker"));
         let records = Records::open(dir, clock.now()).expect("records");
         let seed = u64::try_from(clock.now().micros()).expect("after 1970");
-        let providers = Arc::new(Providers::new(Arc::clone(&clock)).expect("providers"));
         let app = App::start(
             AppConfig::default(),
             Arc::clone(&broker) as Arc<dyn Broker>,
@@ -53,6 +52,11 @@ impl House {
         )
         .await
         .expect("started");
+        let observed = Arc::clone(&broker);
+        app.observe_store(Box::new(move || StoreReading {
+            meters: observed.meters(),
+            failure: observed.failure(),
+        }));
         House { app, broker }
     }
 
@@ -68,15 +72,9 @@ impl House {
     }
 
     pub(crate) async fn send(&self, to: &str, words: &str) -> MessageId {
-        let submitted = self
-            .app
-            .submit(message(to, words), 0, &Caller::system(), None)
-            .await
-            .expect("accepted");
-        assert_eq!(
-            (submitted.status, submitted.replayed),
-            (MessageState::Queued, false)
-        );
+        let submitted =
+            self.app.submit(message(to, words), 0, &Caller::system(), None).await.expect("accepted");
+        assert_eq!((submitted.status, submitted.replayed), (MessageState::Queued, false));
         submitted.id
     }
 
@@ -89,10 +87,7 @@ impl House {
             let detail = self.find(id).await;
             if detail.message.status == MessageStatus::Outbound(state) {
                 // The queue may know it a moment before records do.
-                self.app
-                    .caught_up(Duration::from_secs(5))
-                    .await
-                    .expect("caught up");
+                self.app.caught_up(Duration::from_secs(5)).await.expect("caught up");
                 return self.find(id).await;
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
@@ -101,10 +96,7 @@ impl House {
     }
 
     pub(crate) async fn sound(&self) {
-        self.app
-            .caught_up(Duration::from_secs(5))
-            .await
-            .expect("caught up");
+        self.app.caught_up(Duration::from_secs(5)).await.expect("caught up");
         let check = self.app.records().check().await.expect("checked");
         assert_eq!(check.problems, Vec::<String>::new());
     }

@@ -13,6 +13,7 @@ impl Head {
             state,
             provider_id: None,
             attempts: 0,
+            earlier_attempts: 0,
             code: None,
             reason: None,
             updated_at: at,
@@ -29,13 +30,18 @@ pub(super) fn progress(head: &mut Head, what: &What, at: Timestamp, counted: &mu
     let fact = match what {
         What::Due => Fact::Due,
         What::Started { attempt } => {
-            head.attempts = *attempt;
-            Fact::Started { attempt: *attempt }
+            head.attempts = head.earlier_attempts.saturating_add(*attempt);
+            Fact::Started { attempt: head.attempts }
         }
         What::Requeued { .. } => Fact::Released,
         What::Done => Fact::Sent,
         What::Uncertain => Fact::UncertainOutcome,
         What::Retried => Fact::Retried,
+        What::QueuedAnew { earlier_attempts } => {
+            head.earlier_attempts = *earlier_attempts;
+            head.attempts = head.attempts.max(*earlier_attempts);
+            Fact::Retried
+        }
         What::Cancelled => Fact::Cancelled,
         What::Expired => Fact::Expired,
         What::Dead { reason } => {
@@ -93,10 +99,7 @@ pub(super) fn advance(head: &mut Head, fact: &Fact, at: Timestamp, counted: &mut
         MessageState::Cancelled => counted.push("cancelled"),
         MessageState::Expired => counted.push("expired"),
     }
-    if matches!(
-        to,
-        MessageState::Sent | MessageState::Delivered | MessageState::Read
-    ) {
+    if matches!(to, MessageState::Sent | MessageState::Delivered | MessageState::Read) {
         // What went wrong before is in the timeline; the message itself is well.
         head.code = None;
         head.reason = None;

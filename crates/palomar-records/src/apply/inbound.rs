@@ -29,7 +29,7 @@ impl Batch<'_> {
             .map(|known| (known.value.clone(), known.match_key.clone()))
             .unwrap_or_default();
         let view = messages::received_view(id, channel, contact, message, fact.at);
-        messages::insert(self.connection, &view, &key, message.text.as_deref())?;
+        messages::insert(self.connection, &view, &key, message.text.as_deref(), None)?;
         if !identities.is_empty() {
             let name = message.from.name.as_deref();
             let contact = contacts::ensure(self.connection, &identities, name, id, fact.at)?;

@@ -8,6 +8,7 @@ mod inbound;
 mod report;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use palomar_model::{ChannelName, Fact, MessageId, MessageState, Outbound, ProviderMessageId, Timestamp};
 use rusqlite::Connection;
@@ -18,16 +19,29 @@ use crate::tables::contacts;
 use crate::tables::conversations::{self, Turn};
 use crate::tables::journal::{self, Entry};
 use crate::tables::messages::{self, Direction, Head};
-use crate::tables::{counters, cursors, early_statuses, failed_webhooks, provider_ids};
+use crate::tables::{counters, cursors, early_statuses, failed_webhooks, provider_ids, stored};
 use fold::advance;
 
 /// What a batch of facts changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     /// Facts that were new.
     pub applied: u64,
     /// Where the rows stand now.
     pub cursor: u64,
+    /// How far messages came by it.
+    pub steps: Vec<Step>,
+}
+
+/// A stage of a message's way that lies behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The message's channel.
+    pub channel: ChannelName,
+    /// `sent_to_delivered` or `delivered_to_read`.
+    pub stage: &'static str,
+    /// How long it took, by our clock.
+    pub took: Duration,
 }
 
 /// Applies the facts after `after`, which is where the caller believes the rows to stand, up to `through`.
@@ -41,11 +55,7 @@ pub(crate) fn apply(
 ) -> Result<Applied> {
     let stored = cursors::get(connection, projection)?;
     if stored < after {
-        return Err(RecordsError::CursorMoved {
-            projection,
-            stored,
-            expected: after,
-        });
+        return Err(RecordsError::CursorMoved { projection, stored, expected: after });
     }
     let mut batch = Batch::new(connection);
     let mut applied = 0;
@@ -53,10 +63,11 @@ pub(crate) fn apply(
         batch.fact(fact)?;
         applied += 1;
     }
+    let steps = std::mem::take(&mut batch.steps);
     batch.finish()?;
     let cursor = stored.max(through);
     cursors::set(connection, projection, cursor, now)?;
-    Ok(Applied { applied, cursor })
+    Ok(Applied { applied, cursor, steps })
 }
 
 /// What a fact leaves behind beside its row.
@@ -76,6 +87,7 @@ struct Batch<'c> {
     connection: &'c Connection,
     heads: HashMap<MessageId, Option<Slot>>,
     counters: HashMap<(ChannelName, i64, &'static str), u64>,
+    steps: Vec<Step>,
 }
 
 struct Slot {
@@ -85,11 +97,7 @@ struct Slot {
 
 impl<'c> Batch<'c> {
     fn new(connection: &'c Connection) -> Batch<'c> {
-        Batch {
-            connection,
-            heads: HashMap::new(),
-            counters: HashMap::new(),
-        }
+        Batch { connection, heads: HashMap::new(), counters: HashMap::new(), steps: Vec::new() }
     }
 
     fn fact(&mut self, fact: &RecordFact) -> Result<()> {
@@ -118,6 +126,7 @@ impl<'c> Batch<'c> {
             &view,
             &message.to.key(),
             message.content.summary(),
+            stored::extras(message)?.as_deref(),
         )? {
             return Ok(Trace::of(Some(message.id), Vec::new()));
         }
@@ -191,9 +200,15 @@ impl<'c> Batch<'c> {
     }
 
     fn leave(&mut self, fact: &RecordFact, trace: &Trace) -> Result<()> {
-        let channel = match trace.message.and_then(|id| self.heads.get(&id)) {
-            Some(Some(slot)) => Some(slot.head.channel.clone()),
-            _ => fact.channel.clone(),
+        let head = trace.message.and_then(|id| self.heads.get(&id)?.as_ref());
+        let channel = match head {
+            Some(slot) => Some(slot.head.channel.clone()),
+            None => fact.channel.clone(),
+        };
+        let detail = match (&fact.what, head) {
+            // The message's own count, over all of its jobs.
+            (What::Started { .. }, Some(slot)) => serde_json::json!({ "attempt": slot.head.attempts }),
+            (what, _) => what.detail(),
         };
         journal::add(
             self.connection,
@@ -203,16 +218,13 @@ impl<'c> Batch<'c> {
                 kind: fact.what.kind(),
                 channel: channel.as_ref(),
                 message: trace.message,
-                detail: &fact.what.detail(),
+                detail: &detail,
                 counted: &trace.counted,
             },
         )?;
         if let Some(channel) = channel {
             for kind in &trace.counted {
-                *self
-                    .counters
-                    .entry((channel.clone(), counters::day(fact.at), kind))
-                    .or_default() += 1;
+                *self.counters.entry((channel.clone(), counters::day(fact.at), kind)).or_default() += 1;
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 use palomar_model::{Fact, MessageId, ReportedStatus, Status, StatusReport, Timestamp};
 
 use super::fold::advance;
-use super::{Batch, Trace};
+use super::{Batch, Step, Trace};
 use crate::error::Result;
 use crate::fact::RecordFact;
 use crate::tables::messages::Head;
@@ -25,13 +25,26 @@ impl Batch<'_> {
             return Ok(Trace::of(None, Vec::new()));
         };
         let mut counted = Vec::new();
+        let mut step = None;
         if let Some(slot) = self.slot(id)? {
+            let (sent_at, delivered_at) = (slot.head.sent_at, slot.head.delivered_at);
             if slot.head.provider_id.is_none() {
                 slot.head.provider_id = Some(report.provider_id.to_string());
             }
             slot.changed = true;
             fold(&mut slot.head, report, fact.at, &mut counted);
+            let stage = match counted.last() {
+                Some(&"delivered") => sent_at.map(|from| ("sent_to_delivered", from)),
+                Some(&"read") => delivered_at.map(|from| ("delivered_to_read", from)),
+                _ => None,
+            };
+            step = stage.map(|(stage, from)| Step {
+                channel: slot.head.channel.clone(),
+                stage,
+                took: fact.at.since(from),
+            });
         }
+        self.steps.extend(step);
         Ok(Trace::of(Some(id), counted))
     }
 
@@ -41,9 +54,7 @@ impl Batch<'_> {
             return Ok(None);
         };
         if let Some(tag) = report.tag
-            && self
-                .slot(tag.message)?
-                .is_some_and(|slot| slot.head.channel == *channel)
+            && self.slot(tag.message)?.is_some_and(|slot| slot.head.channel == *channel)
         {
             provider_ids::add(self.connection, channel, &report.provider_id, tag.message)?;
             return Ok(Some(tag.message));

@@ -11,10 +11,10 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use crate::error::{RecordsError, Result};
 
 /// All steps, in order: the first has number 1.
-const STEPS: &[(&str, &str)] = &[(
-    "0001_messages",
-    include_str!("../../migrations/sqlite/0001_messages.sql"),
-)];
+const STEPS: &[(&str, &str)] = &[
+    ("0001_messages", include_str!("../../migrations/sqlite/0001_messages.sql")),
+    ("0002_retries", include_str!("../../migrations/sqlite/0002_retries.sql")),
+];
 
 /// The newest schema.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of steps")]
@@ -25,11 +25,7 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_steps (
 
 /// The schema that a database has; 0 for none.
 pub(crate) fn schema(connection: &Connection) -> Result<i64> {
-    Ok(
-        connection.query_row("SELECT COALESCE(MAX(step), 0) FROM schema_steps", [], |row| {
-            row.get(0)
-        })?,
-    )
+    Ok(connection.query_row("SELECT COALESCE(MAX(step), 0) FROM schema_steps", [], |row| row.get(0))?)
 }
 
 /// Applies the steps that are missing.
@@ -37,19 +33,13 @@ pub(super) fn run(connection: &mut Connection, path: &Path, now: Timestamp) -> R
     connection.execute_batch(TABLE)?;
     let found = schema(connection)?;
     if found > KNOWN_SCHEMA {
-        return Err(RecordsError::NewerSchema {
-            path: path.to_owned(),
-            found,
-            known: KNOWN_SCHEMA,
-        });
+        return Err(RecordsError::NewerSchema { path: path.to_owned(), found, known: KNOWN_SCHEMA });
     }
     for (number, (name, sql)) in (1_i64..).zip(STEPS).filter(|(number, _)| *number > found) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(sql)?;
-        transaction.execute(
-            "INSERT INTO schema_steps VALUES (?1, ?2, ?3)",
-            params![number, name, now.micros()],
-        )?;
+        transaction
+            .execute("INSERT INTO schema_steps VALUES (?1, ?2, ?3)", params![number, name, now.micros()])?;
         transaction.commit()?;
         tracing::info!(step = name, "records: schema brought up to date");
     }

@@ -45,11 +45,7 @@ impl Store {
         migrate::run(&mut connection, path, now)?;
         let readers = Arc::new(Readers::new(path.to_owned()));
         let writer = Writer::spawn(connection).map_err(|error| RecordsError::io(path, error))?;
-        Ok(Store {
-            path: path.to_owned(),
-            writer,
-            readers,
-        })
+        Ok(Store { path: path.to_owned(), writer, readers })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -74,9 +70,7 @@ impl Store {
         let readers = Arc::clone(&self.readers);
         let _place = readers.place().await?;
         let pool = Arc::clone(&readers);
-        tokio::task::spawn_blocking(move || pool.run(work))
-            .await
-            .map_err(|_| RecordsError::Closed)?
+        tokio::task::spawn_blocking(move || pool.run(work)).await.map_err(|_| RecordsError::Closed)?
     }
 }
 

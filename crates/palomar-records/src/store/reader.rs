@@ -21,11 +21,7 @@ pub(super) struct Readers {
 
 impl Readers {
     pub(super) fn new(path: PathBuf) -> Readers {
-        Readers {
-            path,
-            places: Semaphore::new(READERS),
-            idle: Mutex::default(),
-        }
+        Readers { path, places: Semaphore::new(READERS), idle: Mutex::default() }
     }
 
     /// Waits for a turn.
@@ -43,10 +39,7 @@ impl Readers {
         let transaction = connection.unchecked_transaction()?;
         let answer = work(&transaction);
         drop(transaction);
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(connection);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         answer
     }
 }

@@ -57,10 +57,7 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("records-writer".to_owned())
             .spawn(move || serve(&connection, &works))?;
-        Ok(Writer {
-            queue: Some(queue),
-            thread: Some(thread),
-        })
+        Ok(Writer { queue: Some(queue), thread: Some(thread) })
     }
 
     pub(super) async fn run<T, F>(&self, work: F) -> Result<T>
@@ -69,16 +66,8 @@ impl Writer {
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
-        let asked = Box::new(Asked {
-            work: Some(work),
-            answer: None,
-            sender,
-        });
-        self.queue
-            .as_ref()
-            .ok_or(RecordsError::Closed)?
-            .send(asked)
-            .map_err(|_| RecordsError::Closed)?;
+        let asked = Box::new(Asked { work: Some(work), answer: None, sender });
+        self.queue.as_ref().ok_or(RecordsError::Closed)?.send(asked).map_err(|_| RecordsError::Closed)?;
         receiver.await.map_err(|_| RecordsError::Closed)?
     }
 }
@@ -94,9 +83,8 @@ impl Drop for Writer {
 
 fn serve(connection: &Connection, works: &mpsc::Receiver<Box<dyn Work>>) {
     while let Ok(first) = works.recv() {
-        let mut batch: Vec<_> = std::iter::once(first)
-            .chain(works.try_iter().take(MAX_PER_COMMIT - 1))
-            .collect();
+        let mut batch: Vec<_> =
+            std::iter::once(first).chain(works.try_iter().take(MAX_PER_COMMIT - 1)).collect();
         let failed = commit(connection, &mut batch).err();
         if let Some(error) = &failed {
             tracing::error!(%error, works = batch.len(), "records: nothing was committed");

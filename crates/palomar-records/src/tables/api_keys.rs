@@ -42,18 +42,11 @@ pub(crate) fn insert(connection: &Connection, key: &KeyRecord) -> Result<()> {
         key.hash,
         key.name,
         key.role,
-        key.channels
-            .as_ref()
-            .map(|channels| to_json(channels, TABLE))
-            .transpose()?,
+        key.channels.as_ref().map(|channels| to_json(channels, TABLE)).transpose()?,
         key.created_at.micros(),
         key.expires_at.map(Timestamp::micros),
     ])?;
-    if written == 1 {
-        Ok(())
-    } else {
-        Err(RecordsError::Exists("the key"))
-    }
+    if written == 1 { Ok(()) } else { Err(RecordsError::Exists("the key")) }
 }
 
 /// All keys, in the order in which they were made.

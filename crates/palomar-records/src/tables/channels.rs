@@ -50,11 +50,7 @@ pub(crate) fn insert(connection: &Connection, key: &SecretKey, channel: &Channel
         channel.created_at.micros(),
         channel.updated_at.micros(),
     ])?;
-    if written == 1 {
-        Ok(())
-    } else {
-        Err(RecordsError::Exists("the channel"))
-    }
+    if written == 1 { Ok(()) } else { Err(RecordsError::Exists("the channel")) }
 }
 
 /// Changes a channel. Its name and provider stay.
@@ -71,23 +67,14 @@ pub(crate) fn update(connection: &Connection, key: &SecretKey, channel: &Channel
         channel.on_uncertain.map(OnUncertain::as_str),
         channel.updated_at.micros(),
     ])?;
-    if written == 1 {
-        Ok(())
-    } else {
-        Err(RecordsError::NotFound("channel"))
-    }
+    if written == 1 { Ok(()) } else { Err(RecordsError::NotFound("channel")) }
 }
 
 /// Forgets a channel. Its messages stay.
 pub(crate) fn delete(connection: &Connection, name: &ChannelName) -> Result<()> {
-    let written = connection
-        .prepare_cached("DELETE FROM channels WHERE name = ?1")?
-        .execute([name.as_str()])?;
-    if written == 1 {
-        Ok(())
-    } else {
-        Err(RecordsError::NotFound("channel"))
-    }
+    let written =
+        connection.prepare_cached("DELETE FROM channels WHERE name = ?1")?.execute([name.as_str()])?;
+    if written == 1 { Ok(()) } else { Err(RecordsError::NotFound("channel")) }
 }
 
 /// One channel.
@@ -97,10 +84,7 @@ pub(crate) fn get(
     name: &ChannelName,
 ) -> Result<Option<ChannelRecord>> {
     let mut statement = connection.prepare_cached("SELECT * FROM channels WHERE name = ?1")?;
-    statement
-        .query_row([name.as_str()], |row| Ok(read(row, key)))
-        .optional()?
-        .transpose()
+    statement.query_row([name.as_str()], |row| Ok(read(row, key))).optional()?.transpose()
 }
 
 /// All channels, by name.
@@ -115,11 +99,8 @@ pub(crate) fn list(connection: &Connection, key: &SecretKey) -> Result<Vec<Chann
 }
 
 fn seal(key: &SecretKey, channel: &ChannelRecord) -> Result<Vec<u8>> {
-    let exposed: BTreeMap<&str, &str> = channel
-        .credentials
-        .iter()
-        .map(|(name, secret)| (name.as_str(), secret.expose()))
-        .collect();
+    let exposed: BTreeMap<&str, &str> =
+        channel.credentials.iter().map(|(name, secret)| (name.as_str(), secret.expose())).collect();
     key.seal(to_json(&exposed, TABLE)?.as_bytes(), channel.name.as_str())
 }
 

@@ -19,29 +19,15 @@ pub(crate) struct Identity {
 /// What a recipient is known by.
 pub(crate) fn of_recipient(to: &Recipient) -> Identity {
     let kind = if to.phone().is_some() { "phone" } else { "bsuid" };
-    Identity {
-        kind,
-        match_key: to.key(),
-        value: to.expose().to_owned(),
-    }
+    Identity { kind, match_key: to.key(), value: to.expose().to_owned() }
 }
 
 /// All that a sender is known by, the most telling first.
 pub(crate) fn of_sender(from: &Sender) -> Vec<Identity> {
-    let plain = |kind, value: &str| Identity {
-        kind,
-        match_key: value.to_owned(),
-        value: value.to_owned(),
-    };
-    let phone = from
-        .phone
-        .as_ref()
-        .map(|phone| of_recipient(&Recipient::Phone(phone.clone())));
+    let plain = |kind, value: &str| Identity { kind, match_key: value.to_owned(), value: value.to_owned() };
+    let phone = from.phone.as_ref().map(|phone| of_recipient(&Recipient::Phone(phone.clone())));
     let bsuid = from.bsuid.as_ref().map(|bsuid| plain("bsuid", bsuid.expose()));
-    let parent = from
-        .parent_bsuid
-        .as_ref()
-        .map(|bsuid| plain("bsuid", bsuid.expose()));
+    let parent = from.parent_bsuid.as_ref().map(|bsuid| plain("bsuid", bsuid.expose()));
     let spelling = from.wa_id.as_ref().map(|wa_id| plain("wa_id", wa_id));
     [phone, bsuid, parent, spelling].into_iter().flatten().collect()
 }
@@ -91,9 +77,7 @@ pub(crate) fn add_alias(connection: &Connection, message: MessageId, alias: &str
 fn find(connection: &Connection, identity: &Identity) -> Result<Option<String>> {
     let mut statement = connection
         .prepare_cached("SELECT contact_id FROM contact_identities WHERE type = ?1 AND match_key = ?2")?;
-    Ok(statement
-        .query_row([identity.kind, &identity.match_key], |row| row.get(0))
-        .optional()?)
+    Ok(statement.query_row([identity.kind, &identity.match_key], |row| row.get(0)).optional()?)
 }
 
 fn create(connection: &Connection, introduced_by: MessageId, now: Timestamp) -> Result<String> {

@@ -61,8 +61,7 @@ pub(crate) fn window_until(
         "SELECT window_until FROM conversations JOIN contact_identities USING (contact_id)
          WHERE channel = ?1 AND match_key = ?2 AND window_until IS NOT NULL",
     )?;
-    let found: Option<i64> = statement
-        .query_row([channel.as_str(), match_key], |row| row.get(0))
-        .optional()?;
+    let found: Option<i64> =
+        statement.query_row([channel.as_str(), match_key], |row| row.get(0)).optional()?;
     Ok(found.map(Timestamp::from_micros))
 }

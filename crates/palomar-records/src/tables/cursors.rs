@@ -9,9 +9,7 @@ use crate::error::Result;
 /// Where a projection stands; 0 before its first fact.
 pub(crate) fn get(connection: &Connection, projection: &str) -> Result<u64> {
     let mut statement = connection.prepare_cached("SELECT cursor FROM cursors WHERE projection = ?1")?;
-    let found = statement
-        .query_row([projection], |row| Ok(count(row, 0)))
-        .optional()?;
+    let found = statement.query_row([projection], |row| Ok(count(row, 0))).optional()?;
     found.transpose().map(|cursor| cursor.unwrap_or(0))
 }
 

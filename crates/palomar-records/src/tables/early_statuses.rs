@@ -21,13 +21,7 @@ pub(crate) fn add(
          ON CONFLICT DO NOTHING",
     )?;
     let status = to_json(report, TABLE)?;
-    statement.execute(params![
-        channel.as_str(),
-        &*report.provider_id.0,
-        sql(cursor),
-        at.micros(),
-        status
-    ])?;
+    statement.execute(params![channel.as_str(), &*report.provider_id.0, sql(cursor), at.micros(), status])?;
     Ok(())
 }
 

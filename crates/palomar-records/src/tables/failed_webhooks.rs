@@ -62,10 +62,7 @@ pub(crate) fn add(
 /// One of them.
 pub(crate) fn get(connection: &Connection, id: &str) -> Result<Option<FailedWebhookView>> {
     let mut statement = connection.prepare_cached("SELECT * FROM failed_webhooks WHERE id = ?1")?;
-    statement
-        .query_row([id], |row| Ok(view(row)))
-        .optional()?
-        .transpose()
+    statement.query_row([id], |row| Ok(view(row))).optional()?.transpose()
 }
 
 /// Notes that it was queued again.
@@ -92,10 +89,7 @@ pub(crate) fn list(
     while let Some(row) = rows.next()? {
         found.push(view(row)?);
     }
-    Ok(page(found, limit, |webhook| Place {
-        at: webhook.created_at,
-        id: webhook.id.clone(),
-    }))
+    Ok(page(found, limit, |webhook| Place { at: webhook.created_at, id: webhook.id.clone() }))
 }
 
 fn view(row: &Row<'_>) -> Result<FailedWebhookView> {

@@ -106,11 +106,7 @@ pub(crate) fn counted(
     while let Some(row) = rows.next()? {
         let (channel, kinds) = (row.get_ref(0)?, row.get_ref(2)?);
         let at = Timestamp::from_micros(row.get(1)?);
-        each(
-            channel.as_str().unwrap_or_default(),
-            at,
-            kinds.as_str().unwrap_or_default(),
-        );
+        each(channel.as_str().unwrap_or_default(), at, kinds.as_str().unwrap_or_default());
     }
     Ok(())
 }
@@ -119,11 +115,7 @@ pub(crate) fn counted(
 pub(crate) fn oldest(connection: &Connection) -> Result<Option<Timestamp>> {
     let mut statement = connection.prepare_cached("SELECT at FROM journal ORDER BY cursor LIMIT 1")?;
     let mut rows = statement.query([])?;
-    Ok(rows
-        .next()?
-        .map(|row| row.get(0))
-        .transpose()?
-        .map(Timestamp::from_micros))
+    Ok(rows.next()?.map(|row| row.get(0)).transpose()?.map(Timestamp::from_micros))
 }
 
 /// Forgets up to `limit` of the oldest entries, as far as they are older; how many it were.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{json, optional_json, optional_time, parsed, time, to_json};
 use crate::error::{RecordsError, Result};
 
-const TABLE: &str = "messages";
+pub(super) const TABLE: &str = "messages";
 /// More of a text is not searched.
 const SUMMARY_CHARS: usize = 512;
 
@@ -92,6 +92,8 @@ pub(crate) struct Head {
     pub(crate) state: MessageState,
     pub(crate) provider_id: Option<String>,
     pub(crate) attempts: u32,
+    /// Attempts of earlier jobs of the message, which are part of `attempts`.
+    pub(crate) earlier_attempts: u32,
     pub(crate) code: Option<String>,
     pub(crate) reason: Option<String>,
     pub(crate) updated_at: Timestamp,
@@ -229,12 +231,13 @@ pub(crate) fn insert(
     view: &MessageView,
     match_key: &str,
     summary: Option<&str>,
+    extras: Option<&str>,
 ) -> Result<bool> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO messages (id, direction, channel, contact, match_key, type, content, summary, status, priority,
              campaign, metadata, provider_id, possible_duplicate, created_at, updated_at, scheduled_at, expires_at,
-             sent_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+             sent_at, extras)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
          ON CONFLICT DO NOTHING",
     )?;
     let written = statement.execute(params![
@@ -249,10 +252,7 @@ pub(crate) fn insert(
         view.status.as_str(),
         view.priority.map(Priority::as_str),
         view.campaign_id,
-        view.metadata
-            .as_ref()
-            .map(|metadata| to_json(metadata, TABLE))
-            .transpose()?,
+        view.metadata.as_ref().map(|metadata| to_json(metadata, TABLE)).transpose()?,
         view.provider_message_id,
         i64::from(view.possible_duplicate),
         view.created_at.micros(),
@@ -260,6 +260,7 @@ pub(crate) fn insert(
         view.scheduled_at.map(Timestamp::micros),
         view.expires_at.map(Timestamp::micros),
         view.sent_at.map(Timestamp::micros),
+        extras,
     ])?;
     Ok(written == 1)
 }
@@ -268,7 +269,7 @@ pub(crate) fn insert(
 pub(crate) fn head(connection: &Connection, id: MessageId) -> Result<Option<Head>> {
     let mut statement = connection.prepare_cached(
         "SELECT channel, status, provider_id, attempts, code, reason, updated_at, sent_at, delivered_at, read_at,
-             failed_at
+             failed_at, earlier_attempts
          FROM messages WHERE id = ?1 AND direction = 'outbound'",
     )?;
     let mut rows = statement.query([id.to_string()])?;
@@ -278,6 +279,7 @@ pub(crate) fn head(connection: &Connection, id: MessageId) -> Result<Option<Head
         state: parsed(row, TABLE, "status")?,
         provider_id: row.get("provider_id")?,
         attempts: row.get("attempts")?,
+        earlier_attempts: row.get("earlier_attempts")?,
         code: row.get("code")?,
         reason: row.get("reason")?,
         updated_at: time(row, "updated_at")?,
@@ -292,7 +294,7 @@ pub(crate) fn head(connection: &Connection, id: MessageId) -> Result<Option<Head
 pub(crate) fn update(connection: &Connection, id: MessageId, head: &Head) -> Result<()> {
     let mut statement = connection.prepare_cached(
         "UPDATE messages SET status = ?2, provider_id = ?3, attempts = ?4, code = ?5, reason = ?6, updated_at = ?7,
-             sent_at = ?8, delivered_at = ?9, read_at = ?10, failed_at = ?11
+             sent_at = ?8, delivered_at = ?9, read_at = ?10, failed_at = ?11, earlier_attempts = ?12
          WHERE id = ?1",
     )?;
     statement.execute(params![
@@ -307,6 +309,7 @@ pub(crate) fn update(connection: &Connection, id: MessageId, head: &Head) -> Res
         head.delivered_at.map(Timestamp::micros),
         head.read_at.map(Timestamp::micros),
         head.failed_at.map(Timestamp::micros),
+        i64::from(head.earlier_attempts),
     ])?;
     Ok(())
 }
@@ -314,22 +317,8 @@ pub(crate) fn update(connection: &Connection, id: MessageId, head: &Head) -> Res
 /// One message.
 pub(crate) fn get(connection: &Connection, id: MessageId) -> Result<Option<MessageView>> {
     let mut statement = connection.prepare_cached("SELECT * FROM messages WHERE id = ?1")?;
-    let found = statement
-        .query_row([id.to_string()], |row| Ok(view(row)))
-        .optional()?;
+    let found = statement.query_row([id.to_string()], |row| Ok(view(row))).optional()?;
     found.transpose()
-}
-
-/// Which of these ids are known.
-pub(crate) fn known(connection: &Connection, ids: &[MessageId]) -> Result<Vec<MessageId>> {
-    let mut statement = connection.prepare_cached("SELECT 1 FROM messages WHERE id = ?1")?;
-    let mut found = Vec::new();
-    for id in ids {
-        if statement.exists([id.to_string()])? {
-            found.push(*id);
-        }
-    }
-    Ok(found)
 }
 
 /// How many messages stand where.

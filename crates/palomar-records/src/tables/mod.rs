@@ -13,6 +13,7 @@ pub(crate) mod journal;
 pub(crate) mod messages;
 pub(crate) mod page;
 pub(crate) mod provider_ids;
+pub(crate) mod stored;
 
 use palomar_model::Timestamp;
 use rusqlite::Row;
@@ -27,8 +28,7 @@ where
     T::Err: std::fmt::Display,
 {
     let text: String = row.get(column)?;
-    text.parse()
-        .map_err(|error| RecordsError::damaged(table, format!("{column}: {error}")))
+    text.parse().map_err(|error| RecordsError::damaged(table, format!("{column}: {error}")))
 }
 
 /// Reads a text column of JSON.

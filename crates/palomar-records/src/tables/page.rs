@@ -19,10 +19,7 @@ pub struct Page<T> {
 impl<T> Page<T> {
     /// The same page of other items.
     pub fn map<U>(self, each: impl FnMut(T) -> U) -> Page<U> {
-        Page {
-            items: self.items.into_iter().map(each).collect(),
-            next_cursor: self.next_cursor,
-        }
+        Page { items: self.items.into_iter().map(each).collect(), next_cursor: self.next_cursor }
     }
 }
 
@@ -36,10 +33,7 @@ pub(crate) struct Place {
 impl Place {
     /// Before the first row of a list, the newest first.
     pub(crate) fn newest() -> Place {
-        Place {
-            at: Timestamp::MAX,
-            id: String::new(),
-        }
+        Place { at: Timestamp::MAX, id: String::new() }
     }
 
     /// The cursor as it is given out.
@@ -52,16 +46,11 @@ impl Place {
         let Some(cursor) = cursor else {
             return Ok(Place::newest());
         };
-        let bytes = BASE64URL_NOPAD
-            .decode(cursor.as_bytes())
-            .map_err(|_| RecordsError::BadCursor)?;
+        let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).map_err(|_| RecordsError::BadCursor)?;
         let text = String::from_utf8(bytes).map_err(|_| RecordsError::BadCursor)?;
         let (at, id) = text.split_once('.').ok_or(RecordsError::BadCursor)?;
         let at = at.parse().map_err(|_| RecordsError::BadCursor)?;
-        Ok(Place {
-            at: Timestamp::from_micros(at),
-            id: id.to_owned(),
-        })
+        Ok(Place { at: Timestamp::from_micros(at), id: id.to_owned() })
     }
 }
 
@@ -79,16 +68,10 @@ mod tests {
 
     #[test]
     fn cursors_come_back_and_others_are_refused() {
-        let place = Place {
-            at: Timestamp::from_micros(1_767_225_600_000_001),
-            id: "a.b".to_owned(),
-        };
+        let place = Place { at: Timestamp::from_micros(1_767_225_600_000_001), id: "a.b".to_owned() };
         assert_eq!(Place::decode(Some(&place.encode())).expect("a cursor"), place);
         for bad in ["", "!", "AAAA", &BASE64URL_NOPAD.encode(b"x.y")] {
-            assert!(
-                matches!(Place::decode(Some(bad)), Err(RecordsError::BadCursor)),
-                "{bad}"
-            );
+            assert!(matches!(Place::decode(Some(bad)), Err(RecordsError::BadCursor)), "{bad}");
         }
     }
 }

@@ -13,13 +13,9 @@ pub(crate) fn message(
 ) -> Result<Option<MessageId>> {
     let mut statement = connection
         .prepare_cached("SELECT message_id FROM provider_ids WHERE channel = ?1 AND provider_id = ?2")?;
-    let found: Option<String> = statement
-        .query_row(params![channel.as_str(), &*provider_id.0], |row| row.get(0))
-        .optional()?;
-    found
-        .map(|id| id.parse())
-        .transpose()
-        .map_err(|error| RecordsError::damaged("provider_ids", error))
+    let found: Option<String> =
+        statement.query_row(params![channel.as_str(), &*provider_id.0], |row| row.get(0)).optional()?;
+    found.map(|id| id.parse()).transpose().map_err(|error| RecordsError::damaged("provider_ids", error))
 }
 
 /// Notes an id; whether it is new. The first message that had it keeps it.

@@ -1,0 +1,110 @@
+//! The disk under the data directory: how much room there is, and what the stores take.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use palomar_broker::StoreMeters;
+
+use crate::{App, AppError};
+
+/// The queue's database; it lies beside the records where the broker is embedded.
+const QUEUE_FILE: &str = "queue.db";
+
+/// What the broker's store says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct StoreReading {
+    /// What it counted.
+    pub meters: StoreMeters,
+    /// Why it failed, if it has: it accepts nothing more.
+    pub failure: Option<Arc<str>>,
+}
+
+/// Asks the broker's store.
+pub type StoreSource = Box<dyn Fn() -> StoreReading + Send + Sync>;
+
+/// A disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Disk {
+    /// Bytes that this process may still write.
+    pub(crate) free: u64,
+    /// Bytes that it has.
+    pub(crate) total: u64,
+    /// Bytes that each store takes, its log included.
+    pub(crate) stores: [(&'static str, u64); 2],
+}
+
+impl Disk {
+    /// Looks at the disk of the records. `None` where the system does not say.
+    fn look(records: &Path) -> Option<Disk> {
+        let fs = rustix::fs::statvfs(records).ok()?;
+        let queue = records.with_file_name(QUEUE_FILE);
+        Some(Disk {
+            free: fs.f_bavail.saturating_mul(fs.f_frsize),
+            total: fs.f_blocks.saturating_mul(fs.f_frsize),
+            stores: [("queue", size(&queue)), ("records", size(records))],
+        })
+    }
+
+    /// Whether less than a tenth is free.
+    pub(crate) const fn is_low(&self) -> bool {
+        self.free < self.total / 10
+    }
+}
+
+/// The size of a database and its log; a file that is not there takes nothing.
+fn size(file: &Path) -> u64 {
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    [file, &PathBuf::from(log)]
+        .iter()
+        .filter_map(|file| std::fs::metadata(file).ok())
+        .map(|file| file.len())
+        .sum()
+}
+
+impl App {
+    /// Says where the numbers of the broker's store come from; the first source counts.
+    pub fn observe_store(&self, source: StoreSource) {
+        if self.store.set(source).is_err() {
+            tracing::debug!("the broker's store is observed already");
+        }
+    }
+
+    /// What the broker's store says, where somebody asks it.
+    pub(crate) fn store_reading(&self) -> Option<StoreReading> {
+        self.store.get().map(|source| source())
+    }
+
+    /// Notes whether the broker refused something for want of room, for whoever asks how this process is.
+    pub(crate) fn note_room<T>(&self, accepted: &Result<T, AppError>) {
+        self.full.store(matches!(accepted, Err(AppError::Full)), Ordering::Relaxed);
+    }
+
+    /// The disk of the data directory.
+    pub(crate) async fn disk(&self) -> Option<Disk> {
+        let records = self.records.path().to_owned();
+        // A disk may be slow to answer.
+        let looked = tokio::task::spawn_blocking(move || Disk::look(&records)).await;
+        looked.ok().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_and_sizes() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let records = dir.path().join("records.db");
+        assert_eq!(Disk::look(&records), None);
+        std::fs::write(&records, [0; 10]).expect("written");
+        std::fs::write(dir.path().join("records.db-wal"), [0; 5]).expect("written");
+        let disk = Disk::look(&records).expect("a disk");
+        assert_eq!(disk.stores, [("queue", 0), ("records", 15)]);
+        assert!(disk.total > 0 && disk.free <= disk.total);
+        let low = |free| Disk { free, total: 1000, ..disk }.is_low();
+        assert!(low(99) && !low(100));
+    }
+}

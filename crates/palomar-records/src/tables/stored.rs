@@ -1,0 +1,91 @@
+//! `messages`, read back as what was accepted: to compare a repeated request with it, and to queue it anew.
+
+use palomar_model::{MessageId, MessageState, OnUncertain, Outbound, ProviderMessageId, Template};
+use rusqlite::{Connection, Row};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::messages::{Direction, TABLE};
+use super::{json, optional_json, optional_time, parsed, time, to_json};
+use crate::error::{RecordsError, Result};
+
+/// An outbound message as it was accepted, and how far it came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredMessage {
+    /// The message.
+    pub message: Outbound,
+    /// Where it stands.
+    pub state: MessageState,
+    /// Attempts that started, over all of its jobs.
+    pub attempts: u32,
+}
+
+/// What is said of a message and has no column of its own.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Extras {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply_to: Option<ProviderMessageId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fallback: Option<Box<Template>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_uncertain: Option<OnUncertain>,
+}
+
+/// The column `extras` of a message; none where there is nothing to say.
+pub(crate) fn extras(message: &Outbound) -> Result<Option<String>> {
+    let extras = Extras {
+        reply_to: message.reply_to.clone(),
+        fallback: message.fallback.clone(),
+        on_uncertain: message.on_uncertain,
+    };
+    let empty = extras.reply_to.is_none() && extras.fallback.is_none() && extras.on_uncertain.is_none();
+    (!empty).then(|| to_json(&extras, TABLE)).transpose()
+}
+
+/// Those of these ids that are known; without a message where it is an inbound one's.
+pub(crate) fn find(
+    connection: &Connection,
+    ids: &[MessageId],
+) -> Result<Vec<(MessageId, Option<StoredMessage>)>> {
+    let mut statement = connection.prepare_cached("SELECT * FROM messages WHERE id = ?1")?;
+    let mut found = Vec::new();
+    for id in ids {
+        let mut rows = statement.query([id.to_string()])?;
+        if let Some(row) = rows.next()? {
+            found.push((*id, stored(row, *id)?));
+        }
+    }
+    Ok(found)
+}
+
+fn stored(row: &Row<'_>, id: MessageId) -> Result<Option<StoredMessage>> {
+    let direction: String = row.get("direction")?;
+    if direction != Direction::Outbound.as_str() {
+        return Ok(None);
+    }
+    let damaged = |error: serde_json::Error| RecordsError::damaged(TABLE, error);
+    let kind: String = row.get("type")?;
+    let content: serde_json::Value = json(row, TABLE, "content")?;
+    let contact: String = row.get("contact")?;
+    let priority: Option<String> = row.get("priority")?;
+    let extras: Extras = optional_json(row, TABLE, "extras")?.unwrap_or_default();
+    let message = Outbound {
+        id,
+        channel: parsed(row, TABLE, "channel")?,
+        to: serde_json::from_value(contact.into()).map_err(damaged)?,
+        content: serde_json::from_value(json!({ "type": kind, "content": content })).map_err(damaged)?,
+        priority: priority
+            .map_or(Ok(palomar_model::Priority::Normal), |word| word.parse())
+            .map_err(|error| RecordsError::damaged(TABLE, error))?,
+        scheduled_at: optional_time(row, "scheduled_at")?,
+        expires_at: optional_time(row, "expires_at")?,
+        campaign_id: row.get("campaign")?,
+        reply_to: extras.reply_to,
+        fallback: extras.fallback,
+        on_uncertain: extras.on_uncertain,
+        metadata: optional_json(row, TABLE, "metadata")?.unwrap_or_default(),
+        accepted_at: time(row, "created_at")?,
+    };
+    Ok(Some(StoredMessage { message, state: parsed(row, TABLE, "status")?, attempts: row.get("attempts")? }))
+}
