@@ -33,7 +33,7 @@ pub struct Submitted {
 pub struct RowInput {
     /// Its number, unique in the whole request.
     pub row: u64,
-    /// The [`fingerprint`] of what it said.
+    /// The [`crate::fingerprint`] of what it said.
     pub body_hash: u64,
     /// The message, or what is wrong with it.
     pub message: Result<NewMessage, Vec<FieldError>>,

@@ -58,7 +58,7 @@ impl Media {
             (None, None) => checks.require(false, at, "needs a link or an id"),
             (Some(_), Some(_)) => checks.require(false, at, "must have a link or an id, not both"),
             (Some(link), None) => {
-                checks.require(is_web_address(link), format!("{at}/link"), "must be an http(s) URL")
+                checks.require(is_web_address(link), format!("{at}/link"), "must be an http(s) URL");
             }
             (None, Some(id)) => {
                 checks.require(!id.trim().is_empty(), format!("{at}/id"), "must not be empty");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use palomar_api::{ApiConfig, OneTimeLink, RateLimit};
-use palomar_app::{App, AppConfig, Metrics, Providers};
+use palomar_app::{App, AppConfig, Metrics, Providers, StoreReading};
 use palomar_broker::{EmbeddedBroker, EmbeddedConfig, MachineConfig, StoreError};
 use palomar_model::{Clock, IdGenerator};
 use palomar_records::{PROJECTION, Records, random_bytes};
@@ -43,6 +43,8 @@ pub(super) async fn open(settings: &Settings) -> Result<Engine, Failure> {
     )
     .await
     .map_err(|error| Failure::new(format!("can't start on {}: {error}", dir.display())))?;
+    let seen = Arc::clone(&broker);
+    app.observe_store(Box::new(move || StoreReading { meters: seen.meters(), failure: seen.failure() }));
     Ok(Engine { broker, app, dir })
 }
 
