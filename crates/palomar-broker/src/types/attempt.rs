@@ -27,7 +27,7 @@ pub struct LeaseRequest {
     pub max: usize,
     /// For so long.
     pub lease: Duration,
-    /// Whether each leased job is started in the same step, for a call of at most [`Limits::deadline`].
+    /// Whether each leased job is started in the same step, for a call of at most [`crate::Limits::deadline`].
     pub start: bool,
     /// How long the broker may wait for work before it answers with none.
     pub wait: Duration,
