@@ -126,8 +126,12 @@ impl Bench {
     }
 
     fn open_at(&self, dir: &Path, payload_memory: usize) -> anyhow::Result<EmbeddedBroker> {
-        let config =
-            EmbeddedConfig { payload_memory, flush: self.options.flush, ..EmbeddedConfig::in_dir(dir) };
+        let config = EmbeddedConfig {
+            payload_memory,
+            flush: self.options.flush,
+            log_room: crate::serve::LOG_ROOM,
+            ..EmbeddedConfig::in_dir(dir)
+        };
         Ok(EmbeddedBroker::open(config, Arc::clone(&self.clock))?)
     }
 

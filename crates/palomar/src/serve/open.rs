@@ -48,6 +48,9 @@ pub(super) async fn open(settings: &Settings) -> Result<Engine, Failure> {
     Ok(Engine { broker, app, dir })
 }
 
+/// Bytes of the queue's write-ahead log that are laid out at the start.
+pub(crate) const LOG_ROOM: u64 = 16 << 20;
+
 /// Opens the broker of the data directory.
 fn broker(settings: &Settings, clock: Arc<dyn Clock>) -> Result<EmbeddedBroker, Failure> {
     let config = EmbeddedConfig {
@@ -57,6 +60,7 @@ fn broker(settings: &Settings, clock: Arc<dyn Clock>) -> Result<EmbeddedBroker, 
         },
         readers: vec![PROJECTION.to_owned()],
         payload_memory: usize::try_from(settings.broker.payload_memory.0).unwrap_or(usize::MAX),
+        log_room: LOG_ROOM,
         ..EmbeddedConfig::in_dir(&settings.data_dir)
     };
     EmbeddedBroker::open(config, clock).map_err(|error: StoreError| Failure::new(error.to_string()))
