@@ -311,7 +311,10 @@ impl Actor {
     fn leased(&mut self, leasing: Leasing, now: Timestamp) -> Option<LeasedJob> {
         let payload = match self.accepted(leasing.seq) {
             Some(row) => Ok(Payload { bytes: row.payload.clone(), enqueued_at: row.spec.enqueued_at }),
-            None => self.payloads.take(self.store.connection(), leasing.seq),
+            None => {
+                let machine = &self.machine;
+                self.payloads.take(&self.store, leasing.seq, |id, seq| machine.may_start(id, seq))
+            }
         };
         match payload {
             Ok(payload) => Some(LeasedJob {

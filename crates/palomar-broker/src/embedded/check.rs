@@ -5,6 +5,7 @@ use std::path::Path;
 use palomar_model::Timestamp;
 use rusqlite::Connection;
 
+use super::batch;
 use super::codec::{self, Table};
 use super::store::{self, StoreError};
 use super::{recover, space};
@@ -16,7 +17,7 @@ use crate::types::{JobState, QueueName};
 pub struct CheckReport {
     /// The schema of the store.
     pub schema: i64,
-    /// Rows of jobs, those included that only wait for readers of the event log.
+    /// Jobs that rows hold, those included that are no more and whose room was not used again yet.
     pub job_rows: u64,
     /// Rows of the log.
     pub log_rows: u64,
@@ -62,7 +63,7 @@ impl CheckReport {
 pub struct StoreInfo {
     /// The schema of the store.
     pub schema: i64,
-    /// Rows of jobs, those included that only wait for readers of the event log.
+    /// Jobs that rows hold, those included that are no more and whose room was not used again yet.
     pub job_rows: u64,
     /// Rows of the log.
     pub log_rows: u64,
@@ -114,12 +115,15 @@ fn check_rows(db: &Connection, report: &mut CheckReport) -> Result<(), StoreErro
     let config = MachineConfig { keep_finished: u32::MAX, keep_dead: u32::MAX };
     let recovered = recover::recover(db, &fold, config, Timestamp::EPOCH)?;
     report.damaged.extend(recovered.damaged.iter().map(ToString::to_string));
-    let mut statement = db.prepare("SELECT seq, spec FROM job ORDER BY seq")?;
+    let mut statement = db.prepare("SELECT first, body FROM batch ORDER BY first")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let seq = row.get::<_, i64>(0)? as u64;
-        report.job_rows += 1;
-        note(report, codec::read_job(row.get_ref(1)?.as_blob().unwrap_or_default(), seq));
+        let first = row.get::<_, i64>(0)? as u64;
+        // What recovery named already is not named again; payloads it did not read.
+        for record in batch::read(first, row.get_ref(1)?.as_blob().unwrap_or_default()).0 {
+            report.job_rows += 1;
+            note(report, codec::read_job(record.body, record.seq));
+        }
     }
     // Rows before the fold are kept for readers only.
     let mut statement = db.prepare("SELECT first, body FROM log ORDER BY first")?;
@@ -173,7 +177,7 @@ pub fn store_info(dir: &Path) -> Result<StoreInfo, StoreError> {
     let size = |name: &str| std::fs::metadata(dir.join(name)).map_or(0, |file| file.len());
     Ok(StoreInfo {
         schema,
-        job_rows: count("job")?,
+        job_rows: stored_jobs(&db)?,
         log_rows: count("log")?,
         log_end: next_fact.max(after_last) - 1,
         database_bytes: size("queue.db"),
@@ -181,6 +185,21 @@ pub fn store_info(dir: &Path) -> Result<StoreInfo, StoreError> {
         reserve_bytes: size("queue.reserve"),
         free_bytes: space::free_bytes(dir),
     })
+}
+
+/// Jobs that batches hold, by their heads.
+fn stored_jobs(db: &Connection) -> Result<u64, StoreError> {
+    let mut statement = db.prepare("SELECT first, substr(body, 1, ?1) FROM batch")?;
+    let heads = statement.query_map([batch::BATCH_HEAD as i64], |row| {
+        Ok((row.get::<_, i64>(0)? as u64, row.get::<_, Vec<u8>>(1)?))
+    })?;
+    let mut jobs = 0;
+    for head in heads {
+        let (first, head) = head?;
+        // A damaged head is for `check` to name.
+        jobs += batch::count(first, &head).map_or(0, u64::from);
+    }
+    Ok(jobs)
 }
 
 /// Opens the store of a directory for reading; nothing is created.

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::machine::{Change, Spec};
 
 const VERSION: u8 = 1;
-const HEAD: usize = 5;
+pub(super) const HEAD: usize = 5;
 /// Payloads above this are compressed where that makes them smaller.
 const COMPRESS_ABOVE: usize = 1024;
 const COMPRESSION_LEVEL: i32 = 1;
@@ -22,6 +22,7 @@ pub(super) const MAX_PAYLOAD: usize = 4 * 1024 * 1024;
 /// The tables whose rows are sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Table {
+    Batch,
     Job,
     Standing,
     Log,
@@ -34,6 +35,7 @@ pub(super) enum Table {
 impl Table {
     pub(super) const fn name(self) -> &'static str {
         match self {
+            Table::Batch => "batch",
             Table::Job => "job",
             Table::Standing => "standing",
             Table::Log => "log",
@@ -63,15 +65,21 @@ fn checksum(table: Table, key: u64, version: u8, body: &[u8]) -> u32 {
 }
 
 /// Begins a row in an empty buffer; the body is appended, then [`seal`] closes it.
-pub(super) fn begin(buffer: &mut Vec<u8>) {
+fn begin(buffer: &mut Vec<u8>) {
     buffer.clear();
-    buffer.extend_from_slice(&[VERSION, 0, 0, 0, 0]);
+    buffer.resize(HEAD, 0);
 }
 
-/// Writes the checksum of what was appended.
-pub(super) fn seal(buffer: &mut [u8], table: Table, key: u64) {
-    let sum = checksum(table, key, VERSION, &buffer[HEAD..]);
-    buffer[1..HEAD].copy_from_slice(&sum.to_le_bytes());
+/// Writes version and checksum before a body.
+pub(super) fn seal(row: &mut [u8], table: Table, key: u64) {
+    let sum = checksum(table, key, VERSION, &row[HEAD..]);
+    row[0] = VERSION;
+    row[1..HEAD].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// Whether bytes may be a sealed row, at a glance.
+pub(super) fn may_be_sealed(row: &[u8]) -> bool {
+    row.len() >= HEAD && row[0] == VERSION
 }
 
 /// The body of a row, if it is what was written.
@@ -118,9 +126,10 @@ pub(super) fn value_of<T: DeserializeOwned>(row: &[u8], table: Table, key: u64) 
     postcard::from_bytes(body).map_err(|_| Damaged { table, key, why: "its body can't be read" })
 }
 
-/// Writes the row of an accepted job into `buffer`.
+/// Appends the row of an accepted job to `buffer`.
 pub(super) fn write_job(buffer: &mut Vec<u8>, seq: u64, spec: &Spec, payload: &[u8]) {
-    begin(buffer);
+    let start = buffer.len();
+    buffer.resize(start + HEAD, 0);
     append(buffer, spec);
     let packed = (payload.len() > COMPRESS_ABOVE)
         .then(|| zstd::bulk::compress(payload, COMPRESSION_LEVEL).ok())
@@ -136,18 +145,18 @@ pub(super) fn write_job(buffer: &mut Vec<u8>, seq: u64, spec: &Spec, payload: &[
             buffer.extend_from_slice(payload);
         }
     }
-    seal(buffer, Table::Job, seq);
+    seal(&mut buffer[start..], Table::Job, seq);
 }
 
-/// An accepted job without its payload.
-pub(super) fn read_spec(row: &[u8], seq: u64) -> Result<Spec, Damaged> {
-    split_job(row, seq).map(|(spec, _)| spec)
+/// An accepted job without its payload, from its opened row.
+pub(super) fn read_spec(body: &[u8], seq: u64) -> Result<Spec, Damaged> {
+    split_job(body, seq).map(|(spec, _)| spec)
 }
 
-/// An accepted job and its payload.
-pub(super) fn read_job(row: &[u8], seq: u64) -> Result<(Spec, Bytes), Damaged> {
+/// An accepted job and its payload, from its opened row.
+pub(super) fn read_job(body: &[u8], seq: u64) -> Result<(Spec, Bytes), Damaged> {
     let damaged = |why| Damaged { table: Table::Job, key: seq, why };
-    let (spec, rest) = split_job(row, seq)?;
+    let (spec, rest) = split_job(body, seq)?;
     let payload = match rest.split_first() {
         Some((0, payload)) => Bytes::copy_from_slice(payload),
         Some((1, packed)) => {
@@ -164,8 +173,7 @@ pub(super) fn read_job(row: &[u8], seq: u64) -> Result<(Spec, Bytes), Damaged> {
     Ok((spec, payload))
 }
 
-fn split_job(row: &[u8], seq: u64) -> Result<(Spec, &[u8]), Damaged> {
-    let body = open(row, Table::Job, seq)?;
+fn split_job(body: &[u8], seq: u64) -> Result<(Spec, &[u8]), Damaged> {
     postcard::take_from_bytes(body).map_err(|_| Damaged {
         table: Table::Job,
         key: seq,
@@ -217,7 +225,8 @@ mod tests {
             let mut row = Vec::new();
             write_job(&mut row, 42, &spec(), &payload);
             assert!(row.len() < payload.len().max(200) + 100);
-            assert_eq!(read_job(&row, 42), Ok((spec(), Bytes::from(payload))));
+            let body = open(&row, Table::Job, 42).expect("is whole");
+            assert_eq!(read_job(body, 42), Ok((spec(), Bytes::from(payload))));
         }
     }
 
@@ -225,14 +234,16 @@ mod tests {
     fn every_flipped_bit_cut_and_misplaced_row_is_found() {
         let mut row = Vec::new();
         write_job(&mut row, 42, &spec(), b"a payload of some length");
-        assert!(read_job(&row, 43).is_err(), "a row at another's place");
+        let open = |row: &[u8], seq| super::open(row, Table::Job, seq).map(<[u8]>::len);
+        assert!(open(&row, 42).is_ok());
+        assert!(open(&row, 43).is_err(), "a row at another's place");
         for bit in 0..row.len() * 8 {
             let mut flipped = row.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(read_job(&flipped, 42).is_err(), "bit {bit}");
+            assert!(open(&flipped, 42).is_err(), "bit {bit}");
         }
         for len in 0..row.len() {
-            assert!(read_job(&row[..len], 42).is_err(), "cut to {len}");
+            assert!(open(&row[..len], 42).is_err(), "cut to {len}");
         }
     }
 

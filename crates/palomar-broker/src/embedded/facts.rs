@@ -12,7 +12,9 @@ use palomar_model::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::oneshot;
 
+use super::batch;
 use super::codec::{self, Table};
+use super::jobs::LastBatch;
 use super::store;
 use crate::broker::BrokerError;
 use crate::machine::{Change, QueueRow};
@@ -54,11 +56,17 @@ struct Reader {
     /// By number; none where nothing says any more what the queue was called.
     queues: HashMap<u32, Option<QueueName>>,
     jobs: HashMap<u64, (JobId, u32)>,
+    last: LastBatch,
 }
 
 impl Reader {
     fn open(dir: &Path) -> Result<Reader, rusqlite::Error> {
-        Ok(Reader { db: store::open_reader(dir)?, queues: HashMap::new(), jobs: HashMap::new() })
+        Ok(Reader {
+            db: store::open_reader(dir)?,
+            queues: HashMap::new(),
+            jobs: HashMap::new(),
+            last: LastBatch::default(),
+        })
     }
 
     fn facts(&mut self, after: Cursor, limit: usize) -> Result<Vec<LogEntry>, rusqlite::Error> {
@@ -145,16 +153,24 @@ impl Reader {
         Ok(())
     }
 
-    fn row(&self, seq: u64) -> Result<Option<Vec<u8>>, rusqlite::Error> {
-        self.db
-            .prepare_cached("SELECT spec FROM job WHERE seq = ?1")?
-            .query_row([seq as i64], |row| row.get(0))
-            .optional()
+    /// What `read` finds in the row of a job, if it is there and whole.
+    fn row<T>(
+        &mut self,
+        seq: u64,
+        read: impl FnOnce(&[u8], u64) -> Result<T, codec::Damaged>,
+    ) -> Result<Option<T>, rusqlite::Error> {
+        let first: Option<i64> = self
+            .db
+            .prepare_cached("SELECT max(first) FROM batch WHERE first <= ?1")?
+            .query_row([seq as i64], |row| row.get(0))?;
+        let Some(first) = first.map(|first| first as u64) else { return Ok(None) };
+        let Some(batch) = self.last.row(&self.db, first)? else { return Ok(None) };
+        let record = batch::find(first, batch, seq).ok().flatten();
+        Ok(record.and_then(|record| read(record.body, seq).ok()))
     }
 
     fn accepted(&mut self, seq: u64) -> Result<Option<(JobId, u32, bool, Bytes)>, rusqlite::Error> {
-        let Some(row) = self.row(seq)? else { return Ok(None) };
-        let Ok((spec, payload)) = codec::read_job(&row, seq) else { return Ok(None) };
+        let Some((spec, payload)) = self.row(seq, codec::read_job)? else { return Ok(None) };
         self.remember(seq, spec.id, spec.queue);
         let scheduled = spec.run_at.is_some_and(|at| at > spec.enqueued_at);
         Ok(Some((spec.id, spec.queue, scheduled, payload)))
@@ -171,8 +187,7 @@ impl Reader {
         if let Some(known) = self.jobs.get(&seq) {
             return Ok(Some(*known));
         }
-        let Some(row) = self.row(seq)? else { return Ok(None) };
-        let Ok(spec) = codec::read_spec(&row, seq) else { return Ok(None) };
+        let Some(spec) = self.row(seq, codec::read_spec)? else { return Ok(None) };
         self.remember(seq, spec.id, spec.queue);
         Ok(Some((spec.id, spec.queue)))
     }

@@ -13,9 +13,11 @@
 //! - when the disk is full, accepting ends ([`BrokerError::Full`]) and settling goes on in a reserve.
 
 mod actor;
+mod batch;
 mod check;
 mod codec;
 mod facts;
+mod jobs;
 mod leasing;
 mod meters;
 mod payloads;
@@ -116,6 +118,7 @@ impl EmbeddedBroker {
         let lock = space::lock(&config.dir)?;
         let mut store = Store::open(&config.dir, config.flush)?;
         let recovered = recover::recover(store.connection(), store.fold(), config.machine, clock.now())?;
+        store.holds(recovered.index, recovered.counted);
         store.facts_go_on_at(recovered.next_fact);
         if !recovered.stale_requests.is_empty() {
             store.drop_requests(&recovered.stale_requests)?;

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use palomar_model::Timestamp;
-use rusqlite::Connection;
 
+use super::batch;
 use super::codec;
+use super::jobs::LastBatch;
+use super::store::Store;
+use crate::types::JobId;
 
-/// Jobs that are read ahead when one has to be read: the next ones in the order of arrival are likely next in turn.
-const READ_AHEAD: i64 = 64;
 /// What an entry costs beside its bytes.
 const OVERHEAD: usize = 96;
 
@@ -26,11 +27,12 @@ pub(super) struct Payloads {
     held: HashMap<u64, Payload>,
     bytes: usize,
     budget: usize,
+    last: LastBatch,
 }
 
 impl Payloads {
     pub(super) fn new(budget: usize) -> Payloads {
-        Payloads { held: HashMap::new(), bytes: 0, budget }
+        Payloads { held: HashMap::new(), bytes: 0, budget, last: LastBatch::default() }
     }
 
     /// Holds a payload if the budget allows it; answers whether it does.
@@ -46,68 +48,72 @@ impl Payloads {
         true
     }
 
-    /// Takes a payload out: from memory, or from disk.
-    pub(super) fn take(&mut self, db: &Connection, seq: u64) -> Result<Payload, String> {
+    /// Takes a payload out: from memory, or from disk. What stands behind it in its batch is likely next in turn: as
+    /// much of it as is `wanted` and as the budget allows is read with it.
+    pub(super) fn take(
+        &mut self,
+        store: &Store,
+        seq: u64,
+        wanted: impl Fn(JobId, u64) -> bool,
+    ) -> Result<Payload, String> {
         if let Some(payload) = self.held.remove(&seq) {
             self.bytes -= payload.bytes.len() + OVERHEAD;
             return Ok(payload);
         }
-        let mut wanted = Err(format!("job {seq} has no row"));
-        let mut statement = db
-            .prepare_cached("SELECT seq, spec FROM job WHERE seq >= ?1 ORDER BY seq LIMIT ?2")
-            .map_err(|error| error.to_string())?;
-        let mut rows = statement.query([seq as i64, READ_AHEAD]).map_err(|error| error.to_string())?;
-        while let Some(row) = rows.next().map_err(|error| error.to_string())? {
-            let found: i64 = row.get(0).map_err(|error| error.to_string())?;
-            let found = found as u64;
-            if wanted.is_err() && found != seq {
-                break;
-            }
-            if self.held.contains_key(&found) {
-                continue;
-            }
-            let blob = row.get_ref(1).map_err(|error| error.to_string())?;
-            let read = blob
-                .as_blob()
-                .map_err(|error| error.to_string())
-                .and_then(|blob| codec::read_job(blob, found).map_err(|error| error.to_string()));
-            match read {
-                Ok((spec, bytes)) if found == seq => {
-                    wanted = Ok(Payload { bytes, enqueued_at: spec.enqueued_at });
+        let taken = self.peek(store, seq)?;
+        if self.bytes + OVERHEAD < self.budget {
+            self.read_ahead(store, seq, wanted);
+        }
+        Ok(taken)
+    }
+
+    fn read_ahead(&mut self, store: &Store, seq: u64, wanted: impl Fn(JobId, u64) -> bool) {
+        let mut last = std::mem::take(&mut self.last);
+        let first = store.batch_of(seq);
+        if let Some((first, Ok(Some(row)))) = first.map(|first| (first, last.row(store.connection(), first)))
+        {
+            let (records, _) = batch::read(first, row);
+            for record in records.into_iter().filter(|record| record.seq > seq) {
+                // Damage is told of when it is the job's turn.
+                let Ok((spec, bytes)) = codec::read_job(record.body, record.seq) else { continue };
+                let held = self.held.contains_key(&record.seq) || !wanted(spec.id, record.seq);
+                if !held && !self.offer(record.seq, bytes, spec.enqueued_at) {
+                    break;
                 }
-                Ok((spec, bytes)) => {
-                    if !self.offer(found, bytes, spec.enqueued_at) {
-                        break;
-                    }
-                }
-                Err(error) if found == seq => return Err(error),
-                Err(_) => {}
             }
         }
-        wanted
+        self.last = last;
     }
 
     /// Reads a payload without taking it out.
-    pub(super) fn peek(&self, db: &Connection, seq: u64) -> Result<Payload, String> {
+    pub(super) fn peek(&mut self, store: &Store, seq: u64) -> Result<Payload, String> {
         if let Some(payload) = self.held.get(&seq) {
             return Ok(payload.clone());
         }
-        let row: Vec<u8> = db
-            .prepare_cached("SELECT spec FROM job WHERE seq = ?1")
-            .and_then(|mut statement| statement.query_row([seq as i64], |row| row.get(0)))
-            .map_err(|error| error.to_string())?;
-        let (spec, bytes) = codec::read_job(&row, seq).map_err(|error| error.to_string())?;
-        Ok(Payload { bytes, enqueued_at: spec.enqueued_at })
+        self.stored(store, seq, codec::read_job)
+            .map(|(spec, bytes)| Payload { bytes, enqueued_at: spec.enqueued_at })
     }
 
     /// When a job was queued, if its row can be read.
-    pub(super) fn enqueued_at(&self, db: &Connection, seq: u64) -> Option<Timestamp> {
+    pub(super) fn enqueued_at(&mut self, store: &Store, seq: u64) -> Option<Timestamp> {
         if let Some(payload) = self.held.get(&seq) {
             return Some(payload.enqueued_at);
         }
-        let mut statement = db.prepare_cached("SELECT spec FROM job WHERE seq = ?1").ok()?;
-        let row: Vec<u8> = statement.query_row([seq as i64], |row| row.get(0)).ok()?;
-        codec::read_spec(&row, seq).ok().map(|spec| spec.enqueued_at)
+        self.stored(store, seq, codec::read_spec).ok().map(|spec| spec.enqueued_at)
+    }
+
+    /// What `read` finds in the row of a job.
+    fn stored<T>(
+        &mut self,
+        store: &Store,
+        seq: u64,
+        read: impl FnOnce(&[u8], u64) -> Result<T, codec::Damaged>,
+    ) -> Result<T, String> {
+        let missing = || format!("job {seq} has no row");
+        let first = store.batch_of(seq).ok_or_else(missing)?;
+        let row = self.last.row(store.connection(), first).map_err(|error| error.to_string())?;
+        let record = batch::find(first, row.ok_or_else(missing)?, seq).map_err(|error| error.to_string())?;
+        read(record.ok_or_else(missing)?.body, seq).map_err(|error| error.to_string())
     }
 
     /// What is held, against the budget.

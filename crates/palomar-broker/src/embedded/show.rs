@@ -9,11 +9,11 @@ use crate::types::{JobId, JobView};
 
 impl Actor {
     /// A job with its payload; none where its row can't be read, for a payload is never made up.
-    pub(super) fn job(&self, id: JobId) -> Option<(JobView, Bytes)> {
+    pub(super) fn job(&mut self, id: JobId) -> Option<(JobView, Bytes)> {
         let mut view = self.machine.view(id)?;
         let payload = match self.accepted(view.seq) {
             Some(row) => Payload { bytes: row.payload.clone(), enqueued_at: row.spec.enqueued_at },
-            None => match self.payloads.peek(self.store.connection(), view.seq) {
+            None => match self.payloads.peek(&self.store, view.seq) {
                 Ok(payload) => payload,
                 Err(why) => {
                     tracing::error!(job = %id, %why, "a damaged job can't be shown");
@@ -31,10 +31,9 @@ impl Actor {
         rows.binary_search_by_key(&seq, |row| row.seq).ok().map(|at| &rows[at])
     }
 
-    pub(super) fn date(&self, view: &mut JobView) {
+    pub(super) fn date(&mut self, view: &mut JobView) {
         let pending = self.accepted(view.seq).map(|row| row.spec.enqueued_at);
-        let stored = || self.payloads.enqueued_at(self.store.connection(), view.seq);
-        if let Some(at) = pending.or_else(stored) {
+        if let Some(at) = pending.or_else(|| self.payloads.enqueued_at(&self.store, view.seq)) {
             view.enqueued_at = at;
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! | table | key | what |
 //! |---|---|---|
-//! | `job` | sequence number | what was accepted, payload included (written once); `standing`: where it stood at the last fold |
+//! | `batch`, `standing` | number of a job | what was accepted, and where it stood at the last fold: see [`super::jobs`] |
 //! | `log` | number of the first fact | the changes of one commit |
 //! | `queue`, `budget` | number | as of the last fold |
 //! | `request` | counting up | requests that are remembered |
@@ -18,10 +18,11 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use super::codec::{self, Table};
+use super::jobs::{self, Counted, Index, Jobs};
 use crate::machine::{Changes, Folded};
 
 /// The schema that this version reads and writes.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 /// Jobs that are no more, after which their rows are dropped.
 const FOLD_AT_GONE: usize = 2_000;
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -66,6 +67,19 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// It was written before the first release.
+    #[error(
+        "the data in {file} has schema {found}, from before the first release; this version begins at {known}: \
+         give it an empty data directory"
+    )]
+    Older {
+        /// Which file.
+        file: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
     /// Rows that must be whole are not.
     #[error("{0}; run `palomar store check`, and restore a backup if it can't be mended")]
     Damaged(String),
@@ -85,7 +99,7 @@ impl StoreError {
 }
 
 /// How far rows go: from here on the log says what happened.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Fold {
     /// Jobs from this number on are not part of it.
     pub(super) next_seq: u64,
@@ -93,12 +107,21 @@ pub(super) struct Fold {
     pub(super) log_from: u64,
     /// Jobs that are no more and whose rows wait for the log's readers: (facts up to here must be read, jobs).
     pub(super) waiting: Vec<(u64, Vec<u64>)>,
+    /// The rows of jobs that there are, as far as the fold goes.
+    pub(super) counted: Counted,
+}
+
+impl Default for Fold {
+    fn default() -> Fold {
+        Fold { next_seq: 1, log_from: 1, waiting: Vec::new(), counted: Counted::default() }
+    }
 }
 
 /// The writing connection.
 pub(super) struct Store {
     db: Connection,
     fold: Fold,
+    jobs: Jobs,
     /// The number of the next fact.
     next_fact: u64,
     buffer: Vec<u8>,
@@ -127,6 +150,9 @@ pub(super) fn schema(db: &Connection, dir: &Path) -> Result<i64, StoreError> {
     if found > SCHEMA {
         return Err(StoreError::Newer { file: dir.join("queue.db"), found, known: SCHEMA });
     }
+    if (1..SCHEMA).contains(&found) {
+        return Err(StoreError::Older { file: dir.join("queue.db"), found, known: SCHEMA });
+    }
     Ok(found)
 }
 
@@ -141,7 +167,7 @@ fn meta<T: serde::de::DeserializeOwned>(db: &Connection, name: &str) -> Result<O
 
 /// The fold of a database, and the number of the fact after it.
 pub(super) fn fold_of(db: &Connection) -> Result<(Fold, u64), StoreError> {
-    let fold = meta::<Fold>(db, "fold")?.unwrap_or(Fold { next_seq: 1, log_from: 1, waiting: Vec::new() });
+    let fold = meta::<Fold>(db, "fold")?.unwrap_or_default();
     Ok((fold, meta(db, "next_fact")?.unwrap_or(1)))
 }
 
@@ -164,23 +190,25 @@ impl Store {
         db.pragma_update(None, "cache_size", -32_768)?;
         db.set_prepared_statement_cache_capacity(64);
         if found == 0 {
-            db.execute_batch(
+            db.execute_batch(&format!(
                 "BEGIN IMMEDIATE;
-                 CREATE TABLE IF NOT EXISTS job (seq INTEGER PRIMARY KEY, spec BLOB NOT NULL, standing BLOB);
+                 {}
                  CREATE TABLE IF NOT EXISTS log (first INTEGER PRIMARY KEY, body BLOB NOT NULL);
                  CREATE TABLE IF NOT EXISTS queue (ix INTEGER PRIMARY KEY, body BLOB NOT NULL);
                  CREATE TABLE IF NOT EXISTS budget (ix INTEGER PRIMARY KEY, body BLOB NOT NULL);
                  CREATE TABLE IF NOT EXISTS request (n INTEGER PRIMARY KEY, body BLOB NOT NULL);
                  CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
-                 PRAGMA user_version = 1;
+                 PRAGMA user_version = {SCHEMA};
                  COMMIT;",
-            )?;
+                jobs::SCHEMA
+            ))?;
         }
         let (fold, next_fact) = fold_of(&db)?;
         let last: Option<i64> = db.query_row("SELECT max(n) FROM request", [], |row| row.get(0))?;
         Ok(Store {
             db,
             fold,
+            jobs: Jobs::default(),
             next_fact,
             buffer: Vec::with_capacity(64 << 10),
             log_bytes: 0,
@@ -200,6 +228,16 @@ impl Store {
     /// The number of the last fact.
     pub(super) fn log_end(&self) -> u64 {
         self.next_fact - 1
+    }
+
+    /// The batches that were found.
+    pub(super) fn holds(&mut self, index: Index, counted: Counted) {
+        self.jobs = Jobs::new(index, counted);
+    }
+
+    /// The batch that holds a job.
+    pub(super) fn batch_of(&self, seq: u64) -> Option<u64> {
+        self.jobs.batch_of(seq)
     }
 
     /// Facts beyond this number were found in the log.
@@ -233,16 +271,13 @@ impl Store {
         let first = self.next_fact;
         let facts: u64 = changes.log.iter().map(crate::machine::Change::facts).sum();
         self.transaction(|store| {
-            let mut insert = store.db.prepare_cached("INSERT INTO job (seq, spec) VALUES (?1, ?2)")?;
-            for row in &changes.rows {
-                codec::write_job(&mut store.buffer, row.seq, &row.spec, &row.payload);
-                insert.execute(params![row.seq as i64, store.buffer])?;
-            }
+            store.jobs.insert(&store.db, &changes.rows)?;
             codec::write_log(&mut store.buffer, first, now, &changes.log);
             let mut insert = store.db.prepare_cached("INSERT INTO log (first, body) VALUES (?1, ?2)")?;
             insert.execute(params![first as i64, store.buffer])?;
             Ok(())
         })?;
+        self.jobs.committed();
         self.log_bytes += self.buffer.len();
         self.changes += changes.log.len() + changes.rows.len();
         // Every row takes at least one number, so that numbers name rows.
@@ -252,7 +287,7 @@ impl Store {
 
     /// Whether the log has grown enough to be folded into rows.
     ///
-    /// Jobs that are gone count most: the pages of their rows are written again by the next ones while they are still
+    /// Jobs that are gone count most: the pages of their batches are used again by the next ones while they are still
     /// in the write-ahead log, so that they hardly ever reach the database file.
     pub(super) fn should_fold(&self, gone: usize) -> bool {
         gone >= FOLD_AT_GONE || self.log_bytes > 8 << 20 || self.changes > 50_000
@@ -272,18 +307,24 @@ impl Store {
 
     /// Folds the log into rows, and drops what nobody needs: facts up to `read` are read by all.
     pub(super) fn write_fold(&mut self, folded: &Folded, read: u64) -> Result<(), StoreError> {
-        let mut fold =
-            Fold { next_seq: folded.next_seq, log_from: self.next_fact, waiting: self.fold.waiting.clone() };
+        let mut fold = Fold {
+            next_seq: folded.next_seq,
+            log_from: self.next_fact,
+            waiting: self.fold.waiting.clone(),
+            counted: Counted::default(),
+        };
         if !folded.gone.is_empty() {
             fold.waiting.push((self.log_end(), folded.gone.clone()));
         }
         let ready = fold.waiting.iter().take_while(|(until, _)| *until <= read).count();
-        let dropped: Vec<(u64, Vec<u64>)> = fold.waiting.drain(..ready).collect();
+        let mut dropped: Vec<u64> = fold.waiting.drain(..ready).flat_map(|(_, jobs)| jobs).collect();
+        dropped.sort_unstable();
+        let mut folding = None;
         let next_request = self.next_request;
         self.transaction(|store| {
-            for (_, jobs) in &dropped {
-                store.delete_jobs(jobs)?;
-            }
+            let jobs = store.jobs.fold(&store.db, &folded.standings, &dropped)?;
+            fold.counted = jobs.counted;
+            folding = Some(jobs);
             store.write_folded(folded)?;
             store.set_meta("fold", &fold)?;
             store.set_meta("next_fact", &store.next_fact)?;
@@ -299,6 +340,9 @@ impl Store {
             Ok(())
         })
         .inspect_err(|_| self.next_request = next_request)?;
+        if let Some(folding) = folding {
+            self.jobs.folded(folding);
+        }
         self.fold = fold;
         self.log_bytes = 0;
         self.changes = 0;
@@ -306,10 +350,6 @@ impl Store {
     }
 
     fn write_folded(&mut self, folded: &Folded) -> Result<(), StoreError> {
-        let mut update = self.db.prepare_cached("UPDATE job SET standing = ?2 WHERE seq = ?1")?;
-        for (seq, standing) in &folded.standings {
-            update.execute(params![*seq as i64, codec::row_of(standing, Table::Standing, *seq)])?;
-        }
         let mut write = self.db.prepare_cached("INSERT OR REPLACE INTO queue (ix, body) VALUES (?1, ?2)")?;
         for (ix, row) in &folded.queues {
             write.execute(params![ix, codec::row_of(row, Table::Queue, u64::from(*ix))])?;
@@ -328,17 +368,6 @@ impl Store {
                 codec::row_of(request, Table::Request, self.next_request as u64)
             ])?;
             self.next_request += 1;
-        }
-        Ok(())
-    }
-
-    /// Deletes rows by runs of numbers: whole pages become free without being written.
-    fn delete_jobs(&self, jobs: &[u64]) -> Result<(), StoreError> {
-        let mut delete = self.db.prepare_cached("DELETE FROM job WHERE seq BETWEEN ?1 AND ?2")?;
-        for run in jobs.chunk_by(|a, b| *b == a + 1) {
-            if let (Some(first), Some(last)) = (run.first(), run.last()) {
-                delete.execute([*first as i64, *last as i64])?;
-            }
         }
         Ok(())
     }

@@ -196,8 +196,6 @@ pub(crate) enum PhaseTag {
     Done,
     Cancelled,
     Expired,
-    /// Final and not kept: the row waits for the log's readers.
-    Gone,
     /// Queued, and the first of its key's chain.
     First,
 }

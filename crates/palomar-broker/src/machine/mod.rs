@@ -46,6 +46,8 @@ use std::sync::Arc;
 use palomar_model::Timestamp;
 
 pub(crate) use budget::BudgetRow;
+#[cfg(test)]
+pub(crate) use change::PhaseTag;
 pub(crate) use change::{Change, NewRow, QueueRow, Spec, Standing};
 pub(crate) use fold::{Folded, RequestRow};
 pub(crate) use operate::Leasing;

@@ -119,10 +119,6 @@ impl Restorer {
 
     /// Takes a job in; jobs come in the order of their numbers.
     pub(crate) fn job(&mut self, row: NewRow, standing: Option<Standing>) {
-        if standing.as_ref().is_some_and(|standing| standing.phase == PhaseTag::Gone) {
-            self.machine.gone.push(row.seq);
-            return;
-        }
         if row.seq >= self.folded_until {
             self.later.push_back(row);
             return;
@@ -188,7 +184,6 @@ impl Restorer {
             PhaseTag::Leased => return self.chain_first(ix, Phase::Leased, standing.when),
             PhaseTag::Started => return self.chain_first(ix, Phase::Started, standing.when),
             PhaseTag::Doubted => return self.chain_first(ix, Phase::Doubted, standing.when),
-            PhaseTag::Gone => return,
         };
         machine.enter(ix, phase, standing.when);
         machine.untouch(ix);
@@ -224,14 +219,17 @@ impl Restorer {
         self.machine.next_seq = self.machine.next_seq.max(self.folded_until);
     }
 
-    /// Lets a change happen again.
-    pub(crate) fn change(&mut self, at: Timestamp, change: &Change) {
+    /// Lets a change happen again; answers how many of the jobs that it accepted were not taken in.
+    pub(crate) fn change(&mut self, at: Timestamp, change: &Change) -> u32 {
         self.machine.set_now(at);
         match change {
             Change::Enqueued { from, count } => {
+                let mut missing = *count;
                 while self.later.front().is_some_and(|row| row.seq < from + u64::from(*count)) {
                     self.admit_later();
+                    missing = missing.saturating_sub(1);
                 }
+                return missing;
             }
             Change::Configured { .. } => self.machine.enact(change, None),
             change => {
@@ -241,6 +239,7 @@ impl Restorer {
                 self.machine.enact(change, None);
             }
         }
+        0
     }
 
     fn admit_later(&mut self) {

@@ -11,6 +11,14 @@ impl Machine {
         self.slab.find(id).map(|ix| self.view_of(ix))
     }
 
+    /// Whether a job is one that may still start: of two with the same id, the one that is known by it now.
+    pub(crate) fn may_start(&self, id: JobId, seq: u64) -> bool {
+        self.slab
+            .find(id)
+            .map(|ix| &self.slab[ix])
+            .is_some_and(|slot| slot.seq == seq && !slot.phase.is_final())
+    }
+
     pub(super) fn view_of(&self, ix: SlotIx) -> JobView {
         let slot = &self.slab[ix];
         let group = self.group(slot.lane / 4);

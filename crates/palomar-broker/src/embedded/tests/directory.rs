@@ -43,10 +43,10 @@ async fn a_newer_schema_is_left_alone() {
     let fixture = Fixture::new();
     fixture.open().close().await.expect("closes");
     let db = Connection::open(fixture.dir.path().join("queue.db")).expect("opens");
-    db.pragma_update(None, "user_version", 2).expect("sets");
+    db.pragma_update(None, "user_version", 3).expect("sets");
     drop(db);
     let error = EmbeddedBroker::open(fixture.config(), fixture.clock.clone()).expect_err("newer");
-    assert!(matches!(error, StoreError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 3, known: 2, .. }), "{error}");
     assert!(matches!(check(fixture.dir.path()), Err(StoreError::Newer { .. })));
 }
 
@@ -58,6 +58,13 @@ async fn what_is_no_database_is_said_to_be_so() {
     assert!(error.to_string().contains("not a database"), "{error}");
 }
 
+/// Spoils the payload of one job in its batch.
+fn spoil(n: u128) -> String {
+    let payload = String::from_utf8(job(n).payload.to_vec()).expect("text");
+    let spoilt = "?".repeat(payload.len());
+    format!("UPDATE batch SET body = CAST(replace(body, '{payload}', '{spoilt}') AS BLOB)")
+}
+
 /// Changes a row behind the broker's back.
 fn damage(fixture: &Fixture, sql: &str) {
     let db = Connection::open(fixture.dir.path().join("queue.db")).expect("opens");
@@ -67,8 +74,10 @@ fn damage(fixture: &Fixture, sql: &str) {
 #[tokio::test]
 async fn damaged_rows_are_named_and_set_aside() {
     for (what, sql, rest) in [
-        ("job", "UPDATE job SET spec = zeroblob(50) WHERE seq = 3", vec![2, 4, 5]),
-        ("standing", "UPDATE job SET standing = zeroblob(20) WHERE seq = 2", vec![3, 4, 5]),
+        ("job", spoil(3).as_str(), vec![2, 4, 5]),
+        ("standing", "UPDATE standing SET body = zeroblob(20) WHERE seq = 2", vec![3, 4, 5]),
+        ("standing", "DELETE FROM standing WHERE seq = 1", vec![]),
+        ("batch", "DELETE FROM batch", vec![]),
         ("queue", "UPDATE queue SET body = zeroblob(50)", vec![]),
     ] {
         let fixture = Fixture::new();
@@ -118,7 +127,7 @@ async fn a_row_that_rots_while_it_is_served_is_a_dead_letter() {
     let fixture = Fixture::new();
     let broker = fixture.open_with(EmbeddedConfig { payload_memory: 0, ..fixture.config() });
     accept(&broker, (1..=3).map(job)).await;
-    damage(&fixture, "UPDATE job SET spec = zeroblob(50) WHERE seq = 2");
+    damage(&fixture, &spoil(2));
     let started: Vec<_> = lease(&broker, 9, true).await.iter().map(number).collect();
     assert_eq!(started, [1, 3]);
     assert_eq!(broker.job(job(2).id).await.expect("job"), None, "no payload is made up");
@@ -152,7 +161,7 @@ async fn after_a_failed_commit_nothing_is_answered_but_the_failure() {
     assert!(broker.close().await.is_err_and(|error| failed(&error)));
     assert!(broker.failure().is_some());
     let db = Connection::open(fixture.dir.path().join("queue.db")).expect("opens");
-    let rows: i64 = db.query_row("SELECT count(*) FROM job", [], |row| row.get(0)).expect("counts");
+    let rows: i64 = db.query_row("SELECT count(*) FROM batch", [], |row| row.get(0)).expect("counts");
     assert_eq!(rows, 1, "nothing of what failed is there");
 }
 

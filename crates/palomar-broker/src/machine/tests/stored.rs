@@ -88,7 +88,6 @@ fn the_numbers_of_the_phases_never_change() {
         PhaseTag::Done,
         PhaseTag::Cancelled,
         PhaseTag::Expired,
-        PhaseTag::Gone,
         PhaseTag::First,
     ];
     for (number, tag) in tags.into_iter().enumerate() {

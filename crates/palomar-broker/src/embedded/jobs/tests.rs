@@ -1,0 +1,162 @@
+//! Jobs on disk against a model: whatever goes in whatever order, the tables hold what is wanted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use palomar_model::{MessageId, Priority, Timestamp};
+use proptest::prelude::*;
+
+use super::*;
+use crate::machine::Spec;
+
+fn rows(from: u64, count: u64) -> Vec<NewRow> {
+    let row = |seq| NewRow {
+        seq,
+        spec: Spec {
+            id: MessageId(uuid::Uuid::from_u128(u128::from(seq))),
+            queue: 0,
+            priority: Priority::Normal,
+            group: None,
+            key: 0,
+            run_at: None,
+            expires_at: None,
+            on_uncertain: crate::OnUncertain::Hold,
+            spends_budget: false,
+            enqueued_at: Timestamp::EPOCH,
+            dedupe: None,
+        },
+        payload: vec![seq as u8; (seq as usize * 37) % 4_000].into(),
+    };
+    (from..from + count).map(row).collect()
+}
+
+fn standing(when: i64) -> Standing {
+    Standing {
+        phase: crate::machine::PhaseTag::Backoff,
+        when: Timestamp::from_micros(when),
+        token: 1,
+        attempts: 1,
+        strikes: 0,
+        reason: None,
+        vouched: None,
+        started: 1,
+        expires: true,
+        duplicated: false,
+    }
+}
+
+/// What the tables hold: jobs that are wanted, and the standing of each that has one.
+fn held(db: &Connection) -> (BTreeMap<u64, Option<Standing>>, Counted) {
+    let (mut jobs, mut counted) = (BTreeMap::new(), Counted::default());
+    let mut select = db.prepare("SELECT first, body FROM batch ORDER BY first").expect("prepares");
+    let mut rows = select.query([]).expect("queries");
+    while let Some(row) = rows.next().expect("reads") {
+        let first = row.get::<_, i64>(0).expect("a number") as u64;
+        counted.batches.add(first);
+        let body: Vec<u8> = row.get(1).expect("a body");
+        let (records, damaged) = batch::read(first, &body);
+        assert_eq!(damaged, []);
+        jobs.extend(records.iter().map(|record| (record.seq, None)));
+    }
+    let mut select = db.prepare("SELECT seq, body FROM standing").expect("prepares");
+    let mut rows = select.query([]).expect("queries");
+    while let Some(row) = rows.next().expect("reads") {
+        let seq = row.get::<_, i64>(0).expect("a number") as u64;
+        counted.standings.add(seq);
+        let body: Vec<u8> = row.get(1).expect("a body");
+        match read_standing(&body, seq).expect("is whole") {
+            Some(standing) => *jobs.get_mut(&seq).expect("a job for each standing") = Some(standing),
+            None => assert!(jobs.remove(&seq).is_some(), "a job for each mark"),
+        }
+    }
+    (jobs, counted)
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Insert(u64),
+    /// Of every so many jobs one moves and the next goes.
+    Fold {
+        every: u64,
+        at: u64,
+    },
+    /// All up to here go.
+    Drain(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        (1..120_u64).prop_map(Step::Insert),
+        (2..9_u64, 0..9_u64).prop_map(|(every, at)| Step::Fold { every, at }),
+        (0..400_u64).prop_map(Step::Drain),
+    ];
+    prop::collection::vec(step, 1..40)
+}
+
+proptest! {
+    #[test]
+    fn the_tables_hold_what_is_wanted(steps in steps()) {
+        let db = Connection::open_in_memory().expect("opens");
+        db.execute_batch(SCHEMA).expect("creates");
+        let mut jobs = Jobs::default();
+        let mut model: BTreeMap<u64, Option<Standing>> = BTreeMap::new();
+        let mut next = 1;
+        for (n, step) in steps.into_iter().enumerate() {
+            let (mut standings, mut gone) = (Vec::new(), BTreeSet::new());
+            match step {
+                Step::Insert(count) => {
+                    jobs.insert(&db, &rows(next, count)).expect("inserts");
+                    jobs.committed();
+                    model.extend((next..next + count).map(|seq| (seq, None)));
+                    next += count;
+                }
+                Step::Fold { every, at } => {
+                    gone.extend(model.keys().copied().filter(|seq| seq % every == at % every));
+                    let moved = model.keys().filter(|&seq| (seq + 1) % every == at % every);
+                    standings.extend(moved.map(|&seq| (seq, standing(n as i64))));
+                }
+                Step::Drain(to) => gone.extend(model.range(..to).map(|(&seq, _)| seq)),
+            }
+            standings.retain(|(seq, _)| !gone.contains(seq));
+            let gone: Vec<u64> = gone.into_iter().collect();
+            let folding = jobs.fold(&db, &standings, &gone).expect("folds");
+            jobs.folded(folding);
+            for seq in &gone {
+                model.remove(seq);
+            }
+            for (seq, standing) in standings {
+                model.insert(seq, Some(standing));
+            }
+            let (held, counted) = held(&db);
+            prop_assert_eq!(&held, &model);
+            prop_assert_eq!(counted, jobs.counted);
+            for seq in 1..next {
+                let stored = jobs.batch_of(seq).is_some_and(|first| {
+                    let row = read_batch(&db, first).expect("reads").expect("a row");
+                    batch::find(first, &row, seq).expect("whole").is_some()
+                });
+                prop_assert!(stored || !model.contains_key(&seq));
+            }
+            let on_disk: i64 = db.query_row("SELECT count(*) FROM batch", [], |row| row.get(0)).expect("counts");
+            prop_assert_eq!(on_disk as usize, jobs.index.batches.len() - jobs.index.gone);
+        }
+    }
+}
+
+#[test]
+fn what_is_no_more_takes_little_room() {
+    let db = Connection::open_in_memory().expect("opens");
+    db.execute_batch(SCHEMA).expect("creates");
+    let mut jobs = Jobs::default();
+    jobs.insert(&db, &rows(1, 2_000)).expect("inserts");
+    jobs.committed();
+    let size =
+        || db.query_row("SELECT sum(length(body)) FROM batch", [], |row| row.get::<_, i64>(0)).expect("sums");
+    let whole = size();
+    // One in ten stays: a late retry, a dead letter.
+    for rest in 1..10 {
+        let gone: Vec<u64> = (1..=2_000).filter(|seq| seq % 10 == rest).collect();
+        let folding = jobs.fold(&db, &[], &gone).expect("folds");
+        jobs.folded(folding);
+    }
+    assert!(size() * 4 <= whole, "{} of {whole} bytes for a tenth of the jobs", size());
+}
