@@ -115,14 +115,15 @@ fn check_rows(db: &Connection, report: &mut CheckReport) -> Result<(), StoreErro
     let config = MachineConfig { keep_finished: u32::MAX, keep_dead: u32::MAX };
     let recovered = recover::recover(db, &fold, config, Timestamp::EPOCH)?;
     report.damaged.extend(recovered.damaged.iter().map(ToString::to_string));
-    let mut statement = db.prepare("SELECT first, body FROM batch ORDER BY first")?;
+    let mut statement = db.prepare("SELECT first, heads, payloads FROM batch ORDER BY first")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let first = row.get::<_, i64>(0)? as u64;
-        // What recovery named already is not named again; payloads it did not read.
+        let payloads = row.get_ref(2)?.as_blob().unwrap_or_default();
+        // What recovery read of them it has named; payloads it did not read.
         for record in batch::read(first, row.get_ref(1)?.as_blob().unwrap_or_default()).0 {
             report.job_rows += 1;
-            note(report, codec::read_job(record.body, record.seq));
+            note(report, record.payload(payloads));
         }
     }
     // Rows before the fold are kept for readers only.
@@ -187,17 +188,15 @@ pub fn store_info(dir: &Path) -> Result<StoreInfo, StoreError> {
     })
 }
 
-/// Jobs that batches hold, by their heads.
+/// Jobs that batches hold.
 fn stored_jobs(db: &Connection) -> Result<u64, StoreError> {
-    let mut statement = db.prepare("SELECT first, substr(body, 1, ?1) FROM batch")?;
-    let heads = statement.query_map([batch::BATCH_HEAD as i64], |row| {
-        Ok((row.get::<_, i64>(0)? as u64, row.get::<_, Vec<u8>>(1)?))
-    })?;
+    let mut statement = db.prepare("SELECT first, heads FROM batch")?;
+    let mut rows = statement.query([])?;
     let mut jobs = 0;
-    for head in heads {
-        let (first, head) = head?;
-        // A damaged head is for `check` to name.
-        jobs += batch::count(first, &head).map_or(0, u64::from);
+    while let Some(row) = rows.next()? {
+        let first = row.get::<_, i64>(0)? as u64;
+        // Damage is for `check` to name.
+        jobs += batch::read(first, row.get_ref(1)?.as_blob().unwrap_or_default()).0.len() as u64;
     }
     Ok(jobs)
 }

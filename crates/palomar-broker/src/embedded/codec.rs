@@ -4,6 +4,8 @@
 //! the row's key, the version and the body, so that a flipped bit, a row at another's place and a cut row are all
 //! found when the row is read. Readers of retired versions stay.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use palomar_model::Timestamp;
 use serde::Serialize;
@@ -24,6 +26,7 @@ pub(super) const MAX_PAYLOAD: usize = 4 * 1024 * 1024;
 pub(super) enum Table {
     Batch,
     Job,
+    Payload,
     Standing,
     Log,
     Queue,
@@ -37,6 +40,7 @@ impl Table {
         match self {
             Table::Batch => "batch",
             Table::Job => "job",
+            Table::Payload => "payload",
             Table::Standing => "standing",
             Table::Log => "log",
             Table::Queue => "queue",
@@ -56,7 +60,8 @@ pub(super) struct Damaged {
     pub(super) why: &'static str,
 }
 
-fn checksum(table: Table, key: u64, version: u8, body: &[u8]) -> u32 {
+/// The checksum of what belongs to a key of a table.
+pub(super) fn checksum(table: Table, key: u64, version: u8, body: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&[table as u8, version]);
     hasher.update(&key.to_le_bytes());
@@ -75,11 +80,6 @@ pub(super) fn seal(row: &mut [u8], table: Table, key: u64) {
     let sum = checksum(table, key, VERSION, &row[HEAD..]);
     row[0] = VERSION;
     row[1..HEAD].copy_from_slice(&sum.to_le_bytes());
-}
-
-/// Whether bytes may be a sealed row, at a glance.
-pub(super) fn may_be_sealed(row: &[u8]) -> bool {
-    row.len() >= HEAD && row[0] == VERSION
 }
 
 /// The body of a row, if it is what was written.
@@ -126,59 +126,41 @@ pub(super) fn value_of<T: DeserializeOwned>(row: &[u8], table: Table, key: u64) 
     postcard::from_bytes(body).map_err(|_| Damaged { table, key, why: "its body can't be read" })
 }
 
-/// Appends the row of an accepted job to `buffer`.
-pub(super) fn write_job(buffer: &mut Vec<u8>, seq: u64, spec: &Spec, payload: &[u8]) {
-    let start = buffer.len();
-    buffer.resize(start + HEAD, 0);
+/// Appends what was accepted.
+pub(super) fn write_spec(buffer: &mut Vec<u8>, spec: &Spec) {
     append(buffer, spec);
+}
+
+/// What was accepted.
+pub(super) fn spec_of(bytes: &[u8]) -> Option<Spec> {
+    postcard::from_bytes(bytes).ok()
+}
+
+const PLAIN: u8 = 0;
+const PACKED: u8 = 1;
+
+/// A payload in its stored form, and which that is.
+pub(super) fn pack(payload: &[u8]) -> (u8, Cow<'_, [u8]>) {
     let packed = (payload.len() > COMPRESS_ABOVE)
         .then(|| zstd::bulk::compress(payload, COMPRESSION_LEVEL).ok())
         .flatten()
         .filter(|packed| packed.len() < payload.len());
-    match packed {
-        Some(packed) => {
-            buffer.push(1);
-            buffer.extend_from_slice(&packed);
-        }
-        None => {
-            buffer.push(0);
-            buffer.extend_from_slice(payload);
-        }
-    }
-    seal(&mut buffer[start..], Table::Job, seq);
+    packed.map_or((PLAIN, Cow::Borrowed(payload)), |packed| (PACKED, Cow::Owned(packed)))
 }
 
-/// An accepted job without its payload, from its opened row.
-pub(super) fn read_spec(body: &[u8], seq: u64) -> Result<Spec, Damaged> {
-    split_job(body, seq).map(|(spec, _)| spec)
-}
-
-/// An accepted job and its payload, from its opened row.
-pub(super) fn read_job(body: &[u8], seq: u64) -> Result<(Spec, Bytes), Damaged> {
-    let damaged = |why| Damaged { table: Table::Job, key: seq, why };
-    let (spec, rest) = split_job(body, seq)?;
-    let payload = match rest.split_first() {
-        Some((0, payload)) => Bytes::copy_from_slice(payload),
-        Some((1, packed)) => {
+/// A payload from its stored form.
+pub(super) fn unpack(form: u8, stored: &[u8]) -> Result<Bytes, &'static str> {
+    match form {
+        PLAIN => Ok(Bytes::copy_from_slice(stored)),
+        PACKED => {
             // The frame says how large the payload is: no more is reserved for it.
-            let size = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten();
+            let size = zstd::zstd_safe::get_frame_content_size(stored).ok().flatten();
             let size = size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= MAX_PAYLOAD);
-            let size = size.ok_or(damaged("its payload's size is not known"))?;
-            let payload =
-                zstd::bulk::decompress(packed, size).map_err(|_| damaged("its payload can't be unpacked"))?;
-            Bytes::from(payload)
+            let size = size.ok_or("the size of its payload is not known")?;
+            zstd::bulk::decompress(stored, size).map(Bytes::from).map_err(|_| "its payload can't be unpacked")
         }
-        _ => return Err(damaged("its payload's form is not known")),
-    };
-    Ok((spec, payload))
-}
-
-fn split_job(body: &[u8], seq: u64) -> Result<(Spec, &[u8]), Damaged> {
-    postcard::take_from_bytes(body).map_err(|_| Damaged {
-        table: Table::Job,
-        key: seq,
-        why: "its head can't be read",
-    })
+        _ => Err("the form of its payload is not known"),
+    }
 }
 
 /// Writes the log row of one commit into `buffer`.
@@ -220,30 +202,28 @@ mod tests {
     }
 
     #[test]
-    fn jobs_survive_the_way_to_disk_and_back() {
+    fn payloads_survive_the_way_to_disk_and_back() {
         for payload in [vec![], b"hola".to_vec(), b"abc".repeat(5_000)] {
-            let mut row = Vec::new();
-            write_job(&mut row, 42, &spec(), &payload);
-            assert!(row.len() < payload.len().max(200) + 100);
-            let body = open(&row, Table::Job, 42).expect("is whole");
-            assert_eq!(read_job(body, 42), Ok((spec(), Bytes::from(payload))));
+            let (form, stored) = pack(&payload);
+            assert!(stored.len() < payload.len().max(200));
+            assert_eq!(unpack(form, &stored), Ok(Bytes::from(payload)));
         }
+        assert!(unpack(PACKED, b"no frame").is_err() && unpack(9, b"").is_err());
     }
 
     #[test]
     fn every_flipped_bit_cut_and_misplaced_row_is_found() {
-        let mut row = Vec::new();
-        write_job(&mut row, 42, &spec(), b"a payload of some length");
-        let open = |row: &[u8], seq| super::open(row, Table::Job, seq).map(<[u8]>::len);
-        assert!(open(&row, 42).is_ok());
-        assert!(open(&row, 43).is_err(), "a row at another's place");
+        let row = row_of(&spec(), Table::Job, 42);
+        let read = |row: &[u8], seq| value_of::<Spec>(row, Table::Job, seq);
+        assert_eq!(read(&row, 42), Ok(spec()));
+        assert!(read(&row, 43).is_err(), "a row at another's place");
         for bit in 0..row.len() * 8 {
             let mut flipped = row.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(open(&flipped, 42).is_err(), "bit {bit}");
+            assert!(read(&flipped, 42).is_err(), "bit {bit}");
         }
         for len in 0..row.len() {
-            assert!(open(&row[..len], 42).is_err(), "cut to {len}");
+            assert!(read(&row[..len], 42).is_err(), "cut to {len}");
         }
     }
 

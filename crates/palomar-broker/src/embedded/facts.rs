@@ -12,8 +12,8 @@ use palomar_model::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::oneshot;
 
-use super::batch;
-use super::codec::{self, Table};
+use super::batch::{self, Record};
+use super::codec::{self, Damaged, Table};
 use super::jobs::LastBatch;
 use super::store;
 use crate::broker::BrokerError;
@@ -157,7 +157,7 @@ impl Reader {
     fn row<T>(
         &mut self,
         seq: u64,
-        read: impl FnOnce(&[u8], u64) -> Result<T, codec::Damaged>,
+        read: impl FnOnce(&Record<'_>, &[u8]) -> Result<T, Damaged>,
     ) -> Result<Option<T>, rusqlite::Error> {
         let first: Option<i64> = self
             .db
@@ -165,12 +165,13 @@ impl Reader {
             .query_row([seq as i64], |row| row.get(0))?;
         let Some(first) = first.map(|first| first as u64) else { return Ok(None) };
         let Some(batch) = self.last.row(&self.db, first)? else { return Ok(None) };
-        let record = batch::find(first, batch, seq).ok().flatten();
-        Ok(record.and_then(|record| read(record.body, seq).ok()))
+        let record = batch::find(first, &batch.heads, seq).ok().flatten();
+        Ok(record.and_then(|record| read(&record, &batch.payloads).ok()))
     }
 
     fn accepted(&mut self, seq: u64) -> Result<Option<(JobId, u32, bool, Bytes)>, rusqlite::Error> {
-        let Some((spec, payload)) = self.row(seq, codec::read_job)? else { return Ok(None) };
+        let whole = |record: &Record<'_>, payloads: &[u8]| Ok((record.spec()?, record.payload(payloads)?));
+        let Some((spec, payload)) = self.row(seq, whole)? else { return Ok(None) };
         self.remember(seq, spec.id, spec.queue);
         let scheduled = spec.run_at.is_some_and(|at| at > spec.enqueued_at);
         Ok(Some((spec.id, spec.queue, scheduled, payload)))
@@ -187,7 +188,7 @@ impl Reader {
         if let Some(known) = self.jobs.get(&seq) {
             return Ok(Some(*known));
         }
-        let Some(spec) = self.row(seq, codec::read_spec)? else { return Ok(None) };
+        let Some(spec) = self.row(seq, |record, _| record.spec())? else { return Ok(None) };
         self.remember(seq, spec.id, spec.queue);
         Ok(Some((spec.id, spec.queue)))
     }

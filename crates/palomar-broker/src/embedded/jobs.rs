@@ -14,7 +14,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
-use super::batch;
+use super::batch::{self, Written};
 use super::codec::{self, Table};
 use super::store::StoreError;
 use crate::machine::{NewRow, Standing};
@@ -26,7 +26,7 @@ mod tests;
 const WORTH_REWRITING: u32 = 8;
 
 pub(super) const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS batch (first INTEGER PRIMARY KEY, body BLOB NOT NULL);
+    CREATE TABLE IF NOT EXISTS batch (first INTEGER PRIMARY KEY, heads BLOB NOT NULL, payloads BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS standing (seq INTEGER PRIMARY KEY, body BLOB NOT NULL);";
 
 /// How many keys a table has, and their sum, mixed: two sets of keys that differ hardly ever have the same census.
@@ -124,7 +124,7 @@ pub(super) struct Jobs {
     counted: Counted,
     /// Written since the last commit: theirs once it is through.
     fresh: Vec<Batch>,
-    buffer: Vec<u8>,
+    written: Written,
 }
 
 /// What a fold does to the tables; memory follows once it is through.
@@ -136,7 +136,7 @@ pub(super) struct Folding {
 
 impl Jobs {
     pub(super) fn new(index: Index, counted: Counted) -> Jobs {
-        Jobs { index, counted, fresh: Vec::new(), buffer: Vec::new() }
+        Jobs { index, counted, fresh: Vec::new(), written: Written::default() }
     }
 
     /// The batch that holds a job.
@@ -150,10 +150,11 @@ impl Jobs {
         if rows.is_empty() {
             return Ok(());
         }
-        let mut insert = db.prepare_cached("INSERT INTO batch (first, body) VALUES (?1, ?2)")?;
+        let mut insert =
+            db.prepare_cached("INSERT INTO batch (first, heads, payloads) VALUES (?1, ?2, ?3)")?;
         let fresh = &mut self.fresh;
-        batch::write(rows, &mut self.buffer, |first, count, row| {
-            insert.execute(params![first as i64, row])?;
+        batch::write(rows, &mut self.written, |first, count, written| {
+            insert.execute(params![first as i64, written.heads, written.payloads])?;
             fresh.push(Batch { first, wanted: count, stored: count });
             Ok(())
         })
@@ -246,19 +247,18 @@ fn drop_standings(db: &Connection, census: &mut Census, first: u64, last: u64) -
 
 /// Writes a batch anew without the jobs that are no more; answers how many it holds now.
 fn rewrite(db: &Connection, batch: &Batch, last: u64, census: &mut Census) -> Result<u32, StoreError> {
-    let Some(row) = read_batch(db, batch.first)? else { return Ok(batch.stored) };
-    let (records, damaged) = batch::read(batch.first, &row);
-    if !damaged.is_empty() {
-        // It stays as it is, to be looked at.
-        return Ok(batch.stored);
-    }
+    let Some(Row { heads, payloads }) = read_batch(db, batch.first)? else { return Ok(batch.stored) };
+    let (records, damaged) = batch::read(batch.first, &heads);
     let gone = gone_of(db, batch.first, last)?;
     let kept: Vec<_> =
         records.into_iter().filter(|record| gone.binary_search(&record.seq).is_err()).collect();
-    let mut smaller = Vec::new();
-    batch::rewrite(&mut smaller, batch.first, &kept);
-    let mut update = db.prepare_cached("UPDATE batch SET body = ?2 WHERE first = ?1")?;
-    update.execute(params![batch.first as i64, smaller])?;
+    let smaller = batch::rewrite(batch.first, &kept, &payloads);
+    let Some(smaller) = smaller.ok().filter(|_| damaged.is_empty()) else {
+        // It stays as it is, to be looked at.
+        return Ok(batch.stored);
+    };
+    let mut update = db.prepare_cached("UPDATE batch SET heads = ?2, payloads = ?3 WHERE first = ?1")?;
+    update.execute(params![batch.first as i64, smaller.heads, smaller.payloads])?;
     for seq in gone {
         drop_standings(db, census, seq, seq)?;
     }
@@ -288,24 +288,30 @@ pub(super) fn read_standing(row: &[u8], seq: u64) -> Result<Option<Standing>, co
     codec::value_of(row, Table::Standing, seq).map(Some)
 }
 
-/// The row of a batch.
-pub(super) fn read_batch(db: &Connection, first: u64) -> Result<Option<Vec<u8>>, rusqlite::Error> {
-    let mut select = db.prepare_cached("SELECT body FROM batch WHERE first = ?1")?;
-    select.query_row([first as i64], |row| row.get(0)).optional()
+/// A batch that was read.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) heads: Vec<u8>,
+    pub(super) payloads: Vec<u8>,
+}
+
+fn read_batch(db: &Connection, first: u64) -> Result<Option<Row>, rusqlite::Error> {
+    let mut select = db.prepare_cached("SELECT heads, payloads FROM batch WHERE first = ?1")?;
+    select.query_row([first as i64], |row| Ok(Row { heads: row.get(0)?, payloads: row.get(1)? })).optional()
 }
 
 /// The batch that was read last, for those who read one job after the other.
 #[derive(Debug, Default)]
 pub(super) struct LastBatch {
-    read: Option<(u64, Vec<u8>)>,
+    read: Option<(u64, Row)>,
 }
 
 impl LastBatch {
     /// The row of a batch. It may be the row as it was before it was written anew: then it holds more jobs.
-    pub(super) fn row(&mut self, db: &Connection, first: u64) -> Result<Option<&[u8]>, rusqlite::Error> {
+    pub(super) fn row(&mut self, db: &Connection, first: u64) -> Result<Option<&Row>, rusqlite::Error> {
         if self.read.as_ref().is_none_or(|(read, _)| *read != first) {
             self.read = read_batch(db, first)?.map(|row| (first, row));
         }
-        Ok(self.read.as_ref().map(|(_, row)| row.as_slice()))
+        Ok(self.read.as_ref().map(|(_, row)| row))
     }
 }

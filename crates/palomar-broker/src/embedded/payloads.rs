@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use palomar_model::Timestamp;
 
-use super::batch;
-use super::codec;
+use super::batch::{self, Record};
+use super::codec::Damaged;
 use super::jobs::LastBatch;
 use super::store::Store;
 use crate::types::JobId;
@@ -72,12 +72,15 @@ impl Payloads {
         let first = store.batch_of(seq);
         if let Some((first, Ok(Some(row)))) = first.map(|first| (first, last.row(store.connection(), first)))
         {
-            let (records, _) = batch::read(first, row);
+            let (records, _) = batch::read(first, &row.heads);
             for record in records.into_iter().filter(|record| record.seq > seq) {
                 // Damage is told of when it is the job's turn.
-                let Ok((spec, bytes)) = codec::read_job(record.body, record.seq) else { continue };
-                let held = self.held.contains_key(&record.seq) || !wanted(spec.id, record.seq);
-                if !held && !self.offer(record.seq, bytes, spec.enqueued_at) {
+                let Ok(spec) = record.spec() else { continue };
+                if self.held.contains_key(&record.seq) || !wanted(spec.id, record.seq) {
+                    continue;
+                }
+                let Ok(bytes) = record.payload(&row.payloads) else { continue };
+                if !self.offer(record.seq, bytes, spec.enqueued_at) {
                     break;
                 }
             }
@@ -90,8 +93,9 @@ impl Payloads {
         if let Some(payload) = self.held.get(&seq) {
             return Ok(payload.clone());
         }
-        self.stored(store, seq, codec::read_job)
-            .map(|(spec, bytes)| Payload { bytes, enqueued_at: spec.enqueued_at })
+        self.stored(store, seq, |record, payloads| {
+            Ok(Payload { bytes: record.payload(payloads)?, enqueued_at: record.spec()?.enqueued_at })
+        })
     }
 
     /// When a job was queued, if its row can be read.
@@ -99,7 +103,7 @@ impl Payloads {
         if let Some(payload) = self.held.get(&seq) {
             return Some(payload.enqueued_at);
         }
-        self.stored(store, seq, codec::read_spec).ok().map(|spec| spec.enqueued_at)
+        self.stored(store, seq, |record, _| record.spec()).ok().map(|spec| spec.enqueued_at)
     }
 
     /// What `read` finds in the row of a job.
@@ -107,13 +111,14 @@ impl Payloads {
         &mut self,
         store: &Store,
         seq: u64,
-        read: impl FnOnce(&[u8], u64) -> Result<T, codec::Damaged>,
+        read: impl FnOnce(&Record<'_>, &[u8]) -> Result<T, Damaged>,
     ) -> Result<T, String> {
         let missing = || format!("job {seq} has no row");
         let first = store.batch_of(seq).ok_or_else(missing)?;
         let row = self.last.row(store.connection(), first).map_err(|error| error.to_string())?;
-        let record = batch::find(first, row.ok_or_else(missing)?, seq).map_err(|error| error.to_string())?;
-        read(record.ok_or_else(missing)?.body, seq).map_err(|error| error.to_string())
+        let row = row.ok_or_else(missing)?;
+        let record = batch::find(first, &row.heads, seq).map_err(|error| error.to_string())?;
+        read(&record.ok_or_else(missing)?, &row.payloads).map_err(|error| error.to_string())
     }
 
     /// What is held, against the budget.

@@ -156,7 +156,7 @@ fn read_jobs(
     let mut standings = Standings::new(statement.query([])?)?;
     let mut folded = Counted::default();
     let mut last = 0;
-    each_row(db, "SELECT first, body FROM batch WHERE first >= ?1 ORDER BY first", 0, |first, row| {
+    each_row(db, "SELECT first, heads FROM batch WHERE first >= ?1 ORDER BY first", 0, |first, row| {
         found.counted.batches.add(first);
         if first < fold.next_seq {
             folded.batches.add(first);
@@ -179,7 +179,7 @@ fn read_jobs(
             if waiting.binary_search(&record.seq).is_ok() {
                 continue;
             }
-            match codec::read_spec(record.body, record.seq) {
+            match record.spec() {
                 Ok(spec) => {
                     let job = NewRow { seq: record.seq, spec, payload: bytes::Bytes::new() };
                     match standing {

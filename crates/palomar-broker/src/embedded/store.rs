@@ -23,6 +23,11 @@ use crate::machine::{Changes, Folded};
 
 /// The schema that this version reads and writes.
 const SCHEMA: i64 = 2;
+/// A commit writes whole pages, of which it fills few: small ones are written less. Smaller ones still would make
+/// reading slow.
+const PAGE: i64 = 2048;
+/// Bytes of write-ahead log after which it is brought into the database file.
+const CHECKPOINT_AT: i64 = 16 << 20;
 /// Jobs that are no more, after which their rows are dropped.
 const FOLD_AT_GONE: usize = 2_000;
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -182,10 +187,10 @@ impl Store {
         }
         let db = Connection::open(dir.join("queue.db"))?;
         let found = schema(&db, dir)?;
-        db.pragma_update(None, "page_size", 4096)?;
+        db.pragma_update(None, "page_size", PAGE)?;
         db.pragma_update(None, "journal_mode", "wal")?;
         db.pragma_update(None, "synchronous", if flush == Flush::EachCommit { "full" } else { "normal" })?;
-        db.pragma_update(None, "wal_autocheckpoint", 4000)?;
+        db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_AT / PAGE)?;
         db.pragma_update(None, "journal_size_limit", 64 << 20)?;
         db.pragma_update(None, "cache_size", -32_768)?;
         db.set_prepared_statement_cache_capacity(64);
