@@ -4,15 +4,16 @@
 //! key      number of the first job
 //! heads    sealed count (4 bytes) · record · record · …
 //! record   length (4) · number − first (2) · sealed job head
-//! job head what was accepted · form (1), place (4), length (4) and checksum (4) of its payload
-//! payloads one after the other
+//! job head what was accepted · place (4), length (4) and checksum (4) of its payload
+//! payloads one after the other, compressed together where that makes them smaller
 //! ```
 //!
 //! One row for many jobs costs little to write, and its pages become free again without being written once all of its
-//! jobs are gone. A start reads heads only. Each record and each payload carries a checksum of its own: damage to one
-//! job leaves the others readable, even where it hit the length by which the next one is found.
+//! jobs are gone. A start reads heads only. Each record and each payload carries a checksum of its own: what is read is
+//! what was written, and damage to one head leaves the others readable, even where it hit the length by which the next
+//! one is found. Payloads that were compressed together are lost together: their jobs become dead letters that say so.
 
-use bytes::Bytes;
+use std::borrow::Cow;
 
 use super::codec::{self, Damaged, HEAD, Table};
 use crate::machine::{NewRow, Spec};
@@ -22,15 +23,17 @@ const ROOMY: usize = 32 << 10;
 const COUNT: usize = 4;
 const BATCH_HEAD: usize = HEAD + COUNT;
 const RECORD_HEAD: usize = 6;
-/// Form, place, length and checksum of a payload.
-const PAYLOAD_REF: usize = 13;
+/// Place, length and checksum of a payload.
+const PAYLOAD_REF: usize = 12;
 
 /// The two columns of a batch that is written.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Written {
     pub(super) heads: Vec<u8>,
     pub(super) payloads: Vec<u8>,
+    plain: Vec<u8>,
     count: u32,
+    packer: codec::Packer,
 }
 
 /// The head of a job, as it was written.
@@ -44,7 +47,6 @@ pub(super) struct Record<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct PayloadRef {
-    form: u8,
     at: u32,
     len: u32,
     sum: u32,
@@ -55,19 +57,13 @@ impl Record<'_> {
         codec::spec_of(self.spec).ok_or(self.damaged("its head can't be read"))
     }
 
-    /// The payload, out of the payloads of the batch.
-    pub(super) fn payload(&self, payloads: &[u8]) -> Result<Bytes, Damaged> {
-        let stored = self.stored(payloads)?;
-        codec::unpack(self.payload.form, stored).map_err(|why| self.damaged(why))
-    }
-
-    /// The payload in its stored form.
-    fn stored<'p>(&self, payloads: &'p [u8]) -> Result<&'p [u8], Damaged> {
-        let PayloadRef { at, len, sum, .. } = self.payload;
-        let stored = payloads.get(at as usize..).and_then(|rest| rest.get(..len as usize));
-        let stored = stored.ok_or(self.damaged("its payload is cut"))?;
-        if codec::checksum(Table::Payload, self.seq, self.payload.form, stored) == sum {
-            Ok(stored)
+    /// The payload, out of the unpacked payloads of the batch.
+    pub(super) fn payload<'p>(&self, payloads: &'p [u8]) -> Result<&'p [u8], Damaged> {
+        let PayloadRef { at, len, sum } = self.payload;
+        let payload = payloads.get(at as usize..).and_then(|rest| rest.get(..len as usize));
+        let payload = payload.ok_or(self.damaged("its payload can't be read"))?;
+        if codec::checksum(Table::Payload, self.seq, payload) == sum {
+            Ok(payload)
         } else {
             Err(self.damaged("the checksum of its payload does not match"))
         }
@@ -82,26 +78,25 @@ impl Written {
     fn begin(&mut self) {
         self.heads.clear();
         self.heads.resize(BATCH_HEAD, 0);
-        self.payloads.clear();
+        self.plain.clear();
         self.count = 0;
     }
 
     fn is_roomy(&self) -> bool {
-        self.heads.len() + self.payloads.len() >= ROOMY
+        self.heads.len() + self.plain.len() >= ROOMY
     }
 
     /// Appends a job whose number is `at` beyond the first's.
-    fn push(&mut self, seq: u64, at: u16, form: u8, stored: &[u8], spec: impl FnOnce(&mut Vec<u8>)) {
+    fn push(&mut self, seq: u64, at: u16, payload: &[u8], spec: impl FnOnce(&mut Vec<u8>)) {
         let head = self.heads.len();
         let sealed = head + RECORD_HEAD;
         self.heads.resize(sealed + HEAD, 0);
         spec(&mut self.heads);
-        self.heads.push(form);
-        self.heads.extend_from_slice(&(self.payloads.len() as u32).to_le_bytes());
-        self.heads.extend_from_slice(&(stored.len() as u32).to_le_bytes());
-        let sum = codec::checksum(Table::Payload, seq, form, stored);
+        self.heads.extend_from_slice(&(self.plain.len() as u32).to_le_bytes());
+        self.heads.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+        let sum = codec::checksum(Table::Payload, seq, payload);
         self.heads.extend_from_slice(&sum.to_le_bytes());
-        self.payloads.extend_from_slice(stored);
+        self.plain.extend_from_slice(payload);
         codec::seal(&mut self.heads[sealed..], Table::Job, seq);
         let len = (self.heads.len() - sealed) as u32;
         self.heads[head..head + 4].copy_from_slice(&len.to_le_bytes());
@@ -112,6 +107,7 @@ impl Written {
     fn close(&mut self, first: u64) {
         self.heads[HEAD..BATCH_HEAD].copy_from_slice(&self.count.to_le_bytes());
         codec::seal(&mut self.heads[..BATCH_HEAD], Table::Batch, first);
+        self.packer.pack(&self.plain, &mut self.payloads);
     }
 }
 
@@ -129,8 +125,7 @@ pub(super) fn write<E>(
             if written.is_roomy() {
                 break;
             }
-            let (form, stored) = codec::pack(&row.payload);
-            written.push(row.seq, at, form, &stored, |heads| codec::write_spec(heads, &row.spec));
+            written.push(row.seq, at, &row.payload, |heads| codec::write_spec(heads, &row.spec));
         }
         written.close(first);
         each(first, written.count, written)?;
@@ -139,16 +134,20 @@ pub(super) fn write<E>(
     Ok(())
 }
 
+/// The payloads of a batch, unpacked.
+pub(super) fn unpack(payloads: &[u8]) -> Result<Cow<'_, [u8]>, &'static str> {
+    codec::unpack(payloads, ROOMY + codec::MAX_PAYLOAD)
+}
+
 /// A batch of some of the records of another, which keeps its key.
 pub(super) fn rewrite(first: u64, kept: &[Record<'_>], payloads: &[u8]) -> Result<Written, Damaged> {
     let mut written = Written::default();
     written.begin();
     for record in kept {
-        let stored = record.stored(payloads)?;
+        let payload = record.payload(payloads)?;
         // It was within reach of the first one before.
         let at = (record.seq - first) as u16;
-        written
-            .push(record.seq, at, record.payload.form, stored, |heads| heads.extend_from_slice(record.spec));
+        written.push(record.seq, at, payload, |heads| heads.extend_from_slice(record.spec));
     }
     written.close(first);
     Ok(written)
@@ -229,7 +228,7 @@ fn open(heads: &[u8], at: usize, seq: u64, end: usize) -> Result<Record<'_>, Dam
     let (spec, payload) = body.split_last_chunk::<PAYLOAD_REF>().ok_or(damaged)?;
     let number =
         |at: usize| u32::from_le_bytes([payload[at], payload[at + 1], payload[at + 2], payload[at + 3]]);
-    let payload = PayloadRef { form: payload[0], at: number(1), len: number(5), sum: number(9) };
+    let payload = PayloadRef { at: number(0), len: number(4), sum: number(8) };
     Ok(Record { seq, spec, payload })
 }
 
@@ -278,7 +277,8 @@ mod tests {
     fn batches(rows: &[NewRow]) -> Vec<(u64, u32, Vec<u8>, Vec<u8>)> {
         let (mut all, mut written) = (Vec::new(), Written::default());
         let done: Result<(), Infallible> = write(rows, &mut written, |first, count, written| {
-            all.push((first, count, written.heads.clone(), written.payloads.clone()));
+            let payloads = unpack(&written.payloads).expect("unpacks").into_owned();
+            all.push((first, count, written.heads.clone(), payloads));
             Ok(())
         });
         assert!(done.is_ok());
@@ -288,7 +288,7 @@ mod tests {
     /// The job of a record, if it is one of `rows`.
     fn is_right(record: &Record<'_>, payloads: &[u8], rows: &[NewRow]) -> bool {
         let job = &rows[(record.seq - rows[0].seq) as usize];
-        record.spec().as_ref() == Ok(&job.spec) && record.payload(payloads).as_ref() == Ok(&job.payload)
+        record.spec().as_ref() == Ok(&job.spec) && record.payload(payloads) == Ok(&job.payload[..])
     }
 
     #[test]
@@ -349,11 +349,12 @@ mod tests {
         let (records, _) = read(first, &heads);
         let kept: Vec<_> = records.into_iter().filter(|record| record.seq % 7 == 0).collect();
         let smaller = rewrite(first, &kept, &payloads).expect("whole");
-        assert!(smaller.payloads.len() == kept.len() * 100);
+        let payloads = unpack(&smaller.payloads).expect("unpacks");
+        assert_eq!(payloads.len(), kept.len() * 100);
         let (again, damaged) = read(first, &smaller.heads);
         assert_eq!(damaged, []);
         assert_eq!(again.len(), kept.len());
-        assert!(again.iter().all(|record| record.seq % 7 == 0 && is_right(record, &smaller.payloads, &rows)));
+        assert!(again.iter().all(|record| record.seq % 7 == 0 && is_right(record, &payloads, &rows)));
         assert_eq!(find(first, &smaller.heads, 51), Ok(None));
     }
 }

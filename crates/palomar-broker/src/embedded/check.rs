@@ -119,11 +119,12 @@ fn check_rows(db: &Connection, report: &mut CheckReport) -> Result<(), StoreErro
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let first = row.get::<_, i64>(0)? as u64;
-        let payloads = row.get_ref(2)?.as_blob().unwrap_or_default();
+        let payloads = batch::unpack(row.get_ref(2)?.as_blob().unwrap_or_default());
         // What recovery read of them it has named; payloads it did not read.
         for record in batch::read(first, row.get_ref(1)?.as_blob().unwrap_or_default()).0 {
             report.job_rows += 1;
-            note(report, record.payload(payloads));
+            let damaged = |why| codec::Damaged { table: Table::Payload, key: record.seq, why };
+            note(report, payloads.as_ref().map_err(|why| damaged(*why)).and_then(|all| record.payload(all)));
         }
     }
     // Rows before the fold are kept for readers only.
@@ -149,7 +150,7 @@ fn check_rows(db: &Connection, report: &mut CheckReport) -> Result<(), StoreErro
 /// Names a row that can't be read, once.
 fn note<T>(report: &mut CheckReport, row: Result<T, codec::Damaged>) {
     if let Err(damaged) = row {
-        debug_assert!(matches!(damaged.table, Table::Job | Table::Log));
+        debug_assert!(matches!(damaged.table, Table::Job | Table::Payload | Table::Log));
         let damaged = damaged.to_string();
         if !report.damaged.contains(&damaged) {
             report.damaged.push(damaged);

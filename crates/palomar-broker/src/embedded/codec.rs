@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use palomar_model::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,8 +14,8 @@ use crate::machine::{Change, Spec};
 
 const VERSION: u8 = 1;
 pub(super) const HEAD: usize = 5;
-/// Payloads above this are compressed where that makes them smaller.
-const COMPRESS_ABOVE: usize = 1024;
+/// Less than this is not worth compressing.
+const COMPRESS_FROM: usize = 512;
 const COMPRESSION_LEVEL: i32 = 1;
 /// No payload is larger than this when it is unpacked.
 pub(super) const MAX_PAYLOAD: usize = 4 * 1024 * 1024;
@@ -60,10 +59,10 @@ pub(super) struct Damaged {
     pub(super) why: &'static str,
 }
 
-/// The checksum of what belongs to a key of a table.
-pub(super) fn checksum(table: Table, key: u64, version: u8, body: &[u8]) -> u32 {
+/// The checksum of what belongs to a key of a table, in the form of today.
+pub(super) fn checksum(table: Table, key: u64, body: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&[table as u8, version]);
+    hasher.update(&[table as u8, VERSION]);
     hasher.update(&key.to_le_bytes());
     hasher.update(body);
     hasher.finalize()
@@ -77,7 +76,7 @@ fn begin(buffer: &mut Vec<u8>) {
 
 /// Writes version and checksum before a body.
 pub(super) fn seal(row: &mut [u8], table: Table, key: u64) {
-    let sum = checksum(table, key, VERSION, &row[HEAD..]);
+    let sum = checksum(table, key, &row[HEAD..]);
     row[0] = VERSION;
     row[1..HEAD].copy_from_slice(&sum.to_le_bytes());
 }
@@ -90,11 +89,7 @@ pub(super) fn open(row: &[u8], table: Table, key: u64) -> Result<&[u8], Damaged>
         return Err(damaged("its version is not known"));
     }
     let stored = u32::from_le_bytes([head[1], head[2], head[3], head[4]]);
-    if stored == checksum(table, key, head[0], body) {
-        Ok(body)
-    } else {
-        Err(damaged("its checksum does not match"))
-    }
+    if stored == checksum(table, key, body) { Ok(body) } else { Err(damaged("its checksum does not match")) }
 }
 
 /// A sealed row of a value.
@@ -139,27 +134,47 @@ pub(super) fn spec_of(bytes: &[u8]) -> Option<Spec> {
 const PLAIN: u8 = 0;
 const PACKED: u8 = 1;
 
-/// A payload in its stored form, and which that is.
-pub(super) fn pack(payload: &[u8]) -> (u8, Cow<'_, [u8]>) {
-    let packed = (payload.len() > COMPRESS_ABOVE)
-        .then(|| zstd::bulk::compress(payload, COMPRESSION_LEVEL).ok())
-        .flatten()
-        .filter(|packed| packed.len() < payload.len());
-    packed.map_or((PLAIN, Cow::Borrowed(payload)), |packed| (PACKED, Cow::Owned(packed)))
+/// Packs bytes: plain, or compressed where that makes them smaller.
+#[derive(Default)]
+pub(super) struct Packer(Option<zstd::bulk::Compressor<'static>>);
+
+impl Packer {
+    /// Writes the packed form of `plain` to `packed`.
+    pub(super) fn pack(&mut self, plain: &[u8], packed: &mut Vec<u8>) {
+        packed.clear();
+        if plain.len() >= COMPRESS_FROM && self.compress(plain, packed).is_some() {
+            return;
+        }
+        packed.clear();
+        packed.push(PLAIN);
+        packed.extend_from_slice(plain);
+    }
+
+    fn compress(&mut self, plain: &[u8], packed: &mut Vec<u8>) -> Option<()> {
+        let compressor = match &mut self.0 {
+            Some(compressor) => compressor,
+            none => none.insert(zstd::bulk::Compressor::new(COMPRESSION_LEVEL).ok()?),
+        };
+        // No more room than the plain form takes: what does not fit into it is not smaller.
+        packed.resize(plain.len(), PACKED);
+        let len = compressor.compress_to_buffer(plain, &mut packed[1..]).ok()?;
+        packed.truncate(1 + len);
+        Some(())
+    }
 }
 
-/// A payload from its stored form.
-pub(super) fn unpack(form: u8, stored: &[u8]) -> Result<Bytes, &'static str> {
-    match form {
-        PLAIN => Ok(Bytes::copy_from_slice(stored)),
-        PACKED => {
-            // The frame says how large the payload is: no more is reserved for it.
-            let size = zstd::zstd_safe::get_frame_content_size(stored).ok().flatten();
-            let size = size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= MAX_PAYLOAD);
-            let size = size.ok_or("the size of its payload is not known")?;
-            zstd::bulk::decompress(stored, size).map(Bytes::from).map_err(|_| "its payload can't be unpacked")
+/// Bytes from their packed form; more than `most` are refused.
+pub(super) fn unpack(packed: &[u8], most: usize) -> Result<Cow<'_, [u8]>, &'static str> {
+    match packed.split_first() {
+        Some((&PLAIN, plain)) => Ok(Cow::Borrowed(plain)),
+        Some((&PACKED, packed)) => {
+            // The frame says how large it is unpacked: no more is reserved for it.
+            let size = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten();
+            let size = size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= most);
+            let size = size.ok_or("its size is not known")?;
+            zstd::bulk::decompress(packed, size).map(Cow::Owned).map_err(|_| "it can't be unpacked")
         }
-        _ => Err("the form of its payload is not known"),
+        _ => Err("its form is not known"),
     }
 }
 
@@ -202,13 +217,20 @@ mod tests {
     }
 
     #[test]
-    fn payloads_survive_the_way_to_disk_and_back() {
-        for payload in [vec![], b"hola".to_vec(), b"abc".repeat(5_000)] {
-            let (form, stored) = pack(&payload);
-            assert!(stored.len() < payload.len().max(200));
-            assert_eq!(unpack(form, &stored), Ok(Bytes::from(payload)));
+    fn bytes_survive_being_packed() {
+        let noise: Vec<u8> = (0..5_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+        let mut packer = Packer::default();
+        let mut packed = Vec::new();
+        for plain in [vec![], b"hola".to_vec(), noise, b"abc".repeat(5_000)] {
+            packer.pack(&plain, &mut packed);
+            assert!(packed.len() <= plain.len() + 1);
+            assert_eq!(unpack(&packed, plain.len()).as_deref(), Ok(&plain[..]));
         }
-        assert!(unpack(PACKED, b"no frame").is_err() && unpack(9, b"").is_err());
+        assert!(packed.len() < 200, "{} bytes", packed.len());
+        assert!(unpack(&packed, 10_000).is_err(), "larger than is allowed");
+        for wrong in [&b""[..], &[PACKED], &[PACKED, 1, 2, 3], &[9, 1]] {
+            assert!(unpack(wrong, 10_000).is_err());
+        }
     }
 
     #[test]
@@ -233,7 +255,7 @@ mod tests {
         let changes = vec![
             Change::Enqueued { from: 1, count: 2 },
             Change::Started { seq: 1, token: 1 },
-            Change::Event { seq: Some(1), body: Bytes::from_static(b"{}") },
+            Change::Event { seq: Some(1), body: bytes::Bytes::from_static(b"{}") },
         ];
         let mut row = Vec::new();
         write_log(&mut row, 7, at, &changes);

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::batch::{self, Record};
 use super::codec::{self, Damaged, Table};
-use super::jobs::LastBatch;
+use super::jobs::{LastBatch, Row};
 use super::store;
 use crate::broker::BrokerError;
 use crate::machine::{Change, QueueRow};
@@ -157,7 +157,7 @@ impl Reader {
     fn row<T>(
         &mut self,
         seq: u64,
-        read: impl FnOnce(&Record<'_>, &[u8]) -> Result<T, Damaged>,
+        read: impl FnOnce(&Record<'_>, &Row) -> Result<T, Damaged>,
     ) -> Result<Option<T>, rusqlite::Error> {
         let first: Option<i64> = self
             .db
@@ -166,11 +166,11 @@ impl Reader {
         let Some(first) = first.map(|first| first as u64) else { return Ok(None) };
         let Some(batch) = self.last.row(&self.db, first)? else { return Ok(None) };
         let record = batch::find(first, &batch.heads, seq).ok().flatten();
-        Ok(record.and_then(|record| read(&record, &batch.payloads).ok()))
+        Ok(record.and_then(|record| read(&record, batch).ok()))
     }
 
     fn accepted(&mut self, seq: u64) -> Result<Option<(JobId, u32, bool, Bytes)>, rusqlite::Error> {
-        let whole = |record: &Record<'_>, payloads: &[u8]| Ok((record.spec()?, record.payload(payloads)?));
+        let whole = |record: &Record<'_>, row: &Row| Ok((record.spec()?, row.payload(record)?));
         let Some((spec, payload)) = self.row(seq, whole)? else { return Ok(None) };
         self.remember(seq, spec.id, spec.queue);
         let scheduled = spec.run_at.is_some_and(|at| at > spec.enqueued_at);

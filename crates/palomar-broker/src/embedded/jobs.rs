@@ -11,10 +11,11 @@
 //!   when three quarters are;
 //! - a [`Census`] of both tables is stored with each fold: a row that is lost without a trace is missed.
 
+use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
-use super::batch::{self, Written};
+use super::batch::{self, Record, Written};
 use super::codec::{self, Table};
 use super::store::StoreError;
 use crate::machine::{NewRow, Standing};
@@ -118,7 +119,7 @@ impl Index {
 }
 
 /// The jobs of the store.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Jobs {
     index: Index,
     counted: Counted,
@@ -252,8 +253,8 @@ fn rewrite(db: &Connection, batch: &Batch, last: u64, census: &mut Census) -> Re
     let gone = gone_of(db, batch.first, last)?;
     let kept: Vec<_> =
         records.into_iter().filter(|record| gone.binary_search(&record.seq).is_err()).collect();
-    let smaller = batch::rewrite(batch.first, &kept, &payloads);
-    let Some(smaller) = smaller.ok().filter(|_| damaged.is_empty()) else {
+    let smaller = payloads.ok().and_then(|payloads| batch::rewrite(batch.first, &kept, &payloads).ok());
+    let Some(smaller) = smaller.filter(|_| damaged.is_empty()) else {
         // It stays as it is, to be looked at.
         return Ok(batch.stored);
     };
@@ -292,12 +293,26 @@ pub(super) fn read_standing(row: &[u8], seq: u64) -> Result<Option<Standing>, co
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) heads: Vec<u8>,
-    pub(super) payloads: Vec<u8>,
+    /// Unpacked, unless that failed.
+    pub(super) payloads: Result<Vec<u8>, &'static str>,
+}
+
+impl Row {
+    /// The payload of one of its records.
+    pub(super) fn payload(&self, record: &Record<'_>) -> Result<Bytes, codec::Damaged> {
+        let damaged = |why| codec::Damaged { table: Table::Payload, key: record.seq, why };
+        let payloads = self.payloads.as_ref().map_err(|why| damaged(*why))?;
+        record.payload(payloads).map(Bytes::copy_from_slice)
+    }
 }
 
 fn read_batch(db: &Connection, first: u64) -> Result<Option<Row>, rusqlite::Error> {
     let mut select = db.prepare_cached("SELECT heads, payloads FROM batch WHERE first = ?1")?;
-    select.query_row([first as i64], |row| Ok(Row { heads: row.get(0)?, payloads: row.get(1)? })).optional()
+    let row = select.query_row([first as i64], |row| {
+        let payloads = batch::unpack(row.get_ref(1)?.as_blob()?).map(std::borrow::Cow::into_owned);
+        Ok(Row { heads: row.get(0)?, payloads })
+    });
+    row.optional()
 }
 
 /// The batch that was read last, for those who read one job after the other.

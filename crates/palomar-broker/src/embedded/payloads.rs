@@ -7,7 +7,7 @@ use palomar_model::Timestamp;
 
 use super::batch::{self, Record};
 use super::codec::Damaged;
-use super::jobs::LastBatch;
+use super::jobs::{LastBatch, Row};
 use super::store::Store;
 use crate::types::JobId;
 
@@ -79,7 +79,7 @@ impl Payloads {
                 if self.held.contains_key(&record.seq) || !wanted(spec.id, record.seq) {
                     continue;
                 }
-                let Ok(bytes) = record.payload(&row.payloads) else { continue };
+                let Ok(bytes) = row.payload(&record) else { continue };
                 if !self.offer(record.seq, bytes, spec.enqueued_at) {
                     break;
                 }
@@ -93,8 +93,8 @@ impl Payloads {
         if let Some(payload) = self.held.get(&seq) {
             return Ok(payload.clone());
         }
-        self.stored(store, seq, |record, payloads| {
-            Ok(Payload { bytes: record.payload(payloads)?, enqueued_at: record.spec()?.enqueued_at })
+        self.stored(store, seq, |record, row| {
+            Ok(Payload { bytes: row.payload(record)?, enqueued_at: record.spec()?.enqueued_at })
         })
     }
 
@@ -111,14 +111,14 @@ impl Payloads {
         &mut self,
         store: &Store,
         seq: u64,
-        read: impl FnOnce(&Record<'_>, &[u8]) -> Result<T, Damaged>,
+        read: impl FnOnce(&Record<'_>, &Row) -> Result<T, Damaged>,
     ) -> Result<T, String> {
         let missing = || format!("job {seq} has no row");
         let first = store.batch_of(seq).ok_or_else(missing)?;
         let row = self.last.row(store.connection(), first).map_err(|error| error.to_string())?;
         let row = row.ok_or_else(missing)?;
         let record = batch::find(first, &row.heads, seq).map_err(|error| error.to_string())?;
-        read(&record.ok_or_else(missing)?, &row.payloads).map_err(|error| error.to_string())
+        read(&record.ok_or_else(missing)?, row).map_err(|error| error.to_string())
     }
 
     /// What is held, against the budget.

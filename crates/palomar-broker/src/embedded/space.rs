@@ -21,14 +21,17 @@ pub(super) struct Space {
     file: PathBuf,
     dir: PathBuf,
     full: bool,
-    /// Bytes that may be accepted before it is looked again.
+    /// Bytes that may be written before it is looked again.
     room: u64,
+    /// Bytes of them that the database file takes without growing.
+    spare: u64,
 }
 
 impl Space {
     /// Makes sure that the reserve stands.
     pub(super) fn open(dir: &Path) -> Space {
-        let mut space = Space { file: dir.join("queue.reserve"), dir: dir.to_owned(), full: true, room: 0 };
+        let mut space =
+            Space { file: dir.join("queue.reserve"), dir: dir.to_owned(), full: true, room: 0, spare: 0 };
         space.look(0);
         space
     }
@@ -38,18 +41,23 @@ impl Space {
         self.full || self.room < LOW_WATER
     }
 
-    /// Whether `bytes` may be accepted. They are written twice, to the log and to the database: were there no room
-    /// for that, a commit would fail for good.
+    /// Whether `bytes` may be accepted. They are written twice, to the log and to the database, where they may find
+    /// room within the file: were there none, a commit would fail for good.
     pub(super) fn admits(&mut self, bytes: u64, spare: impl FnOnce() -> u64) -> bool {
-        let cost = 2 * bytes + FRAMES;
-        if !self.full && cost > self.room {
+        if !self.full && self.cost(bytes) > self.room {
             self.look(spare());
         }
+        let cost = self.cost(bytes);
         if self.full || cost > self.room {
             return false;
         }
         self.room -= cost;
+        self.spare = self.spare.saturating_sub(bytes);
         true
+    }
+
+    fn cost(&self, bytes: u64) -> u64 {
+        bytes + bytes.saturating_sub(self.spare) + FRAMES
     }
 
     /// The disk is full: gives the reserve up.
@@ -68,6 +76,7 @@ impl Space {
     /// between batches.
     pub(super) fn look(&mut self, spare: u64) {
         let free = free_bytes(&self.dir);
+        self.spare = spare;
         let stands = std::fs::metadata(&self.file).is_ok_and(|file| file.len() == RESERVE);
         if stands {
             let low = if self.full { 2 * LOW_WATER } else { LOW_WATER };

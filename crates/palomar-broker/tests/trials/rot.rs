@@ -14,8 +14,10 @@ use crate::process::{id, job, numbers, run, seed, take};
 const JOBS: u128 = 2_500;
 const FLIPS: usize = 1_000;
 
+/// A payload of its own, which hardly compresses.
 fn payload(n: u128) -> String {
-    format!("{n:0>400}")
+    let noise = (0..25_u128).map(|i| (n * 25 + i).wrapping_mul(0x9E37_79B9_7F4A_7C15) as u64);
+    noise.map(|noise| format!("{noise:016x}")).collect()
 }
 
 /// What a run on a damaged store came to.
