@@ -1,6 +1,8 @@
 //! Payloads in memory, up to a budget; the rest is read from disk when it is its turn.
+//!
+//! A job that is no more is forgotten here too; numbers are never used again, so what is held is never another's.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use palomar_model::Timestamp;
@@ -13,6 +15,9 @@ use crate::types::JobId;
 
 /// What an entry costs beside its bytes.
 const OVERHEAD: usize = 96;
+/// So many that were handed out are remembered at most, in this share of the budget.
+const LENT: usize = 1024;
+const LENT_SHARE: usize = 16;
 
 /// A payload and when its job was queued.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,23 +32,54 @@ pub(super) struct Payloads {
     held: HashMap<u64, Payload>,
     bytes: usize,
     budget: usize,
+    /// Those that were handed out last: one that comes back soon is not read from disk.
+    lent: Lent,
     last: LastBatch,
+}
+
+/// The payloads that were handed out last, as many as there is room for.
+#[derive(Default)]
+struct Lent {
+    payloads: HashMap<u64, Payload>,
+    order: VecDeque<u64>,
+    bytes: usize,
+}
+
+impl Lent {
+    fn add(&mut self, seq: u64, payload: Payload, room: usize) {
+        self.bytes += cost(&payload.bytes);
+        self.payloads.insert(seq, payload);
+        self.order.push_back(seq);
+        while self.bytes > room || self.order.len() > LENT {
+            let Some(oldest) = self.order.pop_front() else { break };
+            self.remove(oldest);
+        }
+    }
+
+    fn remove(&mut self, seq: u64) {
+        if let Some(payload) = self.payloads.remove(&seq) {
+            self.bytes -= cost(&payload.bytes);
+        }
+    }
+}
+
+fn cost(payload: &Bytes) -> usize {
+    payload.len() + OVERHEAD
 }
 
 impl Payloads {
     pub(super) fn new(budget: usize) -> Payloads {
-        Payloads { held: HashMap::new(), bytes: 0, budget, last: LastBatch::default() }
+        Payloads { held: HashMap::new(), bytes: 0, budget, lent: Lent::default(), last: LastBatch::default() }
     }
 
     /// Holds a payload if the budget allows it; answers whether it does.
     pub(super) fn offer(&mut self, seq: u64, bytes: Bytes, enqueued_at: Timestamp) -> bool {
-        let cost = bytes.len() + OVERHEAD;
-        if self.bytes + cost > self.budget {
+        if self.bytes + cost(&bytes) > self.budget {
             return false;
         }
-        self.bytes += cost;
+        self.bytes += cost(&bytes);
         if let Some(old) = self.held.insert(seq, Payload { bytes, enqueued_at }) {
-            self.bytes -= old.bytes.len() + OVERHEAD;
+            self.bytes -= cost(&old.bytes);
         }
         true
     }
@@ -56,14 +92,23 @@ impl Payloads {
         seq: u64,
         wanted: impl Fn(JobId, u64) -> bool,
     ) -> Result<Payload, String> {
-        if let Some(payload) = self.held.remove(&seq) {
-            self.bytes -= payload.bytes.len() + OVERHEAD;
-            return Ok(payload);
+        if let Some(payload) = self.lent.payloads.get(&seq) {
+            return Ok(payload.clone());
         }
-        let taken = self.peek(store, seq)?;
-        if self.bytes + OVERHEAD < self.budget {
-            self.read_ahead(store, seq, wanted);
-        }
+        let taken = match self.held.remove(&seq) {
+            Some(payload) => {
+                self.bytes -= cost(&payload.bytes);
+                payload
+            }
+            None => {
+                let taken = self.peek(store, seq)?;
+                if self.bytes + OVERHEAD < self.budget {
+                    self.read_ahead(store, seq, wanted);
+                }
+                taken
+            }
+        };
+        self.lent.add(seq, taken.clone(), self.budget / LENT_SHARE);
         Ok(taken)
     }
 
@@ -90,7 +135,7 @@ impl Payloads {
 
     /// Reads a payload without taking it out.
     pub(super) fn peek(&mut self, store: &Store, seq: u64) -> Result<Payload, String> {
-        if let Some(payload) = self.held.get(&seq) {
+        if let Some(payload) = self.held.get(&seq).or_else(|| self.lent.payloads.get(&seq)) {
             return Ok(payload.clone());
         }
         self.stored(store, seq, |record, row| {
@@ -100,7 +145,7 @@ impl Payloads {
 
     /// When a job was queued, if its row can be read.
     pub(super) fn enqueued_at(&mut self, store: &Store, seq: u64) -> Option<Timestamp> {
-        if let Some(payload) = self.held.get(&seq) {
+        if let Some(payload) = self.held.get(&seq).or_else(|| self.lent.payloads.get(&seq)) {
             return Some(payload.enqueued_at);
         }
         self.stored(store, seq, |record, _| record.spec()).ok().map(|spec| spec.enqueued_at)
@@ -124,13 +169,14 @@ impl Payloads {
     /// What is held, against the budget.
     #[cfg(test)]
     pub(super) fn held_bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.lent.bytes
     }
 
     /// Lets a payload go: its job is no more.
     pub(super) fn forget(&mut self, seq: u64) {
         if let Some(payload) = self.held.remove(&seq) {
-            self.bytes -= payload.bytes.len() + OVERHEAD;
+            self.bytes -= cost(&payload.bytes);
         }
+        self.lent.remove(seq);
     }
 }
