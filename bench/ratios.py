@@ -1,4 +1,5 @@
-"""Ratios of Palomar against the best Node peer of each round: median, least and most over the rounds.
+"""Ratios of Palomar against the best Node peer of each round, and against a table of SQL where one was measured: median,
+least and most over the rounds.
 
 Reads the JSON lines of `beside-peers.sh`. For rates and for latencies alike, a ratio above 1 means that Palomar is better.
 """
@@ -6,12 +7,20 @@ import json
 import statistics
 import sys
 
-rates, cpu, latency, disk = {}, {}, {}, {}
+rates, cpu, latency, disk, written = {}, {}, {}, {}, {}
+sql = {}
+SQL_TABLE, SQL_NAMES = "postgres skip locked", {"drain_c8_batch50": "drain_c50"}
 for line in open(sys.argv[1], encoding="utf-8"):
     row = json.loads(line)
     who = row.get("engine") or row.get("lib")
     key = (row["what"], row["round"])
-    if row["what"] == "fdatasync_append_4k":
+    if "written_bytes_per_op" in row:
+        written.setdefault(row["what"], []).append(row["written_bytes_per_op"])
+    if who == SQL_TABLE and "per_s" in row:
+        sql[SQL_NAMES.get(row["what"], row["what"]), row["round"]] = row["per_s"]
+    elif row.get("lib", "").startswith("pg"):
+        continue
+    elif row["what"] == "fdatasync_append_4k":
         disk[row["round"]] = row["per_s"]
     elif "p50_ms" in row and "per_s" not in row:
         latency.setdefault(key, {})[who] = (row["p50_ms"], row["p99_ms"])
@@ -46,6 +55,12 @@ table("processor time per operation (all processes)", cpu, lambda own, peers: (m
 for index, name in ((0, "p50"), (1, "p99")):
     table(f"latency, {name}", {key: {who: laps[index] for who, laps in by.items()} for key, by in latency.items()},
           lambda own, peers: (min(peers) / own, min(peers)))
+table("operations per second, beside the table of SQL",
+      {key: {ours(by): by[ours(by)], SQL_TABLE: sql[key]} for key, by in rates.items() if ours(by) and key in sql},
+      lambda own, peers: (own / max(peers), max(peers)))
+print("bytes that we write per operation")
+for what, bytes_per_op in written.items():
+    print(f"  {what:34} {statistics.median(bytes_per_op):7.0f}")
 alone = [rates[key][ours(rates[key])] / disk[key[1]] for key in rates
          if key[0] == "add_one_by_one_c1" and ours(rates[key]) and disk.get(key[1])]
 if alone:
