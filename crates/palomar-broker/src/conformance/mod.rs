@@ -73,7 +73,8 @@ const CASES: &[Case] = cases! {
         a_release_counts_nothing, three_panics_in_a_row_are_poison, an_unknown_outcome_of_what_did_not_start_is_known,
         a_batch_is_settled_one_by_one;
     signals: failures_in_a_row_open_the_breaker, a_success_ends_the_row_of_failures,
-        a_probe_closes_or_opens_the_breaker, throttling_stops_the_whole_queue, a_pause_signal_pauses_with_its_reason;
+        a_probe_closes_or_opens_the_breaker, throttling_stops_the_whole_queue, refusals_slow_a_queue_in_proportion,
+        a_pause_signal_pauses_with_its_reason;
     evidence: evidence_resolves_what_is_uncertain, evidence_spares_a_second_send,
         early_evidence_speaks_for_a_silent_worker, early_evidence_leaves_the_worker_its_word,
         evidence_of_an_older_attempt_is_a_duplicate_send, evidence_is_never_refused,

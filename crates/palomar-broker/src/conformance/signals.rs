@@ -76,6 +76,33 @@ pub(super) async fn throttling_stops_the_whole_queue(bench: Bench) {
     }
 }
 
+pub(super) async fn refusals_slow_a_queue_in_proportion(bench: Bench) {
+    bench.accept((1..=9).map(job)).await;
+    let share = async || bench.stats().await.rate_permille;
+    let refused = async || attempt(&bench, Signal::Throttled { after: None }).await;
+    refused().await;
+    assert_eq!(share().await, 900, "one refusal costs little");
+    bench.pass(seconds(15)).await;
+    assert_eq!(share().await, 1000, "and is soon forgotten");
+    let together = bench.take(9).await;
+    for taken in &together {
+        let again = Outcome::Retry { at: bench.now(), counts: false };
+        bench.signal(taken, again, Signal::Throttled { after: None }).await;
+    }
+    assert_eq!(share().await, 900, "what was under way together counts once");
+    let mut before = 900;
+    for _ in 0..8 {
+        bench.pass(seconds(2)).await;
+        refused().await;
+        let now = share().await;
+        assert!(now < before || now == 50, "refusals go on: {before}, then {now}");
+        before = now;
+    }
+    assert_eq!(before, 50, "somebody goes on asking");
+    bench.pass(seconds(60)).await;
+    assert_eq!(share().await, 1000);
+}
+
 pub(super) async fn a_pause_signal_pauses_with_its_reason(bench: Bench) {
     bench.accept([job(1), job(2)]).await;
     attempt(&bench, Signal::Pause { reason: "the token has expired".into() }).await;

@@ -12,6 +12,7 @@ use palomar_model::{Priority, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::slab::Phase;
+use super::throttle::Throttle;
 use super::windows::Windows;
 use crate::types::{JobId, Limits, OnUncertain, QueueName, Verdict};
 
@@ -65,7 +66,7 @@ pub(crate) enum Change {
     /// The other side fails.
     Faulted { queue: u32 },
     /// The other side asks to slow down.
-    Throttled { queue: u32, until: Timestamp, rate_permille: u32 },
+    Throttled { queue: u32, throttle: Throttle },
     /// The breaker opened.
     BreakerOpened { queue: u32, until: Timestamp },
     /// The breaker let a probe through.
@@ -228,7 +229,7 @@ pub(crate) struct QueueRow {
     pub(crate) paused: Option<Arc<str>>,
     pub(crate) paused_groups: Vec<Arc<str>>,
     pub(crate) breaker: super::queue::Breaker,
-    pub(crate) throttle: super::queue::Throttle,
+    pub(crate) throttle: Throttle,
     pub(crate) windows: Windows,
     pub(crate) pairs: Vec<(u64, i64)>,
     pub(crate) tally: super::queue::Tally,

@@ -26,7 +26,7 @@ impl Machine {
                 let state = self.queue_mut(*queue);
                 state.paused = None;
                 state.breaker = Breaker::Fresh;
-                state.throttle.until = palomar_model::Timestamp::EPOCH;
+                state.throttle = state.throttle.resumed();
                 self.wake_queue(*queue);
             }
             Change::GroupPaused { queue, group } => {
@@ -40,12 +40,7 @@ impl Machine {
                 let state = self.queue_mut(*queue);
                 state.breaker = Breaker::Closed { failures: state.breaker.failures().saturating_add(1) };
             }
-            Change::Throttled { queue, until, rate_permille } => {
-                let now = self.now;
-                let throttle = &mut self.queue_mut(*queue).throttle;
-                throttle.until = throttle.until.max(*until);
-                throttle.last = Some((now, *rate_permille));
-            }
+            Change::Throttled { queue, throttle } => self.queue_mut(*queue).throttle = *throttle,
             Change::BreakerOpened { queue, until } => {
                 self.queue_mut(*queue).breaker = Breaker::Open { until: *until };
                 self.wake_queue(*queue);

@@ -34,6 +34,7 @@ mod slab;
 mod sleepers;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod tick;
 mod turn;
 mod view;

@@ -5,22 +5,17 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use palomar_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::slab::{NONE, SlotIx};
+use super::throttle::Throttle;
 use super::windows::Windows;
 use crate::types::{BreakerState, Hold, Limits, QueueName};
 
 /// A priority that waits gets one start for so many of the others.
 const TURNS_OWED_AFTER: u32 = 17;
-/// After a throttling the rate recovers by a tenth of the limit in each of these.
-const RECOVERY_STEP: Duration = Duration::from_secs(10);
-const RECOVERY_PERMILLE: u32 = 100;
-/// The slowest that throttling makes a queue.
-const LEAST_RATE_PERMILLE: u32 = 50;
 
 /// A list of slots through their links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,42 +74,6 @@ impl Breaker {
 
     pub(super) fn failures(self) -> u32 {
         if let Breaker::Closed { failures } = self { failures } else { 0 }
-    }
-}
-
-/// How far throttling has slowed the queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Throttle {
-    /// No start before.
-    pub(crate) until: Timestamp,
-    /// When it was throttled last, and the share of the rate from then on.
-    pub(crate) last: Option<(Timestamp, u32)>,
-}
-
-impl Throttle {
-    /// The share of the configured rate in force, in thousandths.
-    pub(super) fn rate_permille(self, now: Timestamp) -> u32 {
-        let Some((at, rate)) = self.last else { return 1000 };
-        let steps = now.since(at).as_micros() / RECOVERY_STEP.as_micros();
-        let gained = u32::try_from(steps).unwrap_or(u32::MAX).saturating_mul(RECOVERY_PERMILLE);
-        rate.saturating_add(gained).min(1000)
-    }
-
-    /// When the share rises next, unless it is whole.
-    pub(super) fn next_step(self, now: Timestamp) -> Option<Timestamp> {
-        let (at, _) = self.last.filter(|_| self.rate_permille(now) < 1000)?;
-        let steps = now.since(at).as_micros() / RECOVERY_STEP.as_micros();
-        Some(at.after(RECOVERY_STEP.saturating_mul(u32::try_from(steps + 1).unwrap_or(u32::MAX))))
-    }
-
-    /// The share after one more throttling. Attempts that were under way together are throttled together: one
-    /// halving within `grace`.
-    pub(super) fn slowed(self, now: Timestamp, grace: Duration) -> u32 {
-        let rate = self.rate_permille(now);
-        match self.last {
-            Some((at, _)) if now.since(at) < grace => rate,
-            _ => (rate / 2).max(LEAST_RATE_PERMILLE),
-        }
     }
 }
 
@@ -335,22 +294,5 @@ mod tests {
             queue.took_turn(1, [false, true, false, false]);
         }
         assert_eq!(queue.next_priority([true, false, false, true]), Some(0));
-    }
-
-    #[test]
-    fn throttling_halves_once_and_recovers() {
-        let t = Timestamp::from_seconds;
-        let mut throttle = Throttle::default();
-        let rate = throttle.slowed(t(100), Duration::from_secs(1));
-        throttle.last = Some((t(100), rate));
-        assert_eq!(rate, 500);
-        assert_eq!(
-            throttle.slowed(t(100), Duration::from_secs(1)),
-            500,
-            "attempts that were under way together"
-        );
-        assert_eq!(throttle.slowed(t(102), Duration::from_secs(1)), 250);
-        assert_eq!(throttle.rate_permille(t(120)), 700);
-        assert_eq!(throttle.rate_permille(t(1000)), 1000);
     }
 }

@@ -124,10 +124,9 @@ impl Machine {
                 }
             }
             Signal::Throttled { after } => {
-                let wait = after.unwrap_or(state.limits.throttle_wait);
-                let rate_permille = state.throttle.slowed(self.now, state.limits.throttle_wait);
-                let until = self.now.after(wait);
-                self.record(Change::Throttled { queue, until, rate_permille });
+                let grace = state.limits.throttle_wait;
+                let throttle = state.throttle.refused(self.now, after.unwrap_or(grace), grace);
+                self.record(Change::Throttled { queue, throttle });
             }
             Signal::Pause { reason } => {
                 if state.paused.is_none() {

@@ -113,7 +113,8 @@ pub(super) struct Queue {
     pub(super) paused_groups: Vec<&'static str>,
     pub(super) breaker: Breaker,
     pub(super) throttled_until: Timestamp,
-    pub(super) throttled: Option<(Timestamp, u32)>,
+    /// When the share of the rate was cut last, from what and to what, in thousandths.
+    pub(super) cut: Option<(Timestamp, i64, i64)>,
     pub(super) windows: Vec<InForce>,
     /// Every start: when, and of which key.
     pub(super) starts: Vec<(Timestamp, u64)>,
@@ -190,12 +191,20 @@ impl Model {
             })
     }
 
-    /// The share of the rate that throttling leaves.
+    /// When a queue goes on after its last cut.
+    pub(super) fn goes_on(&self, queue: usize) -> Option<Timestamp> {
+        let queue = self.queue(queue);
+        queue.cut.map(|(at, ..)| at.max(queue.throttled_until))
+    }
+
+    /// The share of the rate that refusals leave: a cubic, which is flat six seconds after it goes on.
     pub(super) fn rate(&self, queue: usize) -> u32 {
-        let Some((at, rate)) = self.queue(queue).throttled else {
+        let (Some((_, from, to)), Some(on)) = (self.queue(queue).cut, self.goes_on(queue)) else {
             return 1000;
         };
-        (u64::from(rate) + self.now.since(at).as_secs() / 10 * 100).min(1000) as u32
+        let after = i64::try_from(self.now.since(on).as_secs()).unwrap_or(i64::MAX).min(60) - 6;
+        let half = 25.max((from - to) / 2);
+        (to + half * (216 + after * after * after) / 216).min(1000) as u32
     }
 
     fn span(&self, queue: usize, window: Duration) -> Duration {

@@ -24,7 +24,7 @@ impl Model {
                 paused_groups: Vec::new(),
                 breaker: Breaker::Closed(0),
                 throttled_until: Timestamp::EPOCH,
-                throttled: None,
+                cut: None,
                 starts: Vec::new(),
                 paced: Vec::new(),
                 last_place: Default::default(),

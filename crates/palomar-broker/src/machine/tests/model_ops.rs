@@ -215,8 +215,9 @@ impl Model {
     }
 
     fn signal(&mut self, ix: usize, signal: &Signal) {
-        let (now, rate, id) = (self.now, self.rate(self.jobs[ix].queue), self.jobs[ix].id);
-        let queue = self.queue_mut(self.jobs[ix].queue);
+        let (now, id, queue_ix) = (self.now, self.jobs[ix].id, self.jobs[ix].queue);
+        let (rate, on) = (i64::from(self.rate(queue_ix)), self.goes_on(queue_ix));
+        let queue = self.queue_mut(queue_ix);
         let config = queue.limits.breaker;
         let open = Breaker::Open(now.after(config.open_for));
         match (signal, queue.breaker) {
@@ -229,9 +230,12 @@ impl Model {
             }
             (Signal::Throttled { after }, _) => {
                 let wait = queue.limits.throttle_wait;
+                let stands = queue.throttled_until > now;
+                if !stands && queue.cut.is_none_or(|(at, ..)| now.since(at) >= wait) {
+                    let again = on.is_some_and(|on| now.since(on).as_secs() < 6);
+                    queue.cut = Some((now, rate, 50.max(if again { rate / 2 } else { rate * 9 / 10 })));
+                }
                 queue.throttled_until = queue.throttled_until.max(now.after(after.unwrap_or(wait)));
-                let together = queue.throttled.is_some_and(|(at, _)| now.since(at) < wait);
-                queue.throttled = Some((now, if together { rate } else { (rate / 2).max(50) }));
             }
             (Signal::Pause { .. }, _) => queue.paused = true,
             _ => {}

@@ -3,12 +3,14 @@
 use palomar_model::{Priority, Timestamp};
 
 use super::super::change::PhaseTag;
+use super::super::throttle::Throttle;
 use super::super::{Change, Spec};
 use super::{begin, id, name, secs};
 use crate::types::{Limits, OnUncertain, Verdict};
 
 fn all_changes() -> Vec<Change> {
     let (seq, queue, until, reason) = (7, 3, begin(), std::sync::Arc::<str>::from("why"));
+    let throttle = Throttle::default().refused(begin(), secs(7), secs(1));
     vec![
         Change::Enqueued { from: 1, count: 2 },
         Change::Woke { seq },
@@ -33,7 +35,7 @@ fn all_changes() -> Vec<Change> {
         Change::GroupResumed { queue, group: reason },
         Change::Succeeded { queue },
         Change::Faulted { queue },
-        Change::Throttled { queue, until, rate_permille: 500 },
+        Change::Throttled { queue, throttle },
         Change::BreakerOpened { queue, until },
         Change::Probing { queue, seq },
         Change::BreakerClosed { queue },
