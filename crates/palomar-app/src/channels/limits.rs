@@ -100,19 +100,6 @@ fn profile(name: &str) -> Option<(Vec<Window>, u32)> {
     }
 }
 
-/// A window of a second or two is spread: as many starts as it allows, all at once, would reach the provider as a heap
-/// whose end is late by more than the margin, and the next heap would find that end still in the provider's window.
-/// Slices of a twentieth, a tenth faster than the window itself, leave the exact limit to the window.
-fn spread(mut windows: Vec<Window>) -> Vec<Window> {
-    let slices = windows.iter().filter(|window| window.window <= second(2) && window.max > 1).map(|window| {
-        let max = window.max.div_ceil(20);
-        Window { max, window: window.window * 9 / window.max.saturating_mul(10) * max }
-    });
-    let mut slices: Vec<Window> = slices.filter(|slice| !slice.window.is_zero()).collect();
-    windows.append(&mut slices);
-    windows
-}
-
 /// The lease of a worker, as far as limits must fit into it.
 pub(crate) const LEASE: Duration = second(60);
 
@@ -182,7 +169,7 @@ pub(crate) fn limits(
         return Err(errors);
     }
     Ok(Limits {
-        windows: spread(windows),
+        windows,
         pair,
         concurrency,
         budget,
@@ -224,20 +211,18 @@ mod tests {
     #[test]
     fn the_providers_own_a_named_profile_and_the_owners() {
         let plain = limits(&LimitsInput::default(), &own(), &Limits::default()).expect("limits");
-        let slice = |max, millis| Window { max, window: Duration::from_millis(millis) };
-        assert_eq!(plain.windows, [Window { max: 80, window: second(1) }, slice(4, 45)]);
+        assert_eq!(plain.windows, [Window { max: 80, window: second(1) }]);
         assert_eq!(plain.pair, Some(Pair { interval: second(6), burst: 1 }));
         assert_eq!(plain.concurrency, 64);
 
         let named = LimitsInput { profile: Some("twilio".to_owned()), ..LimitsInput::default() };
         let named = limits(&named, &own(), &Limits::default()).expect("limits");
-        assert_eq!((named.windows.len(), named.concurrency), (4, 50));
+        assert_eq!((named.windows.len(), named.concurrency), (3, 50));
 
         let windows = Some(vec![WindowInput { max: 5, per_seconds: 2 }]);
         let owners = LimitsInput { windows, profile: Some("evolution".to_owned()), ..LimitsInput::default() };
         let owners = limits(&owners, &own(), &Limits::default()).expect("limits");
-        let spread = vec![Window { max: 5, window: second(2) }, slice(1, 360)];
-        assert_eq!((owners.windows, owners.concurrency), (spread, 10));
+        assert_eq!((owners.windows, owners.concurrency), (vec![Window { max: 5, window: second(2) }], 10));
     }
 
     #[test]

@@ -44,6 +44,33 @@ pub(super) async fn unstarted_leases_take_room_in_windows(bench: Bench) {
     assert!(bench.started().await.is_empty());
 }
 
+pub(super) async fn a_short_window_is_spread_over_its_length(bench: Bench) {
+    bench.configure(windows(&[window(40, 1)])).await;
+    bench.accept((1..=100).map(job)).await;
+    let begun = bench.now();
+    let (mut starts, mut named) = (Vec::new(), false);
+    while starts.len() < 80 {
+        let taken = bench.take(100).await;
+        assert!(taken.len() <= 2, "a twentieth at once, not {}", taken.len());
+        starts.extend(taken.iter().map(|_| bench.now()));
+        bench.done(&taken).await;
+        let next = starts.len() as u128 + 1;
+        let holds = bench.explain(next).await.holds;
+        let owners = |hold: &Hold| matches!(hold, Hold::Window { window: of, .. } if *of == window(40, 1));
+        named |= holds.iter().any(owners);
+        assert!(!holds.iter().any(|hold| matches!(hold, Hold::Window { .. }) && !owners(hold)), "{holds:?}");
+        bench.pass(Duration::from_millis(5)).await;
+    }
+    assert!(named, "what holds a job is the window that was configured");
+    for pair in starts.windows(41) {
+        assert!(pair[40].since(pair[0]) >= seconds(1), "41 starts within a second");
+    }
+    let took = bench.now().since(begun);
+    assert!(took < Duration::from_millis(2_100), "what is allowed is used: 80 starts took {took:?}");
+    let stats = bench.stats().await;
+    assert_eq!(stats.limits.windows, [window(40, 1)]);
+}
+
 pub(super) async fn limits_change_while_jobs_wait(bench: Bench) {
     bench.configure(windows(&[window(1, 60)])).await;
     bench.accept((1..=9).map(job)).await;

@@ -79,7 +79,8 @@ const CASES: &[Case] = cases! {
         early_evidence_speaks_for_a_silent_worker, early_evidence_leaves_the_worker_its_word,
         evidence_of_an_older_attempt_is_a_duplicate_send, evidence_is_never_refused,
         what_is_held_stays_uncertain, what_is_retried_is_queued_again, what_is_dropped_is_dead;
-    limits: no_window_holds_more_than_it_allows, unstarted_leases_take_room_in_windows, limits_change_while_jobs_wait,
+    limits: no_window_holds_more_than_it_allows, unstarted_leases_take_room_in_windows,
+        a_short_window_is_spread_over_its_length, limits_change_while_jobs_wait,
         a_key_keeps_its_pace, no_more_at_once_than_the_concurrency, a_budget_counts_distinct_keys,
         limits_that_cant_be_kept_are_refused;
     control: nothing_starts_while_a_queue_is_paused, nothing_of_a_group_starts_while_it_is_paused,

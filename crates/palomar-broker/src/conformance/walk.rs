@@ -254,7 +254,12 @@ impl Walk {
     fn limits(&mut self) -> Limits {
         let window = |max, seconds| Window { max, window: Duration::from_secs(seconds) };
         Limits {
-            windows: self.rng.of(&[vec![], vec![window(3, 10)], vec![window(5, 10), window(20, 120)]]),
+            windows: self.rng.of(&[
+                vec![],
+                vec![window(3, 10)],
+                vec![window(5, 10), window(20, 120)],
+                vec![window(30, 1)],
+            ]),
             pair: self.rng.of(&[None, Some(Pair { interval: Duration::from_secs(6), burst: 2 })]),
             concurrency: self.rng.of(&[2, 5, 50]),
             // No budget: how many parked jobs try again depends on how often a broker looks at the time, which is

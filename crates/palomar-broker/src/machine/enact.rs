@@ -278,6 +278,7 @@ impl Machine {
         // A fold may have forgotten them already: what is remembered must not depend on it.
         state.windows.forget(now, state.limits.margin_permille);
         state.windows.configure(&limits.windows);
+        state.spread.configure(&limits.windows);
         state.limits = limits.clone();
         state.budget = budget;
         self.unpark(queue, usize::MAX);

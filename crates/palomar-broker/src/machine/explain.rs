@@ -4,10 +4,10 @@ use palomar_model::Timestamp;
 
 use super::Machine;
 use super::control::state_of;
-use super::queue::Queue;
+use super::queue::{Asks, Queue};
 use super::slab::{NONE, Phase, SlotIx};
 use super::turn::KeyRestraint;
-use crate::types::{Explanation, Hold, JobId};
+use crate::types::{Explanation, Hold, JobId, Window};
 
 /// A forecast looks at no more starts than this one by one; beyond, it goes on at the rate that it found.
 const FORECAST_STARTS: u64 = 20_000;
@@ -105,7 +105,7 @@ impl Machine {
         let state = self.queue(queue);
         let mut known = true;
         let mut at = from;
-        state.restraints(self.now, 0, |until, hold| {
+        state.restraints(self.now, Asks::Lease, |until, hold| {
             match until {
                 Some(until) => at = at.max(until),
                 // A place is free as soon as an attempt ends: that is no reason to give no time.
@@ -114,11 +114,9 @@ impl Machine {
             }
             holds.push(hold);
         });
-        let at = forecast(state, at, ahead);
-        if ahead > 0
-            && !holds.iter().any(|hold| matches!(hold, Hold::Window { .. }))
-            && let (_, Some(window)) = fill(state, at, ahead)
-        {
+        let (at, window) = forecast(state, at, ahead);
+        let named = holds.iter().any(|hold| matches!(hold, Hold::Window { .. }));
+        if let Some(window) = window.filter(|_| ahead > 0 && !named) {
             holds.push(Hold::Window { window, until: at });
         }
         known.then_some(at)
@@ -157,29 +155,30 @@ impl Machine {
     }
 }
 
-/// When the windows have room for a start after `ahead` others from `at` on.
-fn forecast(queue: &Queue, at: Timestamp, ahead: u64) -> Timestamp {
+/// When the windows have room for a start after `ahead` others from `at` on, and the window that decides.
+fn forecast(queue: &Queue, at: Timestamp, ahead: u64) -> (Timestamp, Option<Window>) {
     let looked_at = ahead.min(FORECAST_STARTS);
-    let (end, _) = fill(queue, at, looked_at);
+    let (end, decided) = fill(queue, at, looked_at);
     let rest = ahead - looked_at;
     if rest == 0 || looked_at == 0 {
-        return end;
+        return (end, decided);
     }
     let slowest = queue.limits.windows.iter().map(|window| window.window / window.max).max();
-    end.after(slowest.unwrap_or_default().saturating_mul(u32::try_from(rest).unwrap_or(u32::MAX)))
+    let rest = slowest.unwrap_or_default().saturating_mul(u32::try_from(rest).unwrap_or(u32::MAX));
+    (end.after(rest), decided)
 }
 
 /// Fills the windows with `ahead` starts from `at` on: when the next has room, and the window that decided last.
-fn fill(queue: &Queue, at: Timestamp, ahead: u64) -> (Timestamp, Option<crate::types::Window>) {
+fn fill(queue: &Queue, at: Timestamp, ahead: u64) -> (Timestamp, Option<Window>) {
     if queue.limits.windows.is_empty() {
         return (at, None);
     }
-    let mut windows = queue.windows.clone();
+    let (mut windows, mut spread) = (queue.windows.clone(), queue.spread.clone());
     let margin = queue.limits.margin_permille;
     let mut now = at;
     let mut decided = None;
     for start in 0..=ahead {
-        let (free, window) = queue.window_free_at(&windows, 0, now);
+        let (free, window) = queue.window_free_at(&windows, Some(&spread), 0, now);
         if free == Timestamp::MAX {
             break;
         }
@@ -187,6 +186,7 @@ fn fill(queue: &Queue, at: Timestamp, ahead: u64) -> (Timestamp, Option<crate::t
         decided = window.or(decided);
         if start < ahead {
             windows.record(now, margin);
+            spread.take(queue.throttle.rate_permille(now), now);
         }
     }
     (now, decided)

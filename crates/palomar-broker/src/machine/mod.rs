@@ -32,6 +32,7 @@ mod restore;
 mod settle;
 mod slab;
 mod sleepers;
+mod spread;
 #[cfg(test)]
 mod tests;
 mod throttle;

@@ -8,7 +8,7 @@ use palomar_model::Timestamp;
 
 use super::Machine;
 use super::change::{Change, NewRow, Spec};
-use super::queue::{Breaker, Gate};
+use super::queue::{Asks, Breaker, Gate};
 use super::slab::{Phase, SlotIx};
 use super::turn::KeyRestraint;
 use crate::types::{Enqueued, LeaseError, LeaseRef, NewJob, Started};
@@ -109,6 +109,8 @@ impl Machine {
         let seq = self.slab[ix].seq;
         let token = self.slab[ix].token + 1;
         self.probe_if_open(queue, seq);
+        let now = self.now;
+        self.queue_mut(queue).take_slice(now);
         let limits = &self.queue(queue).limits;
         // A start is never given less time than a call may take.
         let least = if start { limits.deadline + limits.lease_margin } else { Duration::ZERO };
@@ -187,7 +189,7 @@ impl Machine {
             Breaker::HalfOpen { probe } => probe == seq,
             _ => true,
         };
-        let open = self.queue(queue).gate(self.now, 1) == Gate::Open;
+        let open = self.queue(queue).gate(self.now, Asks::Start) == Gate::Open;
         if group_paused || !probing || !open || self.key_restraint(ix) != KeyRestraint::None {
             self.probe_is_over(ix);
             self.record_of(ix, Change::Returned { seq, strike: false });

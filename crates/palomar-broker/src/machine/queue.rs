@@ -10,6 +10,7 @@ use palomar_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::slab::{NONE, SlotIx};
+use super::spread::Spread;
 use super::throttle::Throttle;
 use super::windows::Windows;
 use crate::types::{BreakerState, Hold, Limits, QueueName};
@@ -100,6 +101,7 @@ pub(super) struct Queue {
     pub(super) breaker: Breaker,
     pub(super) throttle: Throttle,
     pub(super) windows: Windows,
+    pub(super) spread: Spread,
     /// Theoretical arrival time of the next start, by key; only keys that are ahead of the present.
     pub(super) pairs: HashMap<u64, i64>,
     pub(super) groups: HashMap<Option<Arc<str>>, u32>,
@@ -120,6 +122,15 @@ pub(super) struct Queue {
     pub(super) dirty: bool,
 }
 
+/// What is asked of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// Whether one more job may be leased.
+    Lease,
+    /// Whether a leased job may start: its place, its room in the windows and its turn in them were kept.
+    Start,
+}
+
 /// Whether a queue may start one more job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Gate {
@@ -132,8 +143,9 @@ pub(super) enum Gate {
 
 impl Queue {
     pub(super) fn new(name: QueueName, pool: u32, limits: Limits) -> Queue {
-        let mut windows = Windows::default();
+        let (mut windows, mut spread) = (Windows::default(), Spread::default());
         windows.configure(&limits.windows);
+        spread.configure(&limits.windows);
         Queue {
             name,
             pool,
@@ -143,6 +155,7 @@ impl Queue {
             breaker: Breaker::Fresh,
             throttle: Throttle::default(),
             windows,
+            spread,
             pairs: HashMap::new(),
             groups: HashMap::new(),
             rings: Default::default(),
@@ -174,43 +187,55 @@ impl Queue {
 
     /// Calls `each` with every restraint that holds the whole queue, and until when, where that is known.
     ///
-    /// The one place that knows what holds a queue: the lease decides by it and `explain` tells by it. `own` is the
-    /// number of unstarted leases that the question is about (1 when a leased job asks whether it may start).
-    pub(super) fn restraints(&self, now: Timestamp, own: u64, mut each: impl FnMut(Option<Timestamp>, Hold)) {
+    /// The one place that knows what holds a queue: the lease decides by it and `explain` tells by it.
+    pub(super) fn restraints(
+        &self,
+        now: Timestamp,
+        asks: Asks,
+        mut each: impl FnMut(Option<Timestamp>, Hold),
+    ) {
         if let Some(reason) = &self.paused {
             each(None, Hold::Paused { reason: Arc::clone(reason) });
         }
         match self.breaker {
             Breaker::Open { until } if until > now => each(Some(until), Hold::Breaker { until }),
-            Breaker::HalfOpen { .. } if own == 0 => each(None, Hold::Breaker { until: now }),
+            Breaker::HalfOpen { .. } if asks == Asks::Lease => each(None, Hold::Breaker { until: now }),
             _ => {}
         }
         if self.throttle.until > now {
             each(Some(self.throttle.until), Hold::Throttled { until: self.throttle.until });
         }
-        if own == 0 && self.in_flight() >= u64::from(self.limits.concurrency) {
+        if asks == Asks::Lease && self.in_flight() >= u64::from(self.limits.concurrency) {
             each(None, Hold::Concurrency { max: self.limits.concurrency });
         }
         if !self.limits.windows.is_empty() {
-            let reserved = if own == 0 { self.leased() } else { 0 };
-            if let (until, Some(window)) = self.window_free_at(&self.windows, reserved, now) {
+            let (reserved, spread) = match asks {
+                Asks::Lease => (self.leased(), Some(&self.spread)),
+                Asks::Start => (0, None),
+            };
+            if let (until, Some(window)) = self.window_free_at(&self.windows, spread, reserved, now) {
                 let known = (until < Timestamp::MAX).then_some(until);
                 each(known, Hold::Window { window, until });
             }
         }
     }
 
-    /// When `windows` have room for one more start, at the rate that throttling allows and that recovers meanwhile.
+    /// When `windows` and `spread` have room for one more start, at the rate that throttling allows and that recovers
+    /// meanwhile; and the window that decides.
     pub(super) fn window_free_at(
         &self,
         windows: &Windows,
+        spread: Option<&Spread>,
         reserved: u64,
         now: Timestamp,
     ) -> (Timestamp, Option<crate::types::Window>) {
         let margin = self.limits.margin_permille;
         let (mut at, mut decided) = (now, None);
         loop {
-            let (free, window) = windows.free_at(reserved, self.throttle.rate_permille(at), margin, at);
+            let rate = self.throttle.rate_permille(at);
+            let room = windows.free_at(reserved, rate, margin, at);
+            let turn = spread.map_or((at, None), |spread| spread.free_at(rate, at));
+            let (free, window) = if turn.0 > room.0 { turn } else { room };
             decided = window.or(decided);
             match self.throttle.next_step(at).filter(|&step| step < free) {
                 Some(step) => at = step,
@@ -219,9 +244,9 @@ impl Queue {
         }
     }
 
-    pub(super) fn gate(&self, now: Timestamp, own: u64) -> Gate {
+    pub(super) fn gate(&self, now: Timestamp, asks: Asks) -> Gate {
         let mut gate = Gate::Open;
-        self.restraints(now, own, |until, _| {
+        self.restraints(now, asks, |until, _| {
             gate = match (&gate, until) {
                 (Gate::Shut, _) | (_, None) => Gate::Shut,
                 (Gate::Until(earlier), Some(until)) => Gate::Until(until.max(*earlier)),
@@ -255,6 +280,11 @@ impl Queue {
             (Some(pair), Some(&tat)) => super::windows::pair_free_at(tat, pair.interval, pair.burst),
             _ => i64::MIN,
         }
+    }
+
+    /// A job is leased: it takes a turn in the short windows.
+    pub(super) fn take_slice(&mut self, now: Timestamp) {
+        self.spread.take(self.throttle.rate_permille(now), now);
     }
 
     pub(super) fn record_start(&mut self, key: u64, now: Timestamp) {

@@ -14,7 +14,7 @@
 //! refused and where it was cut to, then ever faster. After one refusal 93 % are used after 2 s, 95 % from 5 s on, all
 //! after 12 s: two thirds of a second's sending are lost beside the stop. Where the limit is lower for good, most of
 //! the time is spent close below it, and it is tried once in 12 s or so; when it rises again, all of it is used within
-//! half a minute, however low the share was. A straight line would be slow to come back or hit the limit often.
+//! three quarters of a minute, however low the share was. A straight line would be slow to come back or hit the limit often.
 //!
 //! Invariants: the share is between 5 % and 100 %, changes in whole seconds, and only a refusal lowers it.
 
@@ -29,8 +29,8 @@ const WHOLE: i64 = 1000;
 const LEAST: i64 = 50;
 /// Seconds from a cut to the middle of its curve; the share is where it was refused after as many again.
 const MIDDLE: i64 = 6;
-/// The least that the share rises until the middle, so that it leaves the bottom as quickly as other places.
-const LEAST_RISE: i64 = 25;
+/// The least that the share rises until the middle: it leaves the bottom too, where no cut is made any more.
+const LEAST_RISE: i64 = 5;
 /// A refusal within this time of going on says that refusals go on.
 const RESTLESS: Duration = Duration::from_secs(MIDDLE.unsigned_abs());
 
@@ -185,7 +185,7 @@ mod tests {
                 share = throttle.rate_permille(now);
             }
             assert_eq!(share, 1000);
-            assert!(now.since(begun) <= Duration::from_secs(30), "whole after {:?}", now.since(begun));
+            assert!(now.since(begun) <= Duration::from_secs(43), "whole after {:?}", now.since(begun));
         }
     }
 }

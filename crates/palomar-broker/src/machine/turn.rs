@@ -9,7 +9,7 @@ use std::sync::Arc;
 use palomar_model::Timestamp;
 
 use super::Machine;
-use super::queue::{Gate, Group, List};
+use super::queue::{Asks, Gate, Group, List};
 use super::slab::{NONE, Phase, Slab, SlotIx};
 
 /// Jobs that one operation may set aside before it answers; it is asked again for the rest.
@@ -296,7 +296,7 @@ impl Machine {
         loop {
             let queue = *self.pools[pool as usize].ring.front()?;
             let gate = match &self.queues[queue as usize] {
-                Some(state) => state.gate(self.now, 0),
+                Some(state) => state.gate(self.now, Asks::Lease),
                 None => Gate::Shut,
             };
             let picked = if gate == Gate::Open { self.pick(queue, aside) } else { None };

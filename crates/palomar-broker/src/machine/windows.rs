@@ -65,7 +65,7 @@ impl Ring {
 
     /// The first time at which `reserved + 1` more starts have room.
     fn free_at(&self, reserved: u64, rate_permille: u32, margin_permille: u16, now: i64) -> i64 {
-        let max = (u64::from(self.config.max) * u64::from(rate_permille) / 1000).max(1);
+        let max = self.config.allowed(rate_permille);
         let span = self.span(margin_permille);
         let live = |last: i64| last.saturating_add(span) > now;
         let stale: u64 = self
@@ -87,6 +87,13 @@ impl Ring {
         }
         // Only what is reserved stands in the way: it must start or be given back first.
         i64::MAX
+    }
+}
+
+impl Window {
+    /// How many starts it allows at a share of its rate: one at least.
+    pub(super) fn allowed(self, rate_permille: u32) -> u64 {
+        (u64::from(self.max) * u64::from(rate_permille) / 1000).max(1)
     }
 }
 

@@ -136,6 +136,25 @@ fn its_position_in_a_long_lane() {
 }
 
 #[test]
+fn a_short_window_is_named_for_its_slices_too() {
+    let limits = limits_with_window(80, 1);
+    let window = limits.windows[0];
+    for (position, refused) in [(5, false), (79, false), (300, false), (300, true)] {
+        let mut machine = machine_with(limits.clone());
+        machine.enqueue((1..=400).map(job).collect(), begin());
+        let first = start_one(&mut machine, begin()).expect("a job");
+        let signal = if refused { Signal::Throttled { after: Some(secs(3)) } } else { Signal::Success };
+        settle(&mut machine, first.lease, Outcome::Done, signal, begin());
+        held(
+            &mut machine,
+            position,
+            begin(),
+            |hold| matches!(hold, Hold::Window { window: of, .. } if *of == window),
+        );
+    }
+}
+
+#[test]
 fn what_no_time_can_tell() {
     let mut machine = machine_with(Limits::default());
     machine

@@ -9,6 +9,7 @@ mod model_control;
 mod model_ops;
 mod model_time;
 mod order;
+mod provider;
 mod random;
 mod rates;
 mod restore;

@@ -103,6 +103,21 @@ pub(super) struct InForce {
     pub(super) before: usize,
     /// Starts that it remembers.
     pub(super) starts: Vec<Timestamp>,
+    /// When the slice in use was begun, and how many were leased in it.
+    pub(super) slice: (Timestamp, u64),
+}
+
+/// How many starts a window allows at a share of its rate.
+fn allowed(window: Window, rate: u32) -> u64 {
+    (u64::from(window.max) * u64::from(rate) / 1000).max(1)
+}
+
+/// What a slice of a short window holds, and how long it lasts.
+fn slice_of(window: Window, rate: u32) -> Option<(u64, Duration)> {
+    let allowed = allowed(window, rate);
+    let most = allowed.div_ceil(20);
+    let micros = window.window.as_micros() as u64 * 9 / 10 * most / allowed;
+    (window.window <= Duration::from_secs(2) && allowed > 1).then_some((most, Duration::from_micros(micros)))
 }
 
 #[derive(Clone, Debug)]
@@ -203,7 +218,7 @@ impl Model {
             return 1000;
         };
         let after = i64::try_from(self.now.since(on).as_secs()).unwrap_or(i64::MAX).min(60) - 6;
-        let half = 25.max((from - to) / 2);
+        let half = 5.max((from - to) / 2);
         (to + half * (216 + after * after * after) / 216).min(1000) as u32
     }
 
@@ -239,9 +254,16 @@ impl Model {
         for window in &queue.windows {
             let from = now.before(self.span(job.queue, window.window.window));
             let used = window.starts.iter().filter(|at| **at > from).count() as u64;
-            let max = (u64::from(window.window.max) * u64::from(self.rate(job.queue)) / 1000).max(1);
-            if used + reserved + 1 > max {
+            let rate = self.rate(job.queue);
+            if used + reserved + 1 > allowed(window.window, rate) {
                 return Some("window");
+            }
+            let (begun, taken) = window.slice;
+            if let Some((most, lasts)) = slice_of(window.window, rate).filter(|_| !leased)
+                && taken >= most
+                && begun.after(lasts) > now
+            {
+                return Some("slice");
             }
         }
         if job.key == 0 {
@@ -285,6 +307,17 @@ impl Model {
             return Some("not the first of its key");
         }
         self.held_by(ix, false)
+    }
+
+    /// A job is leased: it takes a turn in the slices.
+    pub(super) fn take_slice(&mut self, queue: usize) {
+        let (now, rate) = (self.now, self.rate(queue));
+        for window in &mut self.queue_mut(queue).windows {
+            let Some((_, lasts)) = slice_of(window.window, rate) else { continue };
+            let (begun, taken) = window.slice;
+            let fresh = taken == 0 || begun.after(lasts) <= now;
+            window.slice = if fresh { (now, 1) } else { (begun, taken + 1) };
+        }
     }
 
     /// An attempt starts: what must hold then.

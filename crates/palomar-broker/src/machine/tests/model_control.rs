@@ -14,7 +14,7 @@ impl Model {
             entry.0 = budget.clone();
         }
         let now = self.now;
-        let fresh = |window, before| InForce { window, before, starts: Vec::new() };
+        let fresh = |window, before| InForce { window, before, starts: Vec::new(), slice: (now, 0) };
         let Some(at) = self.named(&name) else {
             self.queues.push(Some(Queue {
                 name,

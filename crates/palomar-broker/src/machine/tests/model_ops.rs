@@ -100,6 +100,7 @@ impl Model {
             assert_eq!((leasing.priority, leasing.group.as_deref()), (job.priority, job.group));
             assert_eq!(leasing.tries, job.tries + 1, "tries count this one");
             self.probe_if_open(ix);
+            self.take_slice(self.jobs[ix].queue);
             if start {
                 self.started(ix, leasing.lease.token, until);
             } else {

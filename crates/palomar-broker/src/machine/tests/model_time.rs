@@ -31,6 +31,7 @@ impl Model {
         );
         for queue in self.queues.iter_mut().flatten() {
             (queue.stale, queue.ran_out) = (0, [0; 2]);
+            queue.windows.iter_mut().for_each(|window| window.slice = (now, 0));
         }
         self.hits = 0;
         self.advance(now);

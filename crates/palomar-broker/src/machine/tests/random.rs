@@ -65,7 +65,9 @@ impl Walk {
         let mut windows = Vec::new();
         for length in [1, 7, 60, 3600] {
             if rng.one_in(4) {
-                windows.push(Window { max: 1 + rng.below(4) as u32, window: secs(length) });
+                // One that is spread in slices of more than one, now and then.
+                let max = if length == 1 && rng.one_in(3) { 30 } else { 1 + rng.below(4) as u32 };
+                windows.push(Window { max, window: secs(length) });
             }
         }
         let pair = rng

@@ -12,11 +12,13 @@ fn window(max: u32, seconds: u64) -> Window {
     Window { max, window: secs(seconds) }
 }
 
-/// Runs an endless backlog for some virtual time with `workers` workers, which lease ahead or start at once, and
-/// returns when what key started.
-fn run(limits: Limits, hours: u64, workers: usize, ahead: bool, keys: u64) -> Vec<(i64, u64)> {
+const HOUR: u64 = 3_600;
+
+/// Runs an endless backlog for some seconds of virtual time with `workers` workers, which lease ahead or start at
+/// once, and returns when what key started.
+fn run(limits: Limits, seconds: u64, workers: usize, ahead: bool, keys: u64) -> Vec<(i64, u64)> {
     let mut machine = machine_with(Limits { concurrency: 5_000, ..limits });
-    let end = begin().after(secs(3600 * hours));
+    let end = begin().after(secs(seconds));
     let (mut now, mut rng) = (begin(), Rng::new(workers as u64));
     let mut starts = Vec::new();
     let mut made = 0;
@@ -73,15 +75,24 @@ fn never_more(starts: &[(i64, u64)], max: usize, seconds: u64) {
     }
 }
 
-fn trial(windows: &[Window], hours: u64, cases: &[(usize, bool)]) {
+/// No more than a slice starts at once.
+fn no_heap(starts: &[(i64, u64)], slice: usize) {
+    let heap = starts.windows(slice + 1).find(|heap| heap[0].0 == heap[slice].0);
+    assert!(heap.is_none(), "more than {slice} start at once: {heap:?}");
+}
+
+fn trial(windows: &[Window], runs_for: u64, cases: &[(usize, bool)]) {
     for &(workers, ahead) in cases {
         let limits = Limits { windows: windows.to_vec(), ..Limits::default() };
-        let starts = run(limits, hours, workers, ahead, 0);
+        let starts = run(limits, runs_for, workers, ahead, 0);
         let mut allowed = f64::MAX;
         for window in windows {
             let seconds = window.window.as_secs();
             never_more(&starts, window.max as usize, seconds);
-            allowed = allowed.min(f64::from(window.max) * (hours * 3600) as f64 / seconds as f64);
+            if seconds <= 2 && !ahead {
+                no_heap(&starts, window.max.div_ceil(20) as usize);
+            }
+            allowed = allowed.min(f64::from(window.max) * runs_for as f64 / seconds as f64);
         }
         let used = starts.len() as f64 / allowed;
         assert!(used >= 0.98, "{workers} workers, ahead {ahead}: {:.2} % of {windows:?}", used * 100.0);
@@ -92,17 +103,24 @@ const ALL: [(usize, bool); 6] = [(1, false), (2, false), (4, false), (1, true), 
 
 #[test]
 fn eighty_a_minute_for_two_days() {
-    trial(&[window(80, 60)], 48, &ALL);
+    trial(&[window(80, 60)], 48 * HOUR, &ALL);
 }
 
 #[test]
 fn ten_a_second_and_a_minute_and_an_hour() {
-    trial(&[window(10, 1), window(600, 60), window(36_000, 3_600)], 3, &ALL);
+    trial(&[window(10, 1), window(600, 60), window(36_000, 3_600)], 3 * HOUR, &ALL);
 }
 
 #[test]
 fn eighty_a_second() {
-    trial(&[window(80, 1)], 1, &ALL);
+    trial(&[window(80, 1)], HOUR, &ALL);
+}
+
+#[test]
+fn short_windows_of_any_size_are_spread_and_used() {
+    for max in [2, 3, 7, 20, 21, 80, 999, 1_000] {
+        trial(&[window(max, 1), window(2 * max - 1, 2)], 120, &[(1, false), (3, false), (2, true)]);
+    }
 }
 
 #[test]
@@ -110,7 +128,7 @@ fn one_in_six_seconds_to_a_recipient_with_a_burst() {
     for (workers, ahead) in ALL {
         for burst in [1, 45] {
             let pair = Some(Pair { interval: secs(6), burst });
-            let starts = run(Limits { pair, ..Limits::default() }, 2, workers, ahead, 10);
+            let starts = run(Limits { pair, ..Limits::default() }, 2 * HOUR, workers, ahead, 10);
             let mut by_key: BTreeMap<u64, Vec<i64>> = BTreeMap::new();
             for (at, key) in starts {
                 by_key.entry(key).or_default().push(at);

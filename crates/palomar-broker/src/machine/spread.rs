@@ -1,0 +1,160 @@
+//! Spreading: a short window's starts are taken in slices over its length, not as one heap.
+//!
+//! A window counts starts here; the other side counts what arrives there. As many starts as a window of a second
+//! allows, all at once, arrive as a heap whose end is late by more than the margin, and the next heap would find that
+//! end still in the other side's window. So a window of up to [`LONGEST`] that allows more than one start is used in
+//! slices: a twentieth of it at once, and the next slice when a tenth less than the slice's share of the window is
+//! over. That tenth leaves the exact limit to the window (see `windows`), which so loses nothing, and lets a queue
+//! that was late catch up. Longer windows are not spread: their margin alone is longer than a heap takes to arrive.
+//!
+//! A turn in a slice is taken with the lease; what was leased ahead starts when its worker says so. Nothing of this
+//! is stored: a process that begins anew begins with a fresh slice.
+
+use std::time::Duration;
+
+use palomar_model::Timestamp;
+
+use crate::types::Window;
+
+/// The longest window that is spread.
+const LONGEST: Duration = Duration::from_secs(2);
+/// Slices of a window.
+const SLICES: u64 = 20;
+
+/// The slice of a window that is in use.
+#[derive(Clone, Copy, Debug)]
+struct Slice {
+    window: Window,
+    began: i64,
+    taken: u64,
+}
+
+impl Slice {
+    /// How many one slice holds, and after how many microseconds the next one begins; none where the window itself
+    /// is all the spreading there can be.
+    fn size(self, rate_permille: u32) -> Option<(u64, i64)> {
+        let allowed = self.window.allowed(rate_permille);
+        if allowed < 2 {
+            return None;
+        }
+        let most = allowed.div_ceil(SLICES);
+        // At most 2 s times 2³² / 20 + 1.
+        let nine_tenths = self.window.window.as_micros() as u64 * 9 / 10;
+        Some((most, i64::try_from(nine_tenths * most / allowed).unwrap_or(i64::MAX)))
+    }
+
+    fn free_at(self, rate_permille: u32, now: i64) -> i64 {
+        match self.size(rate_permille) {
+            Some((most, span)) if self.taken >= most => now.max(self.began.saturating_add(span)),
+            _ => now,
+        }
+    }
+
+    fn take(&mut self, rate_permille: u32, now: i64) {
+        let Some((_, span)) = self.size(rate_permille) else { return };
+        if self.taken == 0 || now >= self.began.saturating_add(span) {
+            (self.began, self.taken) = (now, 0);
+        }
+        self.taken += 1;
+    }
+}
+
+/// The slices of a queue's short windows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spread {
+    slices: Vec<Slice>,
+}
+
+impl Spread {
+    /// Changes what is spread; a window that stays keeps its slice.
+    pub(super) fn configure(&mut self, windows: &[Window]) {
+        let short = windows.iter().filter(|window| window.window <= LONGEST);
+        let slice = |&window| {
+            let same = self.slices.iter().find(|slice| slice.window == window).copied();
+            same.unwrap_or(Slice { window, began: 0, taken: 0 })
+        };
+        self.slices = short.map(slice).collect();
+    }
+
+    /// When one more may be taken, and the window that decides; `now` and none where one may be taken now.
+    pub(super) fn free_at(&self, rate_permille: u32, now: Timestamp) -> (Timestamp, Option<Window>) {
+        let mut latest = (now.micros(), None);
+        for slice in &self.slices {
+            let at = slice.free_at(rate_permille, now.micros());
+            if at > latest.0 {
+                latest = (at, Some(slice.window));
+            }
+        }
+        (Timestamp::from_micros(latest.0), latest.1)
+    }
+
+    /// Takes a turn.
+    pub(super) fn take(&mut self, rate_permille: u32, now: Timestamp) {
+        for slice in &mut self.slices {
+            slice.take(rate_permille, now.micros());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spread(max: u32, millis: u64) -> Spread {
+        let mut spread = Spread::default();
+        spread.configure(&[Window { max, window: Duration::from_millis(millis) }]);
+        spread
+    }
+
+    /// When each of `n` turns can be taken, in microseconds from the first.
+    fn turns(mut spread: Spread, rate_permille: u32, n: usize) -> Vec<i64> {
+        let begun = Timestamp::from_seconds(1_000);
+        let mut now = begun;
+        let turns = (0..n).map(|_| {
+            now = spread.free_at(rate_permille, now).0;
+            spread.take(rate_permille, now);
+            now.micros() - begun.micros()
+        });
+        turns.collect()
+    }
+
+    #[test]
+    fn a_window_is_used_in_slices_a_tenth_faster_than_it_allows() {
+        assert_eq!(turns(spread(80, 1000), 1000, 9), [0, 0, 0, 0, 45_000, 45_000, 45_000, 45_000, 90_000]);
+        assert_eq!(turns(spread(10, 1000), 1000, 3), [0, 90_000, 180_000]);
+        assert_eq!(turns(spread(5, 2000), 1000, 3), [0, 360_000, 720_000]);
+        let thousand = turns(spread(1000, 1000), 1000, 1001);
+        assert_eq!((thousand[49], thousand[50], thousand[1000]), (0, 45_000, 900_000));
+    }
+
+    #[test]
+    fn a_slower_queue_is_spread_as_well() {
+        assert_eq!(turns(spread(80, 1000), 500, 5), [0, 0, 45_000, 45_000, 90_000]);
+        assert_eq!(turns(spread(10, 1000), 100, 3), [0; 3], "one in a window: the window sees to it");
+    }
+
+    #[test]
+    fn what_was_not_used_is_not_saved_up() {
+        let mut spread = spread(80, 1000);
+        for _ in 0..3 {
+            spread.take(1000, Timestamp::from_seconds(900));
+        }
+        assert_eq!(turns(spread, 1000, 5)[4], 45_000, "one slice at once after any rest");
+    }
+
+    #[test]
+    fn long_windows_and_windows_of_one_are_left_alone() {
+        for (max, millis) in [(80, 60_000), (3, 2_001), (1, 1_000)] {
+            assert_eq!(turns(spread(max, millis), 1000, 3), [0; 3], "{max} in {millis} ms");
+        }
+    }
+
+    #[test]
+    fn a_window_that_stays_keeps_its_slice() {
+        let (now, mut spread) = (Timestamp::from_seconds(1_000), spread(10, 1000));
+        spread.take(1000, now);
+        let ten = Window { max: 10, window: Duration::from_secs(1) };
+        spread.configure(&[ten, Window { max: 600, window: Duration::from_secs(60) }]);
+        assert_eq!(spread.free_at(1000, now), (now.after(Duration::from_millis(90)), Some(ten)));
+    }
+}
