@@ -15,6 +15,8 @@ use crate::{App, AppError, Caller};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct DeadLetterFilter {
+    /// This one.
+    pub id: Option<MessageId>,
     /// Of this channel.
     pub channel: Option<ChannelName>,
     /// Of this queue, by its whole name or its channel's.
@@ -156,6 +158,7 @@ impl App {
             return Err(AppError::NotFound("queue"));
         }
         Ok(JobFilter {
+            id: filter.id,
             // Without a queue, messages are meant: what webhooks brought has a list of its own.
             pool: queue.is_none().then(|| OUTBOUND.into()),
             queue,
@@ -163,6 +166,7 @@ impl App {
             states: Vec::new(),
             reason: filter.reason.as_deref().map(Arc::from),
             before: filter.before,
+            ended_before: None,
         })
     }
 }

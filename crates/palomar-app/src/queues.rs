@@ -86,7 +86,7 @@ impl App {
         .await
     }
 
-    /// Forgets finished jobs that were queued longer ago, but for the newest `keep` of each queue and state.
+    /// Forgets jobs that ended longer ago, but for the newest `keep` of each queue and state.
     ///
     /// # Errors
     /// [`AppError::NotFound`].
@@ -101,7 +101,7 @@ impl App {
         self.each_queue(queue, |queue| {
             let states = states.to_vec();
             let filter =
-                JobFilter { queue: Some(queue), states, before: Some(before), ..JobFilter::default() };
+                JobFilter { queue: Some(queue), states, ended_before: Some(before), ..JobFilter::default() };
             Control::Clean { filter, keep }
         })
         .await

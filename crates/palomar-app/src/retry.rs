@@ -66,19 +66,13 @@ impl App {
         Ok(())
     }
 
-    /// Makes the queue forget a finished job and those that it keeps with it, of one queue and campaign: they are kept
-    /// only to be looked at, and stay in records.
+    /// Makes the queue forget a finished job: it is kept only to be looked at, and stays in records.
     async fn forget_done(&self, id: MessageId) -> Result<(), AppError> {
         let Some((job, _)) = self.broker.job(id).await? else {
             return Ok(());
         };
         if job.state == JobState::Done {
-            let filter = JobFilter {
-                queue: Some(job.queue),
-                group: job.group,
-                states: vec![JobState::Done],
-                ..JobFilter::default()
-            };
+            let filter = JobFilter { id: Some(job.id), states: vec![JobState::Done], ..JobFilter::default() };
             self.broker.control(Control::Clean { filter, keep: 0 }).await??;
         }
         Ok(())

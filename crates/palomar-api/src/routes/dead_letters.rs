@@ -25,6 +25,7 @@ const MAX_IDS: usize = 500;
 #[utoipa::path(
     get, path = "/api/dead-letters", tag = "dead letters", operation_id = "listDeadLetters",
     params(
+        ("id" = Option<uuid::Uuid>, Query, description = "This one"),
         ("channel" = Option<String>, Query, description = "Of this channel"),
         ("queue" = Option<String>, Query, description = "Of this queue"),
         ("campaign" = Option<String>, Query, description = "Of this campaign"),
@@ -44,6 +45,7 @@ pub(crate) async fn list(State(api): Shared, Extension(caller): Extension<Caller
 
 fn filter(params: &mut Params) -> Result<DeadLetterFilter, Problem> {
     Ok(DeadLetterFilter {
+        id: params.read("id", "a message's id")?,
         channel: params.read("channel", "a channel's name")?,
         queue: params.text("queue")?,
         campaign_id: params.text("campaign")?,
@@ -98,7 +100,7 @@ pub(crate) async fn retry(
     body: JsonBytes,
 ) -> Answer {
     let Retried { ids, channel, queue, campaign_id, reason, before } = body.typed_or_default()?;
-    let filter = DeadLetterFilter { channel, queue, campaign_id, reason, before };
+    let filter = DeadLetterFilter { id: None, channel, queue, campaign_id, reason, before };
     let Some(ids) = ids else {
         let done = api.app.retry_dead_letters(&filter, &caller).await?;
         return ok(&RetriedAnswer { retried: done.changed, refused: Vec::new() });
@@ -133,6 +135,7 @@ pub(crate) struct Purged {
 #[utoipa::path(
     delete, path = "/api/dead-letters", tag = "dead letters", operation_id = "purgeDeadLetters",
     params(
+        ("id" = Option<uuid::Uuid>, Query, description = "This one"),
         ("channel" = Option<String>, Query, description = "Of this channel"),
         ("queue" = Option<String>, Query, description = "Of this queue"),
         ("campaign" = Option<String>, Query, description = "Of this campaign"),

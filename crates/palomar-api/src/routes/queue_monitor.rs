@@ -143,7 +143,7 @@ pub(crate) fn confirmed(params: &mut Params) -> Result<(), Problem> {
 pub(crate) struct Cleaning {
     /// Of this queue only, or of this channel's.
     queue: Option<String>,
-    /// Only those that are older, for example `5s`, `1h 30m`, `7d`.
+    /// Only those that ended longer ago, for example `5s`, `1h 30m`, `7d`.
     older_than: Option<String>,
     /// `completed`, `failed`, `cancelled`, `expired`; all but `failed` where none is named.
     #[serde(default)]

@@ -160,7 +160,15 @@ async fn dead_letters_are_listed_retried_and_purged() {
     let purge = "/api/dead-letters?confirm=true&queue=demo";
     let purged = house.send("DELETE", &format!("{purge}&reason=nothing"), &house.admin, None).await;
     assert_eq!(purged.json(), json!({"purged": 0}));
-    let purged = house.send("DELETE", purge, &house.admin, None).await;
+    let purged = house.send("DELETE", &format!("{purge}&id={unknown}"), &house.admin, None).await;
+    assert_eq!(purged.json(), json!({"purged": 0}));
+    let listed = house.get(&format!("/api/dead-letters?id={id}")).await.json();
+    assert_eq!(listed["items"][0]["id"], json!(id));
+    // One that was queued at its own time was not queued before it.
+    let queued = listed["items"][0]["enqueuedAt"].as_str().expect("a time");
+    let earlier = house.get(&format!("/api/dead-letters?before={queued}")).await.json();
+    assert_eq!(earlier["items"], json!([]));
+    let purged = house.send("DELETE", &format!("{purge}&id={id}"), &house.admin, None).await;
     assert_eq!(purged.json(), json!({"purged": 1}));
     let listed = house.get("/api/dead-letters").await.json();
     assert_eq!(listed["items"], json!([]));

@@ -138,6 +138,8 @@ pub(super) async fn dead_letters_are_purged(bench: Bench) {
     dead(&bench, 1..=3, |n| if n == 1 { "keep" } else { "away" }).await;
     let filter = JobFilter { reason: Some("away".into()), ..JobFilter::default() };
     assert_eq!(bench.control(Control::Purge(filter)).await.changed, 2);
+    let one = |n| JobFilter { id: Some(id(n)), ..JobFilter::default() };
+    assert_eq!(bench.control(Control::Purge(one(2))).await.changed, 0, "it is forgotten already");
     assert_eq!(bench.jobs(JobFilter::default()).await, [1]);
     assert_eq!(bench.broker.job(id(2)).await, Ok(None));
     assert_eq!(bench.stats().await.finished[JobState::Dead as usize], 3, "what happened is counted still");

@@ -9,7 +9,7 @@ use crate::embedded::fact_of;
 use crate::machine::{
     BudgetRow, Change, Leasing, Machine, MachineConfig, NewRow, QueueRow, RequestRow, Restorer, Standing,
 };
-use crate::types::{Fact, JobId, JobView, LeasedJob, Stats};
+use crate::types::{Control, ControlError, Controlled, Fact, JobFilter, JobId, JobView, LeasedJob, Stats};
 
 /// How the process of a broker under test ended.
 #[cfg_attr(not(test), expect(dead_code, reason = "a walk over restarts needs a broker that is opened again"))]
@@ -79,6 +79,19 @@ impl Model {
         } else if let Some((seq, _, fact)) = fact_of(change) {
             self.facts.push((seq.map(|seq| self.accepted[&seq].0), fact));
         }
+    }
+
+    /// What a broker answers to an order.
+    pub(super) fn control(&mut self, control: Control, now: Timestamp) -> Result<Controlled, ControlError> {
+        let accepted = &self.accepted;
+        self.machine.control(control, now, &|seq| accepted.get(&seq).map(|(_, at, _)| *at))
+    }
+
+    /// A page of jobs as a broker shows them.
+    pub(super) fn jobs(&self, filter: &JobFilter, after: u64, limit: usize) -> Vec<JobView> {
+        let dates = |seq| self.accepted.get(&seq).map(|(_, at, _)| *at);
+        let page = self.machine.jobs(filter, after, limit, &dates);
+        page.into_iter().map(|view| self.shown(view).0).collect()
     }
 
     /// What a broker answers to a lease.

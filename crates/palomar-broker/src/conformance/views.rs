@@ -112,6 +112,40 @@ pub(super) async fn jobs_are_filtered(bench: Bench) {
     assert_eq!(bench.jobs(JobFilter { reason: Some("131026".into()), ..all() }).await, [dead]);
     let queued = JobFilter { states: vec![JobState::Queued, JobState::Dead], ..all() };
     assert_eq!(bench.jobs(queued).await, [1, 2, 3, 4]);
+    for n in [2, dead] {
+        assert_eq!(bench.jobs(JobFilter { id: Some(id(n)), ..all() }).await, [n]);
+    }
+    let of_another = JobFilter { id: Some(id(2)), queue: Some(named("other")), ..all() };
+    assert_eq!(bench.jobs(of_another).await, [0; 0]);
+    assert_eq!(bench.jobs(JobFilter { id: Some(id(77)), ..all() }).await, [0; 0]);
+}
+
+pub(super) async fn jobs_are_filtered_by_when_they_were_queued_and_ended(bench: Bench) {
+    let begun = bench.now();
+    for n in 1..=4 {
+        bench.accept([job(n)]).await;
+        bench.pass(seconds(10)).await;
+    }
+    // The third ends first, the first last; the fourth waits.
+    let taken = bench.take(3).await;
+    for (place, reason) in [(2, "c"), (1, "b"), (0, "a")] {
+        bench.settle(&taken[place], Outcome::Dead { reason: reason.into() }).await;
+        bench.pass(seconds(10)).await;
+    }
+    let at = |after| Some(begun.after(seconds(after)));
+    let queued = |after| JobFilter { before: at(after), ..JobFilter::default() };
+    for (after, expected) in [(0, &[][..]), (1, &[1]), (10, &[1]), (21, &[1, 2, 3]), (100, &[1, 2, 3, 4])] {
+        assert_eq!(bench.jobs(queued(after)).await, expected, "queued before {after} s");
+    }
+    let ended = |after| JobFilter { ended_before: at(after), ..JobFilter::default() };
+    for (after, expected) in [(40, &[][..]), (41, &[3]), (51, &[2, 3]), (100, &[1, 2, 3])] {
+        assert_eq!(bench.jobs(ended(after)).await, expected, "ended before {after} s");
+    }
+    assert_eq!(bench.control(Control::RetryAll(queued(10))).await.changed, 1);
+    assert_eq!(bench.state(1).await, JobState::Queued);
+    assert_eq!(bench.control(Control::Purge(ended(51))).await.changed, 2, "of those that are dead still");
+    assert_eq!(bench.control(Control::CancelAll(queued(31))).await.changed, 2);
+    assert_eq!(bench.jobs(JobFilter::default()).await, [1, 4]);
 }
 
 pub(super) async fn accepted_is_live_and_final(bench: Bench) {

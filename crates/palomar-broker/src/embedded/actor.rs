@@ -260,10 +260,14 @@ impl Actor {
                 machine.log(events, now);
                 Reply::Logged(answer)
             }
-            Request::Control(control, answer) => later(machine.control(control, now), answer),
+            Request::Control(control, answer) => {
+                let dates = |seq| self.payloads.enqueued_at(&self.store, seq);
+                later(machine.control(control, now, &dates), answer)
+            }
             Request::Job(id, answer) => later(self.job(id), answer),
             Request::Jobs(filter, after, limit, answer) => {
-                let mut jobs = machine.jobs(&filter, after, limit.min(10_000));
+                let dates = |seq| self.payloads.enqueued_at(&self.store, seq);
+                let mut jobs = machine.jobs(&filter, after, limit.min(10_000), &dates);
                 for job in &mut jobs {
                     self.date(job);
                 }

@@ -2,6 +2,7 @@
 //!
 //! A job that is no more is forgotten here too; numbers are never used again, so what is held is never another's.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
@@ -34,7 +35,7 @@ pub(super) struct Payloads {
     budget: usize,
     /// Those that were handed out last: one that comes back soon is not read from disk.
     lent: Lent,
-    last: LastBatch,
+    last: RefCell<LastBatch>,
 }
 
 /// The payloads that were handed out last, as many as there is room for.
@@ -69,7 +70,7 @@ fn cost(payload: &Bytes) -> usize {
 
 impl Payloads {
     pub(super) fn new(budget: usize) -> Payloads {
-        Payloads { held: HashMap::new(), bytes: 0, budget, lent: Lent::default(), last: LastBatch::default() }
+        Payloads { held: HashMap::new(), bytes: 0, budget, lent: Lent::default(), last: RefCell::default() }
     }
 
     /// Holds a payload if the budget allows it; answers whether it does.
@@ -113,7 +114,7 @@ impl Payloads {
     }
 
     fn read_ahead(&mut self, store: &Store, seq: u64, wanted: impl Fn(JobId, u64) -> bool) {
-        let mut last = std::mem::take(&mut self.last);
+        let mut last = self.last.take();
         let first = store.batch_of(seq);
         if let Some((first, Ok(Some(row)))) = first.map(|first| (first, last.row(store.connection(), first)))
         {
@@ -130,11 +131,11 @@ impl Payloads {
                 }
             }
         }
-        self.last = last;
+        self.last.replace(last);
     }
 
     /// Reads a payload without taking it out.
-    pub(super) fn peek(&mut self, store: &Store, seq: u64) -> Result<Payload, String> {
+    pub(super) fn peek(&self, store: &Store, seq: u64) -> Result<Payload, String> {
         if let Some(payload) = self.held.get(&seq).or_else(|| self.lent.payloads.get(&seq)) {
             return Ok(payload.clone());
         }
@@ -144,7 +145,7 @@ impl Payloads {
     }
 
     /// When a job was queued, if its row can be read.
-    pub(super) fn enqueued_at(&mut self, store: &Store, seq: u64) -> Option<Timestamp> {
+    pub(super) fn enqueued_at(&self, store: &Store, seq: u64) -> Option<Timestamp> {
         if let Some(payload) = self.held.get(&seq).or_else(|| self.lent.payloads.get(&seq)) {
             return Some(payload.enqueued_at);
         }
@@ -153,14 +154,15 @@ impl Payloads {
 
     /// What `read` finds in the row of a job.
     fn stored<T>(
-        &mut self,
+        &self,
         store: &Store,
         seq: u64,
         read: impl FnOnce(&Record<'_>, &Row) -> Result<T, Damaged>,
     ) -> Result<T, String> {
         let missing = || format!("job {seq} has no row");
         let first = store.batch_of(seq).ok_or_else(missing)?;
-        let row = self.last.row(store.connection(), first).map_err(|error| error.to_string())?;
+        let mut last = self.last.borrow_mut();
+        let row = last.row(store.connection(), first).map_err(|error| error.to_string())?;
         let row = row.ok_or_else(missing)?;
         let record = batch::find(first, &row.heads, seq).map_err(|error| error.to_string())?;
         read(&record.ok_or_else(missing)?, row).map_err(|error| error.to_string())

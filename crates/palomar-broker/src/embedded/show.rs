@@ -9,7 +9,7 @@ use crate::types::{JobId, JobView};
 
 impl Actor {
     /// A job with its payload; none where its row can't be read, for a payload is never made up.
-    pub(super) fn job(&mut self, id: JobId) -> Option<(JobView, Bytes)> {
+    pub(super) fn job(&self, id: JobId) -> Option<(JobView, Bytes)> {
         let mut view = self.machine.view(id)?;
         let payload = match self.accepted(view.seq) {
             Some(row) => Payload { bytes: row.payload.clone(), enqueued_at: row.spec.enqueued_at },
@@ -31,7 +31,7 @@ impl Actor {
         rows.binary_search_by_key(&seq, |row| row.seq).ok().map(|at| &rows[at])
     }
 
-    pub(super) fn date(&mut self, view: &mut JobView) {
+    pub(super) fn date(&self, view: &mut JobView) {
         let pending = self.accepted(view.seq).map(|row| row.spec.enqueued_at);
         if let Some(at) = pending.or_else(|| self.payloads.enqueued_at(&self.store, view.seq)) {
             view.enqueued_at = at;

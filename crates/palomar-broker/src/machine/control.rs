@@ -6,6 +6,7 @@ use palomar_model::Timestamp;
 
 use super::Machine;
 use super::change::Change;
+use super::filter::Dates;
 use super::slab::{Phase, SlotIx};
 use crate::types::{
     Control, ControlError, Controlled, JobFilter, JobId, JobState, Limits, QueueName, Resolution,
@@ -13,7 +14,12 @@ use crate::types::{
 
 impl Machine {
     /// Does what was ordered.
-    pub(crate) fn control(&mut self, control: Control, now: Timestamp) -> Result<Controlled, ControlError> {
+    pub(crate) fn control(
+        &mut self,
+        control: Control,
+        now: Timestamp,
+        dates: Dates<'_>,
+    ) -> Result<Controlled, ControlError> {
         self.tick(now);
         match control {
             Control::Configure { queue, limits } => self.configure(queue, limits),
@@ -34,7 +40,7 @@ impl Machine {
                 Ok(Controlled::default())
             }
             Control::Cancel { id } => self.cancel(id),
-            Control::CancelAll(filter) => Ok(self.cancel_all(&filter)),
+            Control::CancelAll(filter) => Ok(self.cancel_all(&filter, dates)),
             Control::Promote { id } => self.promote(id),
             Control::RetryDead { id } => {
                 let ix = self.known(id)?;
@@ -44,10 +50,10 @@ impl Machine {
                 };
                 self.revive(ix, fits)
             }
-            Control::RetryAll(filter) => Ok(self.retry_all(&filter)),
-            Control::Purge(filter) => Ok(self.purge(&filter)),
+            Control::RetryAll(filter) => Ok(self.retry_all(&filter, dates)),
+            Control::Purge(filter) => Ok(self.purge(&filter, dates)),
             Control::Resolve { id, resolution } => self.resolve(id, resolution),
-            Control::Clean { filter, keep } => Ok(self.clean(&filter, keep)),
+            Control::Clean { filter, keep } => Ok(self.clean(&filter, keep, dates)),
             Control::Remove { queue } => self.remove(&queue),
         }
     }
@@ -90,8 +96,8 @@ impl Machine {
         Ok(Controlled { changed: 1, in_flight: 0 })
     }
 
-    fn cancel_all(&mut self, filter: &JobFilter) -> Controlled {
-        let slots = self.slots_that_fit(filter, |phase| phase.waits() || phase == Phase::Leased);
+    fn cancel_all(&mut self, filter: &JobFilter, dates: Dates<'_>) -> Controlled {
+        let slots = self.slots_that_fit(filter, dates, |phase| phase.waits() || phase == Phase::Leased);
         // Concluding one forgets only jobs that are final already: none of those that are still to come.
         for &ix in &slots {
             let seq = self.slab[ix].seq;
@@ -138,8 +144,8 @@ impl Machine {
         Ok(Controlled { changed: 1, in_flight: 0 })
     }
 
-    fn retry_all(&mut self, filter: &JobFilter) -> Controlled {
-        let slots = self.slots_that_fit(filter, |phase| phase == Phase::Dead);
+    fn retry_all(&mut self, filter: &JobFilter, dates: Dates<'_>) -> Controlled {
+        let slots = self.slots_that_fit(filter, dates, |phase| phase == Phase::Dead);
         for &ix in &slots {
             let seq = self.slab[ix].seq;
             self.record_of(ix, Change::Revived { seq, by_person: true });
@@ -147,8 +153,8 @@ impl Machine {
         Controlled { changed: slots.len() as u64, in_flight: 0 }
     }
 
-    fn purge(&mut self, filter: &JobFilter) -> Controlled {
-        let slots = self.slots_that_fit(filter, |phase| phase == Phase::Dead);
+    fn purge(&mut self, filter: &JobFilter, dates: Dates<'_>) -> Controlled {
+        let slots = self.slots_that_fit(filter, dates, |phase| phase == Phase::Dead);
         self.forget_all(&slots);
         Controlled { changed: slots.len() as u64, in_flight: 0 }
     }
@@ -177,7 +183,7 @@ impl Machine {
         Ok(Controlled { changed: 1, in_flight: 0 })
     }
 
-    fn clean(&mut self, filter: &JobFilter, keep: usize) -> Controlled {
+    fn clean(&mut self, filter: &JobFilter, keep: usize, dates: Dates<'_>) -> Controlled {
         let mut changed = 0;
         for queue in 0..self.queues.len() as u32 {
             for phase in [Phase::Done, Phase::Cancelled, Phase::Expired, Phase::Dead] {
@@ -188,7 +194,7 @@ impl Machine {
                 if filter.queue.as_ref().is_some_and(|name| *name != state.name) {
                     break;
                 }
-                let slots = self.slots_that_fit(&of_queue, |other| other == phase);
+                let slots = self.slots_that_fit(&of_queue, dates, |other| other == phase);
                 let beyond = slots.len().saturating_sub(keep);
                 self.forget_all(&slots[..beyond]);
                 changed += beyond as u64;
@@ -207,38 +213,6 @@ impl Machine {
         }
         self.record(Change::Removed { queue });
         Ok(Controlled { changed: finals, in_flight: 0 })
-    }
-
-    /// Slots of jobs that fit, in the order of arrival.
-    pub(super) fn slots_that_fit(
-        &self,
-        filter: &JobFilter,
-        phase_fits: impl Fn(Phase) -> bool,
-    ) -> Vec<SlotIx> {
-        let mut slots: Vec<SlotIx> = self
-            .slab
-            .iter()
-            .filter(|(ix, slot)| phase_fits(slot.phase) && self.fits(*ix, filter))
-            .map(|(ix, _)| ix)
-            .collect();
-        slots.sort_unstable_by_key(|&ix| self.slab[ix].seq);
-        slots
-    }
-
-    /// Whether a job fits a filter.
-    pub(super) fn fits(&self, ix: SlotIx, filter: &JobFilter) -> bool {
-        let slot = &self.slab[ix];
-        let group = self.group(slot.lane / 4);
-        let queue = self.queue(group.queue);
-        filter.queue.as_ref().is_none_or(|name| *name == queue.name)
-            && filter.pool.as_ref().is_none_or(|pool| **pool == *queue.name.pool())
-            && (filter.group.is_none() || filter.group == group.name)
-            && (filter.states.is_empty() || filter.states.contains(&state_of(slot.phase)))
-            && filter.before.is_none_or(|before| slot.when < before)
-            && filter
-                .reason
-                .as_ref()
-                .is_none_or(|part| self.reasons.get(&ix).is_some_and(|reason| reason.contains(&**part)))
     }
 }
 

@@ -25,6 +25,7 @@ mod control;
 mod enact;
 mod evidence;
 mod explain;
+mod filter;
 mod fold;
 mod operate;
 mod queue;

@@ -2,6 +2,7 @@
 
 use super::Machine;
 use super::control::state_of;
+use super::filter::Dates;
 use super::slab::{NONE, Phase, SlotIx};
 use crate::types::{Cursor, JobFilter, JobId, JobState, JobView, QueueStats, Stats};
 
@@ -38,7 +39,13 @@ impl Machine {
     }
 
     /// Jobs in the order of arrival.
-    pub(crate) fn jobs(&self, filter: &JobFilter, after: u64, limit: usize) -> Vec<JobView> {
+    pub(crate) fn jobs(
+        &self,
+        filter: &JobFilter,
+        after: u64,
+        limit: usize,
+        dates: Dates<'_>,
+    ) -> Vec<JobView> {
         // A page is the smallest `limit` sequence numbers that fit: one pass, no order is kept for it.
         let mut page: std::collections::BinaryHeap<(u64, SlotIx)> = std::collections::BinaryHeap::new();
         for (ix, slot) in self.slab.iter() {
@@ -50,7 +57,9 @@ impl Machine {
                 }
             }
         }
-        page.into_sorted_vec().into_iter().map(|(_, ix)| self.view_of(ix)).collect()
+        let mut page: Vec<SlotIx> = page.into_sorted_vec().into_iter().map(|(_, ix)| ix).collect();
+        self.keep_queued_before(&mut page, filter, dates);
+        page.into_iter().map(|ix| self.view_of(ix)).collect()
     }
 
     /// All in numbers. The end of the log is for the store to say.

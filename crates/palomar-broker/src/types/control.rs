@@ -22,6 +22,8 @@ pub enum Resolution {
 /// Which jobs are meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobFilter {
+    /// This one.
+    pub id: Option<JobId>,
     /// Of this queue.
     pub queue: Option<QueueName>,
     /// Of this pool.
@@ -34,6 +36,8 @@ pub struct JobFilter {
     pub reason: Option<Arc<str>>,
     /// Queued before.
     pub before: Option<Timestamp>,
+    /// Final since before.
+    pub ended_before: Option<Timestamp>,
 }
 
 /// A change of what is queued or of how it flows.

@@ -33,8 +33,10 @@ pub(crate) enum Verb {
         #[arg(long)]
         yes: bool,
     },
-    /// Forget all that fit. Their messages stay in the records, as failed.
+    /// Forget one, or all that fit. Their messages stay in the records, as failed.
     Purge {
+        /// The message; all that fit where none is named.
+        id: Option<String>,
         #[command(flatten)]
         filter: Filter,
         /// Do not ask.
@@ -136,9 +138,11 @@ pub(crate) async fn run(context: &Context, client: &Client, verb: Verb) -> Resul
             out.line(format_args!("queued again: {}", number(&retried, "retried")));
             Ok(())
         }
-        Verb::Purge { filter, yes } => {
-            confirm(context, yes, &format!("forget {}", filter.words()))?;
+        Verb::Purge { id, filter, yes } => {
+            let what = id.as_ref().map_or_else(|| filter.words(), |id| format!("the dead letter {id}"));
+            confirm(context, yes, &format!("forget {what}"))?;
             let mut query = filter.pairs().to_vec();
+            query.push(("id", id));
             query.push(("confirm", Some("true".to_owned())));
             let purged = client.delete(PATH, &query).await?;
             if out.json {

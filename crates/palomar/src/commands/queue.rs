@@ -55,7 +55,7 @@ pub(crate) enum Verb {
     },
     /// Forget finished jobs. Their messages stay in the records.
     Clean {
-        /// Only those that are older.
+        /// Only those that ended longer ago.
         #[arg(long, value_name = "SPAN")]
         older_than: Option<Span>,
         /// Only in these states.

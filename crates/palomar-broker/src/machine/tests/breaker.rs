@@ -3,7 +3,9 @@
 use palomar_model::Timestamp;
 
 use super::super::{Machine, MachineConfig};
-use super::{Rng, begin, configure, done, id, job, machine_with, name, next_time, secs, settle, start_one};
+use super::{
+    Rng, UNDATED, begin, configure, done, id, job, machine_with, name, next_time, secs, settle, start_one,
+};
 use crate::types::{BreakerState, Control, JobFilter, LeaseError, Limits, Outcome, Signal};
 
 fn breaker_of(machine: &Machine, queue: &str) -> BreakerState {
@@ -113,7 +115,7 @@ fn nothing_starts_after_pause_or_cancel_has_answered() {
             1 => Control::PauseGroup { queue: queue.clone(), group: group.clone() },
             _ => Control::CancelAll(JobFilter { group: Some(group.clone()), ..JobFilter::default() }),
         };
-        let answer = machine.control(order, now).expect("an answer");
+        let answer = machine.control(order, now, UNDATED).expect("an answer");
         assert_eq!(answer.in_flight, running.len() as u64, "how many are in flight");
         for _ in 0..20 {
             now = now.after(secs(rng.below(20)));
@@ -126,8 +128,8 @@ fn nothing_starts_after_pause_or_cancel_has_answered() {
         for leasing in running {
             done(&mut machine, leasing.lease, now);
         }
-        machine.control(Control::Resume { queue: queue.clone() }, now).expect("an answer");
-        machine.control(Control::ResumeGroup { queue, group }, now).expect("an answer");
+        machine.control(Control::Resume { queue: queue.clone() }, now, UNDATED).expect("an answer");
+        machine.control(Control::ResumeGroup { queue, group }, now, UNDATED).expect("an answer");
         assert_eq!(
             start_one(&mut machine, now).is_some(),
             round % 3 < 2,
@@ -144,10 +146,10 @@ fn pausing_a_long_queue_takes_no_longer_than_a_short_one() {
     let begun = std::time::Instant::now();
     for _ in 0..1_000 {
         machine
-            .control(Control::Pause { queue: name("p/q"), reason: "stop".into() }, begin())
+            .control(Control::Pause { queue: name("p/q"), reason: "stop".into() }, begin(), UNDATED)
             .expect("an answer");
         assert!(start_one(&mut machine, begin()).is_none());
-        machine.control(Control::Resume { queue: name("p/q") }, begin()).expect("an answer");
+        machine.control(Control::Resume { queue: name("p/q") }, begin(), UNDATED).expect("an answer");
     }
     // A pass over all jobs would take seconds.
     assert!(begun.elapsed() < secs(1), "{:?}", begun.elapsed());

@@ -3,7 +3,7 @@
 use palomar_model::Timestamp;
 
 use super::super::Machine;
-use super::{begin, done, id, job, machine_with, name, next_time, secs, settle, start_one};
+use super::{UNDATED, begin, done, id, job, machine_with, name, next_time, secs, settle, start_one};
 use crate::types::{
     BreakerConfig, Budget, Control, Hold, JobId, Key, Limits, NewJob, Outcome, Pair, Signal, Window,
 };
@@ -162,12 +162,12 @@ fn what_no_time_can_tell() {
     let behind = machine.explain(id(2)).expect("it is known");
     assert_eq!((behind.holds, behind.expected_at), (vec![Hold::Order { behind: id(1) }], None));
     machine
-        .control(Control::PauseGroup { queue: name("p/q"), group: "g".into() }, begin())
+        .control(Control::PauseGroup { queue: name("p/q"), group: "g".into() }, begin(), UNDATED)
         .expect("an answer");
     let paused = machine.explain(id(3)).expect("it is known");
     assert_eq!((paused.holds, paused.expected_at), (vec![Hold::GroupPaused], None));
     machine
-        .control(Control::Pause { queue: name("p/q"), reason: "stop".into() }, begin())
+        .control(Control::Pause { queue: name("p/q"), reason: "stop".into() }, begin(), UNDATED)
         .expect("an answer");
     let stopped = machine.explain(id(1)).expect("it is known");
     assert_eq!(stopped.holds, vec![Hold::Paused { reason: "stop".into() }]);

@@ -9,7 +9,7 @@ use palomar_model::Timestamp;
 
 use super::super::Machine;
 use super::super::slab::Phase;
-use super::{begin, from_env, id, job, machine_with, secs};
+use super::{UNDATED, begin, from_env, id, job, machine_with, secs};
 use crate::types::{
     BreakerConfig, Control, Evidence, LeaseError, LeaseRef, Limits, OnUncertain, Outcome, Settle, Signal,
     Verdict,
@@ -138,8 +138,12 @@ impl World {
                 let verdict = if taken { Verdict::Taken } else { Verdict::Failed { reason: "no".into() } };
                 self.machine.evidence(Evidence { id: id(1), attempt, verdict, events: Vec::new() }, self.now);
             }
-            Op::Cancel => drop(self.machine.control(Control::Cancel { id: id(1) }, self.now).ok()?),
-            Op::Retry => drop(self.machine.control(Control::RetryDead { id: id(1) }, self.now).ok()?),
+            Op::Cancel => {
+                self.machine.control(Control::Cancel { id: id(1) }, self.now, UNDATED).ok()?;
+            }
+            Op::Retry => {
+                self.machine.control(Control::RetryDead { id: id(1) }, self.now, UNDATED).ok()?;
+            }
         }
         if self.phase() == Some(Phase::Started) && phase != Some(Phase::Started) {
             let token = *self.tokens.last()?;

@@ -22,6 +22,7 @@ use std::time::Duration;
 use palomar_model::{MessageId, Timestamp};
 use uuid::Uuid;
 
+use super::filter::Dates;
 use super::{Leasing, Machine, MachineConfig};
 use crate::types::{Control, JobId, LeaseRef, Limits, NewJob, Outcome, QueueName, Settle, Signal};
 
@@ -61,6 +62,9 @@ pub(super) fn from_env(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
+/// For orders that do not ask when jobs were queued.
+pub(super) const UNDATED: Dates<'static> = &|_| None;
+
 pub(super) fn id(n: u64) -> JobId {
     MessageId(Uuid::from_u128(u128::from(n) + 1))
 }
@@ -86,7 +90,9 @@ pub(super) fn machine_with(limits: Limits) -> Machine {
 }
 
 pub(super) fn configure(machine: &mut Machine, queue: &str, limits: Limits, now: Timestamp) {
-    machine.control(Control::Configure { queue: name(queue), limits }, now).expect("limits that can be kept");
+    machine
+        .control(Control::Configure { queue: name(queue), limits }, now, UNDATED)
+        .expect("limits that can be kept");
 }
 
 /// A job of `p/q`.

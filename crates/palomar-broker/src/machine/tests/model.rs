@@ -62,6 +62,7 @@ impl At {
 pub(super) struct Job {
     pub(super) id: JobId,
     pub(super) seq: u64,
+    pub(super) queued: Timestamp,
     pub(super) queue: usize,
     pub(super) group: Option<&'static str>,
     pub(super) key: u64,
@@ -75,7 +76,8 @@ pub(super) struct Job {
     pub(super) strikes: u32,
     /// Its place in the order of its key.
     pub(super) place: u64,
-    /// When it became final, counted.
+    /// When it became final; and counted, for what becomes final at once.
+    pub(super) ended_at: Timestamp,
     pub(super) ended: u64,
     /// Attempts that started.
     pub(super) starts: Vec<u32>,

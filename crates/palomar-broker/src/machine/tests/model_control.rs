@@ -68,8 +68,23 @@ impl Model {
                 && filter.pool.as_ref().is_none_or(|pool| **pool == *queue.name.pool())
                 && filter.group.as_ref().is_none_or(|group| job.group == Some(&**group))
                 && (filter.states.is_empty() || filter.states.contains(&job.at.state()))
+                && filter.id.is_none_or(|id| id == job.id)
+                && filter.before.is_none_or(|before| job.queued < before)
+                && filter.ended_before.is_none_or(|before| job.at.is_final() && job.ended_at < before)
         };
         self.jobs.iter().filter(fits).map(|job| job.seq).collect()
+    }
+
+    /// A page of the jobs that fit.
+    pub(super) fn page(&self, filter: &JobFilter, after: u64, limit: usize) -> Vec<u64> {
+        let mut seqs = self.fitting(filter, |_| true);
+        seqs.retain(|seq| *seq > after);
+        seqs.truncate(limit);
+        seqs
+    }
+
+    pub(super) fn queued_at(&self, seq: u64) -> Option<Timestamp> {
+        self.by_seq(seq).map(|ix| self.jobs[ix].queued)
     }
 
     fn by_seq(&self, seq: u64) -> Option<usize> {

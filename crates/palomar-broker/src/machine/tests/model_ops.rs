@@ -53,6 +53,7 @@ impl Model {
         self.jobs.push(Job {
             id: new.id,
             seq,
+            queued: self.now,
             queue,
             group: new.group.as_deref().map(group_name),
             key: new.key.map_or(0, crate::types::Key::bits),
@@ -65,6 +66,7 @@ impl Model {
             tries: 0,
             strikes: 0,
             place,
+            ended_at: self.now,
             ended: 0,
             starts: Vec::new(),
             proved: None,

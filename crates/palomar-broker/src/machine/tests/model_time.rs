@@ -148,6 +148,7 @@ impl Model {
         self.queue_mut(queue).finished[at.state() as usize] += 1;
         self.jobs[ix].at = at;
         self.jobs[ix].vouched = None;
+        self.jobs[ix].ended_at = self.now;
         self.jobs[ix].ended = self.count();
         let keep = if at == At::Dead { self.keep.1 } else { self.keep.0 };
         while self.in_state(queue, |other| other == at) > keep as u64 {

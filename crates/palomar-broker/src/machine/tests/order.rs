@@ -6,7 +6,7 @@ use palomar_model::Timestamp;
 
 use super::super::{Leasing, Machine, MachineConfig};
 use super::store::Store;
-use super::{Rng, begin, from_env, job, secs, settle};
+use super::{Rng, UNDATED, begin, from_env, job, secs, settle};
 use crate::types::{Control, Key, NewJob, Outcome, Resolution, Signal};
 
 const CONFIG: MachineConfig = MachineConfig { keep_finished: 100, keep_dead: 1_000 };
@@ -100,10 +100,12 @@ fn order_per_recipient_holds_across_retries_and_crashes() {
 fn resolve_some(machine: &mut Machine, rng: &mut Rng, now: Timestamp) {
     let filter =
         crate::types::JobFilter { states: vec![crate::types::JobState::Uncertain], ..Default::default() };
-    for job in machine.jobs(&filter, 0, 100) {
+    for job in machine.jobs(&filter, 0, 100, UNDATED) {
         if rng.one_in(2) {
             let resolution = rng.pick(&[Resolution::Sent, Resolution::Failed]);
-            machine.control(Control::Resolve { id: job.id, resolution }, now).expect("it was uncertain");
+            machine
+                .control(Control::Resolve { id: job.id, resolution }, now, UNDATED)
+                .expect("it was uncertain");
         }
     }
 }

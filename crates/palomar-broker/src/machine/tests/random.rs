@@ -186,8 +186,12 @@ impl Walk {
         Evidence { id: lease.id, attempt, verdict, events: Vec::new() }
     }
 
-    fn filter(&mut self) -> JobFilter {
+    pub(super) fn filter(&mut self) -> JobFilter {
+        let now = self.now;
         JobFilter {
+            id: self.rng.one_in(8).then(|| self.some_id()),
+            before: self.rng.one_in(4).then(|| now.before(secs(self.rng.below(60)))),
+            ended_before: self.rng.one_in(6).then(|| now.before(secs(self.rng.below(60)))),
             queue: self.rng.one_in(2).then(|| self.queue()),
             pool: self.rng.one_in(4).then(|| self.rng.pick(&["p", "q"]).into()),
             group: self.rng.one_in(3).then(|| self.group()),

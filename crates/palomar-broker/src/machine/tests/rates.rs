@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use palomar_model::Timestamp;
 
 use super::super::Leasing;
-use super::{Rng, begin, configure, done, id, job, machine_with, name, next_time, secs, start_one};
+use super::{Rng, UNDATED, begin, configure, done, id, job, machine_with, name, next_time, secs, start_one};
 use crate::types::{Budget, Control, Key, Limits, NewJob, Pair, Window};
 
 fn window(max: u32, seconds: u64) -> Window {
@@ -209,11 +209,11 @@ fn a_recipient_who_counts_needs_no_place_in_another_queue() {
     assert!(start_one(&mut machine, begin()).is_none(), "all wait for a place");
     let other = name("p/other");
     machine
-        .control(Control::Pause { queue: other.clone(), reason: "stop".into() }, begin())
+        .control(Control::Pause { queue: other.clone(), reason: "stop".into() }, begin(), UNDATED)
         .expect("an answer");
     configure(&mut machine, "p/q", limits(2), begin());
     assert_eq!(start_one(&mut machine, begin()).expect("the second place").lease.id, id(2));
-    machine.control(Control::Resume { queue: other }, begin()).expect("an answer");
+    machine.control(Control::Resume { queue: other }, begin(), UNDATED).expect("an answer");
     assert_eq!(start_one(&mut machine, begin()).expect("it needs none").lease.id, id(3));
     assert!(start_one(&mut machine, begin()).is_none(), "no place for the other");
 }

@@ -9,11 +9,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use palomar_model::Timestamp;
 
 use super::super::{Machine, MachineConfig};
-use super::from_env;
 use super::model::Model;
 use super::random::Walk;
 use super::store::Store;
 use super::walk::{compare, step};
+use super::{UNDATED, from_env};
 use crate::types::{JobFilter, JobState, JobView};
 
 /// Commits of one seed.
@@ -111,7 +111,7 @@ fn walk_with_late_commits(seed: u64) {
                 5 => drop(machine.start(walk.lease(), now)),
                 6 => drop(machine.settle(walk.settlement(), now)),
                 7 => drop(machine.evidence(walk.evidence(), now)),
-                _ => drop(machine.control(walk.control(), now)),
+                _ => drop(machine.control(walk.control(), now, UNDATED)),
             }
             machine.check();
         }
@@ -119,7 +119,7 @@ fn walk_with_late_commits(seed: u64) {
         if walk.rng.one_in(15) {
             machine = store.restore(CONFIG, written);
             machine.check();
-            let found = machine.jobs(&all, 0, usize::MAX);
+            let found = machine.jobs(&all, 0, usize::MAX, UNDATED);
             assert_eq!(found.len(), committed.len(), "the same jobs");
             for (before, after) in committed.iter().zip(found) {
                 assert_eq!((before.id, before.token), (after.id, after.token));
@@ -129,7 +129,7 @@ fn walk_with_late_commits(seed: u64) {
         // What is due when it is written is part of it.
         machine.tick(walk.now);
         store.commit(&mut machine, walk.now);
-        (committed, written) = (machine.jobs(&all, 0, usize::MAX), walk.now);
+        (committed, written) = (machine.jobs(&all, 0, usize::MAX, UNDATED), walk.now);
         if walk.rng.one_in(6) {
             store.fold(&mut machine);
         }

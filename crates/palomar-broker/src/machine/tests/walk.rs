@@ -77,12 +77,16 @@ pub(super) fn step(
         86..96 => {
             let control = walk.control();
             tell(&control);
-            assert_eq!(machine.control(control.clone(), now), model.control(&control, now), "control");
+            order(&control, machine, model, now);
+            let (filter, after) = (walk.filter(), walk.rng.below(40));
+            let seen = machine.jobs(&filter, after, 5, &|seq| model.queued_at(seq));
+            let seen: Vec<u64> = seen.into_iter().map(|job| job.seq).collect();
+            assert_eq!(seen, model.page(&filter, after, 5), "{filter:?} after {after}");
         }
         _ if walk.still => {
             // Room for more.
             let control = Control::Clean { filter: JobFilter::default(), keep: 5 };
-            assert_eq!(machine.control(control.clone(), now), model.control(&control, now), "cleaned");
+            order(&control, machine, model, now);
         }
         _ => {
             tell(&"sleep until just before the next tick");
@@ -91,6 +95,11 @@ pub(super) fn step(
     }
     machine.check();
     compare(machine, model);
+}
+
+fn order(control: &Control, machine: &mut Machine, model: &mut Model, now: Timestamp) {
+    let answer = machine.control(control.clone(), now, &|seq| model.queued_at(seq));
+    assert_eq!(answer, model.control(control, now), "{control:?}");
 }
 
 /// All pools are asked until they have nothing to give; then nothing may become possible before the next tick.
