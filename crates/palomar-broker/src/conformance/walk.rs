@@ -9,7 +9,7 @@ use palomar_model::{Clock, ManualClock, MessageId, Priority, Timestamp};
 use super::model::{Model, comparable};
 use crate::broker::Broker;
 use crate::types::{
-    BreakerConfig, Control, Cursor, Dedupe, Evidence, JobFilter, JobId, JobState, Key, LeaseRef,
+    BreakerConfig, Budget, Control, Cursor, Dedupe, Evidence, JobFilter, JobId, JobState, Key, LeaseRef,
     LeaseRequest, Limits, NewJob, OnUncertain, Outcome, Pair, QueueName, Resolution, Settle, Signal, Verdict,
     Window,
 };
@@ -262,12 +262,18 @@ impl Walk {
             ]),
             pair: self.rng.of(&[None, Some(Pair { interval: Duration::from_secs(6), burst: 2 })]),
             concurrency: self.rng.of(&[2, 5, 50]),
-            // No budget: how many parked jobs try again depends on how often a broker looks at the time, which is
-            // its own affair. The cases of `limits` say what a budget must do.
-            budget: None,
+            budget: self.budget(),
             breaker: BreakerConfig { failures: self.rng.of(&[0, 2, 10]), open_for: Duration::from_secs(20) },
             ..Limits::default()
         }
+    }
+
+    /// One of two that queues share, or none; whoever configures it last says what it allows.
+    fn budget(&mut self) -> Option<Budget> {
+        let (name, seconds) = self.rng.of(&[("x", 60), ("y", 900)]);
+        let max = 1 + self.rng.below(2) as u32;
+        let budget = Budget { name: name.into(), max, window: Duration::from_secs(seconds) };
+        self.rng.one_in(2).then_some(budget)
     }
 
     fn filter(&mut self) -> JobFilter {
