@@ -267,7 +267,9 @@ impl Restorer {
         for ix in held {
             machine.probe_is_over(ix);
             if machine.slab[ix].phase == Phase::Leased {
-                machine.lease_ran_out(ix);
+                // It did not run out: whoever held it is gone, which says nothing about the job.
+                let seq = machine.slab[ix].seq;
+                machine.record_of(ix, Change::Returned { seq, strike: false });
             } else {
                 machine.doubt(ix);
             }

@@ -17,7 +17,10 @@ impl Model {
         let before = uncertain(self);
         for ix in 0..self.jobs.len() {
             match self.jobs[ix].at {
-                At::Leased(_) => self.lease_ran_out(ix),
+                At::Leased(_) => {
+                    self.probe_over(ix);
+                    self.jobs[ix].at = At::Waits(self.now);
+                }
                 At::Started(_) => {
                     self.probe_over(ix);
                     self.doubt(ix);

@@ -13,7 +13,7 @@ use super::model::Model;
 use super::random::Walk;
 use super::store::Store;
 use super::walk::{compare, step};
-use super::{UNDATED, from_env};
+use super::{UNDATED, begin, from_env, id, job, secs};
 use crate::types::{JobFilter, JobState, JobView};
 
 /// Commits of one seed.
@@ -81,8 +81,6 @@ fn a_machine_is_restored_as_the_model_stood_and_goes_on_like_it() {
 /// A state that a job may be found in after a crash.
 fn follows(before: JobState, after: JobState) -> bool {
     match before {
-        // Its lease is over; three in a row are poison.
-        JobState::Queued => matches!(after, JobState::Queued | JobState::Dead),
         // Its outcome is not known, unless evidence came before.
         JobState::Started => matches!(after, JobState::Uncertain | JobState::Done | JobState::Dead),
         before => before == after,
@@ -104,7 +102,7 @@ fn walk_with_late_commits(seed: u64) {
                 0..3 if machine.len() < 60 => drop(machine.enqueue(walk.jobs(), now)),
                 0..5 => {
                     let start = walk.rng.one_in(2);
-                    let given = machine.lease("p", 3, super::secs(5), start, now);
+                    let given = machine.lease("p", 3, secs(5), start, now);
                     walk.leases.extend(given.iter().map(|leasing| leasing.lease));
                 }
                 // What is refused is refused.
@@ -134,6 +132,33 @@ fn walk_with_late_commits(seed: u64) {
             store.fold(&mut machine);
         }
     }
+}
+
+#[test]
+fn a_crash_is_no_strike_against_what_was_leased_and_not_started() {
+    let (mut machine, mut store, mut now) = (Machine::new(CONFIG), Store::new(), begin());
+    machine.enqueue(vec![job(1)], now);
+    for _ in 0..5 {
+        assert_eq!(machine.lease("p", 1, secs(60), false, now).len(), 1, "not sent: it is sent once");
+        store.commit(&mut machine, now);
+        machine = store.restore(CONFIG, now);
+        now = now.after(secs(1));
+    }
+    // Nor does it end the row of those that ran out.
+    for crash in [true, false, true, false] {
+        assert_eq!(machine.lease("p", 1, secs(60), false, now).len(), 1);
+        store.commit(&mut machine, now);
+        if crash {
+            machine = store.restore(CONFIG, now);
+        }
+        now = now.after(secs(60));
+        machine.tick(now);
+        store.commit(&mut machine, now);
+        store.fold(&mut machine);
+    }
+    assert_eq!(machine.lease("p", 1, secs(60), false, now).len(), 1);
+    machine.tick(now.after(secs(60)));
+    assert_eq!(machine.view(id(1)).expect("it is kept").state, JobState::Dead, "the third that ran out");
 }
 
 #[test]
