@@ -9,6 +9,7 @@ mod crash;
 mod faults;
 mod flush;
 mod full;
+mod points;
 mod process;
 mod rot;
 
@@ -21,6 +22,7 @@ fn child_process() {
         Some("flush") => flush::child(),
         Some("faults") => faults::child(),
         Some("backlog") => backlog::child(),
+        Some("points") => points::child(),
         Some(other) => panic!("no trial has the role {other}"),
     }
 }
