@@ -236,9 +236,11 @@ fn verify(
     channel: &dyn palomar_channels::Channel,
     request: &WebhookRequest,
 ) -> Result<Verified, WebhookError> {
+    // A header that is given twice is the list of its values, as HTTP says: two signatures sign nothing.
     let header = |name: &str| {
-        let found = request.headers.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.clone())
+        let found = request.headers.iter().filter(|(known, _)| known == name);
+        let values: Vec<&str> = found.map(|(_, value)| value.as_str()).collect();
+        (!values.is_empty()).then(|| values.join(", "))
     };
     channel.verify(&palomar_channels::WebhookRequest {
         method: &request.method,

@@ -98,7 +98,7 @@ pub struct WebhookRequest<'a> {
     pub method: &'a str,
     /// What stands behind the question mark, undecoded.
     pub query: &'a str,
-    /// Looks a header up by its lower-case name; the first where there are several.
+    /// Looks a header up by its lower-case name; the values of several are joined by commas, as HTTP reads them.
     pub header: &'a dyn Fn(&str) -> Option<String>,
     /// The exact bytes.
     pub body: &'a [u8],

@@ -14,21 +14,27 @@ const SIGNATURE: &str = "0ca28c0f1996234eb6829e59ad3c11a18161f6eb043943d601e420c
 async fn signatures_are_checked_before_anything_is_kept() {
     let house = House::open().await;
     let signed = format!("sha256={SIGNATURE}");
-    for (path, signature, body, status, code) in [
-        ("/webhooks/meta", Some(signed.as_str()), BODY.to_owned(), 200, ""),
-        ("/webhooks/meta", None, BODY.to_owned(), 401, "bad_signature"),
-        ("/webhooks/meta", Some("sha256=00"), BODY.to_owned(), 401, "bad_signature"),
-        ("/webhooks/meta", Some(signed.as_str()), format!("{BODY} "), 401, "bad_signature"),
-        ("/webhooks/nowhere", Some(signed.as_str()), BODY.to_owned(), 404, "not_found"),
-        ("/webhooks/NO!", None, BODY.to_owned(), 404, "not_found"),
-        ("/webhooks/meta", Some(signed.as_str()), "x".repeat(3 * 1024 * 1024 + 1), 413, "too_large"),
+    let shouted = format!("sha256={}", SIGNATURE.to_uppercase());
+    let (right, body) = (signed.as_str(), BODY.to_owned());
+    for (path, signatures, body, status, code) in [
+        ("/webhooks/meta", &[right][..], body.clone(), 200, ""),
+        ("/webhooks/meta", &[], body.clone(), 401, "bad_signature"),
+        ("/webhooks/meta", &["sha256=00"], body.clone(), 401, "bad_signature"),
+        ("/webhooks/meta", &[&shouted], body.clone(), 401, "bad_signature"),
+        ("/webhooks/meta", &[right, "sha256=00"], body.clone(), 401, "bad_signature"),
+        ("/webhooks/meta", &["sha256=00", right], body.clone(), 401, "bad_signature"),
+        ("/webhooks/meta", &[right, right], body.clone(), 401, "bad_signature"),
+        ("/webhooks/meta", &[right], format!("{BODY} "), 401, "bad_signature"),
+        ("/webhooks/nowhere", &[right], body.clone(), 404, "not_found"),
+        ("/webhooks/NO!", &[], body, 404, "not_found"),
+        ("/webhooks/meta", &[right], "x".repeat(3 * 1024 * 1024 + 1), 413, "too_large"),
     ] {
         let mut request = Request::post(path).header("content-type", "application/json");
-        if let Some(signature) = signature {
-            request = request.header("x-hub-signature-256", signature);
+        for signature in signatures {
+            request = request.header("x-hub-signature-256", *signature);
         }
         let answer = house.raw(request.body(Body::from(body)).expect("a request")).await;
-        assert_eq!(answer.status.as_u16(), status, "{path} {signature:?}: {}", answer.text());
+        assert_eq!(answer.status.as_u16(), status, "{path} {signatures:?}: {}", answer.text());
         assert_eq!(answer.json()["code"].as_str().unwrap_or_default(), code);
     }
     house.close().await;

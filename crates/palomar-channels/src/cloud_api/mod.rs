@@ -191,4 +191,6 @@ impl Channel for CloudApi {
 }
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;

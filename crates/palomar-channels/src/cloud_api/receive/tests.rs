@@ -1,32 +1,15 @@
 //! The recorded and the malformed bodies.
 
-use std::path::{Path, PathBuf};
-
 use palomar_model::{Fact, InboundMessage, MessageState, ReportedStatus, Status, StatusReport};
 
 use super::*;
+use crate::cloud_api::testing::{files, fixture};
 
 /// Five minutes past the time zero of the fixtures.
 pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_767_225_900);
 
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name)
-}
-
 fn parsed(path: &str) -> Parsed {
-    parse(&std::fs::read(folder(path)).expect(path), NOW)
-}
-
-pub(super) fn files(name: &str) -> Vec<(String, Vec<u8>)> {
-    let mut files: Vec<_> = std::fs::read_dir(folder(name))
-        .expect(name)
-        .map(|file| {
-            let file = file.expect("a file");
-            (file.file_name().to_string_lossy().into_owned(), std::fs::read(file.path()).expect("bytes"))
-        })
-        .collect();
-    files.sort();
-    files
+    parse(&std::fs::read(fixture(path)).expect(path), NOW)
 }
 
 fn messages(parsed: &Parsed) -> Vec<&InboundMessage> {
@@ -214,7 +197,7 @@ fn reports() {
 #[test]
 fn our_tag_comes_back_and_others_do_not() {
     let ours = "palomar:01890a5d-ac96-774b-bcce-b302099a8057:2";
-    let body = std::fs::read_to_string(folder("cloud-api/status/sent_with_biz_opaque_callback_data.json"));
+    let body = std::fs::read_to_string(fixture("cloud-api/status/sent_with_biz_opaque_callback_data.json"));
     let body = body.expect("a file");
     let parsed = parse(body.replace("job:01JGXYZ0000000000000000001;attempt=2", ours).as_bytes(), NOW);
     assert_eq!(statuses(&parsed)[0].tag.map(|tag| tag.to_string()).as_deref(), Some(ours));
