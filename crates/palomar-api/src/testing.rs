@@ -8,9 +8,9 @@ impl Rng {
         Rng(seed)
     }
 
-    /// `PALOMAR_FUZZ_SEED`, else a fixed one: runs repeat, and another seed is one variable away.
+    /// `SEED`, else a fixed one: runs repeat, and another seed is one variable away.
     pub(crate) fn seed_from_env() -> u64 {
-        let seed = std::env::var("PALOMAR_FUZZ_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
         seed.unwrap_or(0x5eed)
     }
 

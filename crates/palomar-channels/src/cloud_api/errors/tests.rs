@@ -1,6 +1,11 @@
-//! The table against its source, and every recorded answer.
+//! The table against its source, every recorded answer, and answers that are damaged.
+
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 
 use super::*;
+use crate::cloud_api::send;
+use crate::cloud_api::testing::{Dice, files};
+use crate::http::Answer;
 
 const SOURCE: &str = include_str!("../../../../../tests/fixtures/error-codes/cloud_api.csv");
 
@@ -14,6 +19,7 @@ fn every_documented_code_has_its_class() {
             continue;
         }
         let (first, last) = code.split_once('-').unwrap_or((code, code));
+        let scope = columns.next().unwrap_or_default();
         for code in [first, last] {
             let documented = documented(code.parse().expect("a number")).unwrap_or_else(|| panic!("{code}"));
             let expected = match word {
@@ -23,6 +29,17 @@ fn every_documented_code_has_its_class() {
                 word => word,
             };
             assert_eq!(documented.class.as_str(), expected, "{code}");
+            if let ErrorClass::Throttled { scope: held, .. } = documented.class {
+                let expected = match scope {
+                    "pair" => Scope::Pair,
+                    "template" => Scope::Template,
+                    "waba" => Scope::Account,
+                    "app" => Scope::App,
+                    "phone_number" | "channel" => Scope::Channel,
+                    other => panic!("{code}: a throttle of {other}"),
+                };
+                assert_eq!(held, expected, "{code}");
+            }
         }
         rows += 1;
     }
@@ -124,4 +141,39 @@ fn answers_that_are_in_no_table() {
     let failure = classify(400, br#"{"error":{"code":131026,"error_data":"as text"}}"#, None);
     assert_eq!((failure.code.as_deref(), failure.detail.as_deref()), (Some("131026"), Some("as text")));
     assert!(!failure.title.is_empty());
+}
+
+/// Whatever a provider answers: no panic, and nothing but its own error document or an id says what became of it.
+#[test]
+fn damaged_answers() {
+    let mut dice = Dice::from_env();
+    let corpus: Vec<Vec<u8>> = files("cloud-api/response").into_iter().map(|(_, body)| body).collect();
+    let statuses = [200, 201, 204, 301, 400, 401, 404, 408, 429, 500, 502, 503, 504, 599];
+    let (mut sent, mut refused) = (0, 0);
+    for _ in 0..50_000 {
+        let mut body = corpus[dice.below(corpus.len())].clone();
+        dice.damage(&mut body);
+        let mut headers = HeaderMap::new();
+        if dice.below(4) == 0 {
+            let texts = ["7", "-1", "1e9", "99999999999999999999", "Sun, 06 Nov 1994 08:49:37 GMT", ""];
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(texts[dice.below(texts.len())]));
+        }
+        let status = statuses[dice.below(statuses.len())];
+        let is_document = error_document(&body).is_some();
+        let shown = String::from_utf8_lossy(&body).into_owned();
+        let answer = Answer { status, headers, body: body.into(), complete: true };
+        match send::outcome(&answer) {
+            Ok(taken) => {
+                assert!((200..300).contains(&status) && !taken.provider_id.0.is_empty(), "{status} {shown}");
+                sent += 1;
+            }
+            Err(failure) => {
+                let open = failure.class == ErrorClass::Unknown;
+                let expected = !is_document && ((200..300).contains(&status) || status >= 500);
+                assert_eq!(open, expected, "{status} {shown}: {failure}");
+                refused += usize::from(is_document);
+            }
+        }
+    }
+    assert!(sent > 100 && refused > 1_000, "the damage leaves too little: {sent} sent, {refused} refused");
 }
