@@ -30,21 +30,22 @@ pub(crate) const HOME: &str = "\
 and measures WhatsApp conversations, loses no message and, by itself, sends none twice.</p>\
 <ul><li><a href=\"/api/docs\">The API's reference</a> (<a href=\"/api/openapi.json\">as OpenAPI 3.1</a>)</li>\
 <li><a href=\"/readyz\">Whether it is ready</a></li><li><a href=\"/metrics\">Its metrics</a></li></ul>\
-<p>A first message, with the key that the first start wrote to <code>palomar-data/admin.key</code>:</p>\
+<p>A first message, where address and data directory are the usual ones; the first start prints the line with its own:</p>\
 <pre>curl -H \"Authorization: Bearer $(cat palomar-data/admin.key)\" \\\n     -H 'Content-Type: application/json' \\\n     \
 -d '{\"channel\":\"demo\",\"to\":\"+34600111222\",\"type\":\"text\",\"content\":{\"text\":\"Hola\"}}' \\\n     \
 http://127.0.0.1:8080/api/messages</pre>";
 
 /// After a good sign-in link.
 pub(crate) const LINK_GOOD: &str = "\
-<p>The link was good, and is used up now.</p>\
-<p>This server has no pages to sign in to yet. Everything is in <a href=\"/api/docs\">the API</a> and in the command \
-line, which find the first administrator's key in <code>palomar-data/admin.key</code>.</p>";
+<p>It is used up now. This server has no pages to sign in to yet: all it does is in <a href=\"/api/docs\">the API</a> \
+and in the command line.</p>\
+<p>Both want a key. The first administrator's is in the file <code>admin.key</code> of the data directory; run \
+where the server was started, <code>palomar</code> finds it by itself.</p>";
 
 /// After any other link.
-pub(crate) const LINK_USED: &str = "\
-<p>This link is not good, or not any more: it works once.</p>\
-<p>The first administrator's key is in <code>palomar-data/admin.key</code> on the server.</p>";
+pub(crate) const LINK_BAD: &str = "\
+<p>A sign-in link works once, and until the server is started again. A start in a terminal prints another.</p>\
+<p>The first administrator's key is in the file <code>admin.key</code> of the data directory, on the server.</p>";
 
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let style = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));

@@ -1,7 +1,7 @@
 //! The few pages for people: what this is, the API's reference, the end of a sign-in link.
 
 use axum::extract::State;
-use axum::http::{StatusCode, Uri};
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::Response;
 
 use crate::html;
@@ -44,15 +44,19 @@ pub(crate) async fn home() -> Response {
     params(("token" = String, Query, description = "The link's token")),
     responses((status = 200, description = "The link was good, and is used up", content_type = "text/html", body = String), schema::Errors),
 )]
-pub(crate) async fn login(State(api): Shared, uri: Uri) -> Answer {
+pub(crate) async fn login(State(api): Shared, method: Method, uri: Uri) -> Answer {
     let mut params = Params::of(&uri)?;
     let token = params.text("token")?.unwrap_or_default();
     params.finish()?;
+    // What looks at links before people do (mail filters, previews of chats) does not use them up.
+    if method == Method::HEAD {
+        return Ok(html::respond(StatusCode::OK, ""));
+    }
     let good = !token.is_empty() && api.config.login.as_ref().is_some_and(|login| login.redeem(&token));
     let (status, title, text) = if good {
-        (StatusCode::OK, "Signed in", html::LINK_GOOD)
+        (StatusCode::OK, "The link was good", html::LINK_GOOD)
     } else {
-        (StatusCode::GONE, "Link used up", html::LINK_USED)
+        (StatusCode::GONE, "This link does not work", html::LINK_BAD)
     };
     Ok(html::respond(status, html::page(title, text)))
 }

@@ -225,6 +225,8 @@ async fn pages_health_and_metrics() {
         assert!(page.header("content-security-policy").starts_with("default-src 'none'"), "{path}");
         assert_eq!(page.header("x-frame-options"), "DENY");
     }
+    let looked_at = Request::head("/login?token=right").body(Body::empty()).expect("a request");
+    assert_eq!(house.raw(looked_at).await.status.as_u16(), 200, "a look does not use the link up");
     for (token, status) in [("wrong", 410), ("right", 200), ("right", 410)] {
         assert_eq!(house.get(&format!("/login?token={token}")).await.status.as_u16(), status, "{token}");
     }
