@@ -1,7 +1,7 @@
 //! How a repeated request is known: by its idempotency key, and by the id that its client gave the message.
 //!
-//! The broker remembers one identity a job. A key is that identity where there is one; an id is looked up in records as
-//! well, which know it for as long as they keep the message. Where they may not know it yet, they are waited for.
+//! The broker remembers both with the job, in one commit: whichever way a request is repeated, it is known. An id is
+//! looked up in records as well, which know it for as long as they keep the message.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -87,7 +87,8 @@ impl App {
             return Ok(HashMap::new());
         }
         let mut known: HashMap<_, _> = self.records.stored(ids).await?.into_iter().collect();
-        // What the broker would not recognise by the id, records must: they are asked again when they have everything.
+        // A request whose key is new, or that comes too late to be accepted anew, is compared with the message of its
+        // id: records are asked again when they have everything.
         let unsure = |ready: &Prepared| {
             let by_id = !ready.by_key && !ready.expired;
             !by_id && !known.contains_key(&ready.job.id)

@@ -58,7 +58,7 @@ impl App {
         let unwritable = |error: serde_json::Error| AppError::Unavailable(error.to_string());
         let mut job = job_of(&message, &line, attempts).map_err(unwritable)?;
         job.run_at = None;
-        job.dedupe = Some(identity::of_retry(id, attempts));
+        job.dedupe = vec![identity::of_retry(id, attempts)];
         self.forget_done(id).await?;
         // Where the same was ordered at the same time, this changes nothing.
         self.broker.enqueue(vec![job]).await?;

@@ -166,12 +166,9 @@ impl App {
         let id = message.id.unwrap_or_else(|| self.ids.message_id(now));
         let outbound = message.into_outbound(id, line.name.clone(), now);
         let unwritable = |error: serde_json::Error| AppError::invalid("", error.to_string());
-        let by_id = (given_id && by_key.is_none())
-            .then(|| identity::of_message(&outbound))
-            .transpose()
-            .map_err(unwritable)?;
+        let by_id = given_id.then(|| identity::of_message(&outbound)).transpose().map_err(unwritable)?;
         let mut job = job_of(&outbound, &line, 0).map_err(unwritable)?;
-        job.dedupe = by_key.or(by_id);
+        job.dedupe = by_key.into_iter().chain(by_id).collect();
         Ok(Prepared {
             job,
             times: Times { scheduled_at: outbound.scheduled_at, expires_at: outbound.expires_at },

@@ -88,7 +88,8 @@ const CASES: &[Case] = cases! {
         what_waits_for_a_time_can_be_promoted, dead_letters_are_retried_by_filter_and_anew,
         dead_letters_are_purged, finished_jobs_are_cleaned_but_for_the_newest, a_person_resolves_what_is_uncertain,
         a_queue_is_removed_when_it_is_empty;
-    repeats: a_job_is_accepted_once, a_request_is_remembered_for_its_time, a_batch_is_judged_job_by_job;
+    repeats: a_job_is_accepted_once, a_request_is_remembered_for_its_time,
+        a_request_is_known_by_each_of_its_identities, a_batch_is_judged_job_by_job;
     views: a_job_is_shown_while_it_is_known, explanations_name_what_holds_a_job, a_time_is_given_where_one_is_known,
         jobs_are_paged_in_the_order_of_arrival, jobs_are_filtered,
         jobs_are_filtered_by_when_they_were_queued_and_ended, accepted_is_live_and_final;

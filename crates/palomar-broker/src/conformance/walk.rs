@@ -145,11 +145,13 @@ impl Walk {
         let key = self.rng.of(&[None, Some("x"), Some("y"), Some("z")]).map(Key::of);
         let run_at = self.rng.one_in(5).then(|| now.after(self.seconds(200)));
         let expires_at = self.rng.one_in(6).then(|| now.after(self.seconds(300)));
-        let dedupe = self.rng.one_in(4).then(|| Dedupe {
-            id: u128::from(self.rng.below(30)),
+        let identities = if self.rng.one_in(4) { 1 + self.rng.below(2) } else { 0 };
+        let identity = |n| Dedupe {
+            id: u128::from(n * 100 + self.rng.below(30)),
             fingerprint: self.rng.below(3),
             ttl: self.seconds(400),
-        });
+        };
+        let dedupe = (0..identities).map(identity).collect();
         NewJob {
             id,
             queue: self.queue(),

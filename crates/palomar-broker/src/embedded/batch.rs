@@ -266,7 +266,7 @@ mod tests {
                 on_uncertain: crate::OnUncertain::Hold,
                 spends_budget: false,
                 enqueued_at: Timestamp::from_seconds(9),
-                dedupe: None,
+                dedupe: Vec::new(),
             },
             // Noise, so that it stays as large as it is.
             payload: (0..*size).map(|i| (((i + n) * 2_654_435_761) >> 11) as u8).collect::<Vec<u8>>().into(),

@@ -212,7 +212,7 @@ mod tests {
             on_uncertain: crate::OnUncertain::Retry,
             spends_budget: true,
             enqueued_at: Timestamp::from_seconds(1),
-            dedupe: Some((1, 2, std::time::Duration::from_secs(3))),
+            dedupe: vec![(1, 2, std::time::Duration::from_secs(3)), (4, 5, std::time::Duration::MAX)],
         }
     }
 

@@ -19,11 +19,9 @@ impl Machine {
             self.expires_at.insert(ix, expiry);
             self.expiries.insert((expiry, ix));
         }
-        if let Some((id, fingerprint, ttl)) = spec.dedupe {
-            self.remember(
-                id,
-                Remembered { job: spec.id.0.as_u128(), fingerprint, until: spec.enqueued_at.after(ttl) },
-            );
+        for &(id, fingerprint, ttl) in &spec.dedupe {
+            let until = spec.enqueued_at.after(ttl);
+            self.remember(id, Remembered { job: spec.id.0.as_u128(), fingerprint, until });
         }
         self.next_seq = self.next_seq.max(row.seq + 1);
         ix

@@ -141,7 +141,7 @@ pub(crate) struct Spec {
     pub(crate) on_uncertain: OnUncertain,
     pub(crate) spends_budget: bool,
     pub(crate) enqueued_at: Timestamp,
-    pub(crate) dedupe: Option<(u128, u64, Duration)>,
+    pub(crate) dedupe: Vec<(u128, u64, Duration)>,
 }
 
 impl Spec {

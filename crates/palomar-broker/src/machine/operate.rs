@@ -41,12 +41,13 @@ impl Machine {
     }
 
     fn enqueue_one(&mut self, job: NewJob) -> Enqueued {
-        if let Some(dedupe) = job.dedupe
-            && let Some(known) = self.remembered.get(&dedupe.id).filter(|known| known.until > self.now)
-        {
+        let known = job.dedupe.iter().find_map(|dedupe| {
+            let known = self.remembered.get(&dedupe.id).filter(|known| known.until > self.now)?;
+            Some((known.job, known.fingerprint == dedupe.fingerprint))
+        });
+        if let Some((of, same)) = known {
             self.dedupe_hits += 1;
-            let of = palomar_model::MessageId(uuid::Uuid::from_u128(known.job));
-            let same = known.fingerprint == dedupe.fingerprint;
+            let of = palomar_model::MessageId(uuid::Uuid::from_u128(of));
             return if same { Enqueued::Duplicate { of } } else { Enqueued::Conflict { of } };
         }
         if self.slab.find(job.id).is_some() {
@@ -67,7 +68,7 @@ impl Machine {
                 on_uncertain: job.on_uncertain,
                 spends_budget: job.spends_budget,
                 enqueued_at: self.now,
-                dedupe: job.dedupe.map(|dedupe| (dedupe.id, dedupe.fingerprint, dedupe.ttl)),
+                dedupe: job.dedupe.iter().map(|dedupe| (dedupe.id, dedupe.fingerprint, dedupe.ttl)).collect(),
             },
             payload: job.payload,
         };

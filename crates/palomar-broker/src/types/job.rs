@@ -161,8 +161,9 @@ pub struct NewJob {
     pub on_uncertain: OnUncertain,
     /// Whether its start counts against the queue's budget of distinct keys.
     pub spends_budget: bool,
-    /// The identity of the request that brings it.
-    pub dedupe: Option<Dedupe>,
+    /// What the request that brings it is known by: one that came before makes this a repetition. The first that did
+    /// decides, and all are remembered of a job that is accepted.
+    pub dedupe: Vec<Dedupe>,
     /// What the handler gets.
     pub payload: Bytes,
 }
@@ -181,7 +182,7 @@ impl NewJob {
             expires_at: None,
             on_uncertain: OnUncertain::Hold,
             spends_budget: true,
-            dedupe: None,
+            dedupe: Vec::new(),
             payload: payload.into(),
         }
     }

@@ -22,7 +22,7 @@ fn rows(from: u64, count: u64) -> Vec<NewRow> {
             on_uncertain: crate::OnUncertain::Hold,
             spends_budget: false,
             enqueued_at: Timestamp::EPOCH,
-            dedupe: None,
+            dedupe: Vec::new(),
         },
         payload: vec![seq as u8; (seq as usize * 37) % 4_000].into(),
     };

@@ -141,7 +141,7 @@ async fn requests_pauses_and_numbers_are_remembered() {
         let fixture = Fixture::new();
         let broker = fixture.open();
         let request = |n, fingerprint| NewJob {
-            dedupe: Some(Dedupe { id: 7, fingerprint, ttl: seconds(100) }),
+            dedupe: vec![Dedupe { id: 7, fingerprint, ttl: seconds(100) }],
             group: Some("g".into()),
             ..job(n)
         };

@@ -27,13 +27,13 @@ impl Model {
     }
 
     fn enqueue_one(&mut self, new: &NewJob) -> Enqueued {
-        if let Some(dedupe) = new.dedupe
-            && let Some(&(of, fingerprint, _)) =
-                self.requests.get(&dedupe.id).filter(|(_, _, until)| *until > self.now)
-        {
-            self.hits += 1;
-            let same = fingerprint == dedupe.fingerprint;
-            return if same { Enqueued::Duplicate { of } } else { Enqueued::Conflict { of } };
+        for dedupe in &new.dedupe {
+            let known = self.requests.get(&dedupe.id).filter(|(_, _, until)| *until > self.now);
+            if let Some(&(of, fingerprint, _)) = known {
+                self.hits += 1;
+                let same = fingerprint == dedupe.fingerprint;
+                return if same { Enqueued::Duplicate { of } } else { Enqueued::Conflict { of } };
+            }
         }
         if self.find(new.id).is_some() {
             self.hits += 1;
@@ -43,7 +43,7 @@ impl Model {
             self.configure(new.queue.clone(), Limits::default());
         }
         let queue = self.named(&new.queue).expect("it was just made");
-        if let Some(dedupe) = new.dedupe {
+        for dedupe in &new.dedupe {
             self.requests.insert(dedupe.id, (new.id, dedupe.fingerprint, self.now.after(dedupe.ttl)));
         }
         self.queue_mut(queue).accepted += 1;

@@ -119,8 +119,10 @@ impl Walk {
         job.on_uncertain = rng.pick(&[OnUncertain::Hold, OnUncertain::Retry, OnUncertain::Drop]);
         job.spends_budget = !rng.one_in(5);
         if rng.one_in(5) {
-            let id = u128::from(rng.below(6));
-            job.dedupe = Some(Dedupe { id, fingerprint: rng.below(2), ttl: secs(rng.below(40)) });
+            let first = u128::from(rng.below(6));
+            let ids = if rng.one_in(3) { vec![first, 6 + u128::from(rng.below(3))] } else { vec![first] };
+            let request = |id| Dedupe { id, fingerprint: rng.below(2), ttl: secs(rng.below(40)) };
+            job.dedupe = ids.into_iter().map(request).collect();
         }
         job
     }

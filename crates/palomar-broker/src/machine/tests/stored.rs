@@ -68,7 +68,7 @@ fn what_a_job_is_is_read_back() {
             on_uncertain: OnUncertain::Drop,
             spends_budget: false,
             enqueued_at: at,
-            dedupe: Some((u128::MAX, 1, secs(48 * 3600))),
+            dedupe: vec![(u128::MAX, 1, secs(48 * 3600))],
         };
         let stored = postcard::to_stdvec(&spec).expect("it can be stored");
         assert_eq!(postcard::from_bytes::<Spec>(&stored).expect("it can be read"), spec);
