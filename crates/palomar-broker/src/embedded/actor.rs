@@ -365,7 +365,9 @@ impl Actor {
             let changes = self.machine.take_changes();
             let begun = self.clock.now();
             self.reserved(|store| store.commit(&changes, begun))?;
-            self.meters.commit(self.clock.now().since(begun), changes.log.len() + changes.rows.len());
+            let ended = self.clock.now();
+            self.machine.flushed(ended);
+            self.meters.commit(ended.since(begun), changes.log.len() + changes.rows.len());
             for row in changes.rows {
                 self.payloads.offer(row.seq, row.payload, row.spec.enqueued_at);
             }

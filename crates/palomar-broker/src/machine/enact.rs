@@ -98,6 +98,9 @@ impl Machine {
                 self.shift(ix, Phase::Started, until);
                 let (key, now) = (self.slab[ix].key, self.now);
                 self.queue_mut(queue).record_start(key, now);
+                if !self.queue(queue).limits.windows.is_empty() && self.started_in.last() != Some(&queue) {
+                    self.started_in.push(queue);
+                }
                 if let (Some(budget), true, true) =
                     (self.queue(queue).budget, key != 0, self.slab[ix].spends_budget())
                 {

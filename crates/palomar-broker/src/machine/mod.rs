@@ -146,6 +146,8 @@ pub(crate) struct Machine {
     gone: Vec<u64>,
     /// Queues that are no more, whose rows still stand.
     gone_queues: Vec<u32>,
+    /// Queues with windows in which attempts began since changes were last flushed.
+    started_in: Vec<u32>,
     /// The last lease set aside as many jobs as one may, and found none: it is to be asked again.
     gave_up: bool,
 }
@@ -182,6 +184,7 @@ impl Machine {
             dirty: Vec::new(),
             gone: Vec::new(),
             gone_queues: Vec::new(),
+            started_in: Vec::new(),
             gave_up: false,
         }
     }
@@ -189,6 +192,16 @@ impl Machine {
     /// The changes since they were last taken; they are to be durable before any answer leaves.
     pub(crate) fn take_changes(&mut self) -> Changes {
         std::mem::take(&mut self.changes)
+    }
+
+    /// What was taken is durable, as late as `at`: attempts that began with the last operation can reach the other
+    /// side only from then on, and their windows end later by as much.
+    pub(crate) fn flushed(&mut self, at: Timestamp) {
+        for queue in std::mem::take(&mut self.started_in) {
+            if let Some(queue) = &mut self.queues[queue as usize] {
+                queue.windows.put_off(self.now, at);
+            }
+        }
     }
 
     /// The jobs that were accepted since changes were last taken.

@@ -128,6 +128,16 @@ impl Windows {
         }
     }
 
+    /// Starts that were recorded since `from` were made durable at `to`: no call could begin before.
+    pub(super) fn put_off(&mut self, from: Timestamp, to: Timestamp) {
+        for ring in &mut self.rings {
+            let since = ring.entries.iter_mut().rev().take_while(|(_, last, _)| *last >= from.micros());
+            for (_, last, _) in since {
+                *last = to.micros().max(*last);
+            }
+        }
+    }
+
     /// The first time at which one more start has room in every window beside `reserved` starts that are to come,
     /// and the window that decides; `now` and none where there is room now.
     pub(super) fn free_at(
@@ -233,6 +243,20 @@ mod tests {
             state.record(Timestamp::from_micros(i * 100_000), 15);
         }
         assert!(state.rings[0].entries.len() <= 520, "{}", state.rings[0].entries.len());
+    }
+
+    #[test]
+    fn a_start_counts_from_when_it_was_durable() {
+        let mut state = Windows::default();
+        state.configure(&[window(2, 10)]);
+        let at = |millis: i64| Timestamp::from_micros(1_000_000_000 + millis * 1000);
+        state.record(at(0), 0);
+        state.record(at(50), 0);
+        state.put_off(at(50), at(90));
+        assert_eq!(state.free_at(0, 1000, 0, at(90)).0, at(10_000), "the first was durable before");
+        assert_eq!(state.free_at(1, 1000, 0, at(90)).0, at(10_090));
+        state.put_off(at(91), at(95));
+        assert_eq!(state.free_at(1, 1000, 0, at(95)).0, at(10_090), "nothing was recorded since");
     }
 
     #[test]
