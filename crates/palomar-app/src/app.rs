@@ -8,7 +8,7 @@ use std::time::Duration;
 use palomar_broker::worker::{OnPanic, Worker, WorkerConfig};
 use palomar_broker::{Broker, BrokerError, Control, Cursor, Limits};
 use palomar_model::{Clock, IdGenerator, OnUncertain, RetryPolicy, Timestamp};
-use palomar_records::{ChannelRecord, LEAST_RETENTION, Records, RecordsError};
+use palomar_records::{ChannelRecord, LEAST_RETENTION, Partition, Records, RecordsError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -139,7 +139,7 @@ impl App {
         ids: Arc<IdGenerator>,
         metrics: Metrics,
     ) -> Result<Arc<App>, StartError> {
-        let cursor = records.cursor().await?;
+        let cursor = records.cursor(Partition::WHOLE).await?;
         let log = broker.stats().await?.log_end.0;
         if cursor > log {
             return Err(StartError::RecordsAhead { records: cursor, log });

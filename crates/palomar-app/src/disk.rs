@@ -8,7 +8,7 @@ use palomar_broker::StoreMeters;
 
 use crate::{App, AppError};
 
-/// The queue's database; it lies beside the records where the broker is embedded.
+/// The queue's database, where the broker is embedded.
 const QUEUE_FILE: &str = "queue.db";
 
 /// What the broker's store says of itself.
@@ -35,14 +35,16 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Looks at the disk of the records. `None` where the system does not say.
-    fn look(records: &Path) -> Option<Disk> {
-        let fs = rustix::fs::statvfs(records).ok()?;
-        let queue = records.with_file_name(QUEUE_FILE);
+    /// Looks at the disk of a directory. `None` where the system does not say.
+    fn look(dir: &Path) -> Option<Disk> {
+        let fs = rustix::fs::statvfs(dir).ok()?;
         Some(Disk {
             free: fs.f_bavail.saturating_mul(fs.f_frsize),
             total: fs.f_blocks.saturating_mul(fs.f_frsize),
-            stores: [("queue", size(&queue)), ("records", size(records))],
+            stores: [
+                ("queue", size(&dir.join(QUEUE_FILE))),
+                ("records", size(&dir.join(palomar_records::FILE))),
+            ],
         })
     }
 
@@ -83,9 +85,9 @@ impl App {
 
     /// The disk of the data directory.
     pub(crate) async fn disk(&self) -> Option<Disk> {
-        let records = self.records.path().to_owned();
+        let dir = self.records.dir().to_owned();
         // A disk may be slow to answer.
-        let looked = tokio::task::spawn_blocking(move || Disk::look(&records)).await;
+        let looked = tokio::task::spawn_blocking(move || Disk::look(&dir)).await;
         looked.ok().flatten()
     }
 }
@@ -97,11 +99,10 @@ mod tests {
     #[test]
     fn room_and_sizes() {
         let dir = tempfile::tempdir().expect("a directory");
-        let records = dir.path().join("records.db");
-        assert_eq!(Disk::look(&records), None);
-        std::fs::write(&records, [0; 10]).expect("written");
+        assert_eq!(Disk::look(&dir.path().join("nowhere")), None);
+        std::fs::write(dir.path().join("records.db"), [0; 10]).expect("written");
         std::fs::write(dir.path().join("records.db-wal"), [0; 5]).expect("written");
-        let disk = Disk::look(&records).expect("a disk");
+        let disk = Disk::look(dir.path()).expect("a disk");
         assert_eq!(disk.stores, [("queue", 0), ("records", 15)]);
         assert!(disk.total > 0 && disk.free <= disk.total);
         let low = |free| Disk { free, total: 1000, ..disk }.is_low();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use palomar_broker::{Broker, Cursor};
 use palomar_model::Clock;
-use palomar_records::{PROJECTION, Records};
+use palomar_records::{PROJECTION, Partition, Records};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -84,15 +84,16 @@ impl Projector {
         let facts = move || entries.into_iter().filter_map(record_fact).collect::<Vec<_>>();
         let facts = tokio::task::spawn_blocking(facts).await;
         let facts = facts.map_err(|error| AppError::Unavailable(error.to_string()))?;
-        let applied = match self.records.apply(after, facts, through, self.clock.now()).await {
-            Ok(applied) => applied,
-            Err(error) => {
-                // Whether the commit took place is not known: the rows themselves tell.
-                let stands = self.records.cursor().await?;
-                self.position.send_replace(stands);
-                return Err(error.into());
-            }
-        };
+        let applied =
+            match self.records.apply(Partition::WHOLE, after, facts, through, self.clock.now()).await {
+                Ok(applied) => applied,
+                Err(error) => {
+                    // Whether the commit took place is not known: the rows themselves tell.
+                    let stands = self.records.cursor(Partition::WHOLE).await?;
+                    self.position.send_replace(stands);
+                    return Err(error.into());
+                }
+            };
         self.position.send_replace(applied.cursor);
         for step in &applied.steps {
             if let Some(line) = self.registry.get(&step.channel) {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::Connection;
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::tables::counters::{self, day, day_start};
+use crate::store::{Db, migrate};
+use crate::tables::counters::{self, day};
 use crate::tables::{cursors, journal, messages};
 
 /// What a check found. Sound where `problems` is empty.
@@ -25,29 +25,29 @@ pub struct RecordsCheck {
 pub struct RecordsInfo {
     /// The schema they have.
     pub schema: i64,
-    /// The version of SQLite.
-    pub sqlite: &'static str,
     /// The size of the database in bytes, without what is not in it yet (its write-ahead log).
     pub bytes: u64,
     /// Messages by status.
     pub messages: BTreeMap<String, u64>,
-    /// How far the rows reach in the event log.
-    pub cursor: u64,
+    /// How far the rows reach in each partition of the event log.
+    pub cursors: BTreeMap<u32, u64>,
 }
 
 /// More lines of one kind say nothing more.
 const MAX_PROBLEMS: usize = 100;
 
-pub(crate) fn check(connection: &Connection) -> Result<RecordsCheck> {
-    let mut found = RecordsCheck { problems: integrity(connection)?, counters_compared: 0 };
-    // The day in which the journal begins may have lost its morning.
-    let Some(oldest) = journal::oldest(connection)? else {
+pub(crate) fn check(db: Db<'_>) -> Result<RecordsCheck> {
+    let mut found = RecordsCheck { problems: integrity(db)?, counters_compared: 0 };
+    let Some((first, oldest)) = journal::oldest(db)? else {
         return Ok(found);
     };
-    let starts_at_first_fact = cursors_begin(connection)?;
-    let from = if starts_at_first_fact { day(oldest) } else { day(oldest) + 1 };
-    let recounted = recount(connection, from)?;
-    let stored: BTreeMap<_, _> = counters::since(connection, from)?
+    // The day in which the journal begins may have lost its morning, unless its very first entry is still there.
+    let from = if first <= 1 { day(oldest) } else { day(oldest) + 1 };
+    let mut recounted: BTreeMap<_, u64> = BTreeMap::new();
+    for part in journal::counted(db, from)? {
+        *recounted.entry((part.channel, part.day, part.kind)).or_default() += part.count;
+    }
+    let stored: BTreeMap<_, _> = counters::since(db, from)?
         .into_iter()
         .map(|counter| ((counter.channel, counter.day, counter.kind), counter.count))
         .collect();
@@ -65,35 +65,32 @@ pub(crate) fn check(connection: &Connection) -> Result<RecordsCheck> {
     Ok(found)
 }
 
-pub(crate) fn info(connection: &Connection, projection: &str) -> Result<RecordsInfo> {
-    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
-    let page_size: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+pub(crate) fn info(db: Db<'_>, projection: &str) -> Result<RecordsInfo> {
+    let cursors = cursors::all(db, projection)?;
     Ok(RecordsInfo {
-        schema: crate::store::schema(connection)?,
-        sqlite: rusqlite::version(),
-        bytes: u64::try_from(pages.saturating_mul(page_size)).unwrap_or(0),
-        messages: messages::by_status(connection)?.into_iter().collect(),
-        cursor: cursors::get(connection, projection)?,
+        schema: migrate::look(db)?.found,
+        bytes: bytes(db)?,
+        messages: messages::by_status(db)?.into_iter().collect(),
+        cursors: cursors.into_iter().map(|(partition, cursor)| (partition.0, cursor)).collect(),
     })
 }
 
-fn integrity(connection: &Connection) -> Result<Vec<String>> {
-    let mut statement = connection.prepare("PRAGMA integrity_check")?;
-    let lines: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    Ok(lines.into_iter().filter(|line| line != "ok").collect())
+fn bytes(db: Db<'_>) -> Result<u64> {
+    let text = match db {
+        Db::Sqlite(_) => "SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size",
+        Db::Postgres(_) => "SELECT pg_database_size(current_database()) AS bytes",
+    };
+    Ok(db.row(text, &[], |row| row.count("bytes"))?.unwrap_or(0))
 }
 
-/// Whether the journal still has the very first fact, so that its first day is whole.
-fn cursors_begin(connection: &Connection) -> Result<bool> {
-    Ok(connection.query_row("SELECT COALESCE(MIN(cursor), 0) <= 1 FROM journal", [], |row| row.get(0))?)
-}
-
-fn recount(connection: &Connection, from: i64) -> Result<BTreeMap<(String, i64, String), u64>> {
-    let mut counts = BTreeMap::new();
-    journal::counted(connection, day_start(from), |channel, at, kinds| {
-        for kind in kinds.split(' ') {
-            *counts.entry((channel.to_owned(), day(at), kind.to_owned())).or_insert(0) += 1;
+/// What the engine itself finds wrong with its files. PostgreSQL keeps checksums of its own.
+fn integrity(db: Db<'_>) -> Result<Vec<String>> {
+    match db {
+        Db::Sqlite(_) => {
+            let text =
+                "SELECT integrity_check AS line FROM pragma_integrity_check WHERE integrity_check <> 'ok'";
+            db.rows(text, &[], |row| row.get("line"))
         }
-    })?;
-    Ok(counts)
+        Db::Postgres(_) => Ok(Vec::new()),
+    }
 }

@@ -4,16 +4,20 @@
 //! event log, in one transaction with the place that was reached, so that rows can lag but never drift, and a replay
 //! changes nothing. Channels and keys are the exception: people write them, here.
 //!
-//! SQL is in one file a table (`tables/`), the ways to run it are in `store/`.
+//! They are kept in SQLite, or in PostgreSQL where several nodes share them: the same statements, the same folds, the same
+//! tests. SQL is in one file a table (`tables/`), the ways to run it are in `store/`.
 
 mod apply;
 mod check;
 mod error;
 mod fact;
 mod list;
+mod message;
+mod place;
 mod secret_key;
 mod store;
 mod tables;
+mod transfer;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,17 +30,21 @@ pub use check::{RecordsCheck, RecordsInfo};
 pub use error::RecordsError;
 pub use fact::{FailedWebhook, RecordFact, What};
 pub use list::MessageFilter;
+pub use message::{Direction, MessageStatus, MessageView, UnknownDirection, accepted_view};
+pub use place::{Looked, RecordsPlace};
+pub use store::migrate::Schema;
+pub use store::postgres::{LEAST_CONNECTIONS, NotPostgres, PostgresUrl};
 pub use tables::api_keys::KeyRecord;
 pub use tables::channels::ChannelRecord;
 pub use tables::counters::Counter;
 pub use tables::failed_webhooks::FailedWebhookView;
 pub use tables::journal::TimelineEntry;
-pub use tables::messages::{Direction, MessageStatus, MessageView, accepted_view};
 pub use tables::page::Page;
 pub use tables::stored::StoredMessage;
+pub use transfer::Moved;
 
 use secret_key::SecretKey;
-use store::Store;
+use store::{Db, Patience, Store};
 use tables::{api_keys, channels, conversations, counters, cursors, early_statuses, failed_webhooks};
 use tables::{inbound_seen, journal, messages, provider_ids, stored};
 
@@ -54,75 +62,72 @@ pub const KEY_FILE: &str = "secret.key";
 /// So many old rows go in one transaction, so that trimming never holds the writer for long.
 const TRIM_BATCH: usize = 5_000;
 
+/// A part of the event log, with cursors of its own. A log that is not divided is its part 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Partition(pub u32);
+
+impl Partition {
+    /// All of a log that is not divided.
+    pub const WHOLE: Partition = Partition(0);
+}
+
 type Result<T, E = RecordsError> = std::result::Result<T, E>;
 
 /// The records. Cheap to clone; all clones are the same.
 #[derive(Clone, Debug)]
 pub struct Records {
+    dir: Arc<Path>,
     store: Arc<Store>,
     key: Arc<SecretKey>,
 }
 
 impl Records {
-    /// Opens the records in a directory, makes them where there are none, and brings their schema up to date.
-    ///
-    /// Blocks on the disk: call it before the server runs.
-    ///
-    /// # Errors
-    /// Newer data, an old SQLite, files that can't be read or written.
-    pub fn open(dir: &Path, now: Timestamp) -> Result<Records> {
-        let key = SecretKey::open_or_create(&dir.join(KEY_FILE))?;
-        let store = Store::open(&dir.join(FILE), now)?;
-        Ok(Records { store: Arc::new(store), key: Arc::new(key) })
-    }
-
-    /// The file of the database.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        self.store.path()
-    }
-
     // --- the projection ---
 
-    /// Applies facts to the rows: those after `after`, where the caller believes the rows to stand, up to `through`.
-    /// Facts that the rows hold already are passed over.
+    /// Applies facts of a partition to the rows: those after `after`, where the caller believes the rows to stand, up to
+    /// `through`. Facts that the rows hold already are passed over, whoever brought them.
     ///
     /// # Errors
     /// [`RecordsError::CursorMoved`] where the rows stand before `after`: facts would be lost.
     pub async fn apply(
         &self,
+        partition: Partition,
         after: u64,
         facts: Vec<RecordFact>,
         through: u64,
         now: Timestamp,
     ) -> Result<Applied> {
-        self.store.write(move |db| apply::apply(db, PROJECTION, after, &facts, through, now)).await
+        let work = move |db: Db<'_>| apply::apply(db, PROJECTION, partition, (after, through), &facts, now);
+        self.write(work).await
     }
 
-    /// Where the rows stand.
+    /// Where the rows stand in a partition of the log.
     ///
     /// # Errors
     /// Where the database can't be read.
-    pub async fn cursor(&self) -> Result<u64> {
-        self.store.read(|db| cursors::get(db, PROJECTION)).await
+    pub async fn cursor(&self, partition: Partition) -> Result<u64> {
+        self.read(move |db| cursors::get(db, PROJECTION, partition)).await
     }
 
     /// Forgets what is past its retention ([`LEAST_RETENTION`] at least); how many rows it were. Messages stay.
     ///
     /// # Errors
     /// Where the database can't be written.
-    pub async fn trim(&self, retention: Duration, now: Timestamp) -> Result<usize> {
+    pub async fn trim(&self, retention: Duration, now: Timestamp) -> Result<u64> {
         let before = now.before(retention.max(LEAST_RETENTION));
-        let mut forgotten = self
-            .store
-            .write(move |db| {
-                Ok(early_statuses::forget_before(db, before)? + inbound_seen::forget_before(db, before)?)
-            })
-            .await?;
+        let work = move |db: Db<'_>| {
+            cursors::take_turn(db, PROJECTION, now)?;
+            Ok(early_statuses::forget_before(db, before)? + inbound_seen::forget_before(db, before)?)
+        };
+        let mut forgotten = self.write(work).await?;
         loop {
-            let some = self.store.write(move |db| journal::forget_before(db, before, TRIM_BATCH)).await?;
+            let work = move |db: Db<'_>| {
+                cursors::take_turn(db, PROJECTION, now)?;
+                journal::forget_before(db, before, TRIM_BATCH)
+            };
+            let some = self.write(work).await?;
             forgotten += some;
-            if some < TRIM_BATCH {
+            if some < TRIM_BATCH as u64 {
                 return Ok(forgotten);
             }
         }
@@ -135,7 +140,7 @@ impl Records {
     /// # Errors
     /// Where the database can't be read.
     pub async fn message(&self, id: MessageId) -> Result<Option<MessageView>> {
-        self.store.read(move |db| messages::get(db, id)).await
+        self.read(move |db| messages::get(db, id)).await
     }
 
     /// Its facts, in order.
@@ -143,15 +148,15 @@ impl Records {
     /// # Errors
     /// Where the database can't be read.
     pub async fn timeline(&self, id: MessageId) -> Result<Vec<TimelineEntry>> {
-        self.store.read(move |db| journal::timeline(db, id)).await
+        self.read(move |db| journal::timeline(db, id)).await
     }
 
-    /// All facts after a cursor of the event log, in order.
+    /// All facts after a number of the journal, in the order in which they were written.
     ///
     /// # Errors
     /// Where the database can't be read.
     pub async fn journal(&self, after: u64, limit: usize) -> Result<Vec<TimelineEntry>> {
-        self.store.read(move |db| journal::after(db, after, limit)).await
+        self.read(move |db| journal::after(db, after, limit)).await
     }
 
     /// A page of messages, the newest first.
@@ -165,7 +170,7 @@ impl Records {
         limit: usize,
     ) -> Result<Page<MessageView>> {
         let cursor = cursor.map(str::to_owned);
-        self.store.read(move |db| list::messages(db, &filter, cursor.as_deref(), limit)).await
+        self.read(move |db| list::messages(db, &filter, cursor.as_deref(), limit)).await
     }
 
     /// Those of these ids that belong to messages, each with the message as it was accepted; without one where it was
@@ -174,7 +179,7 @@ impl Records {
     /// # Errors
     /// Where the database can't be read.
     pub async fn stored(&self, ids: Vec<MessageId>) -> Result<Vec<(MessageId, Option<StoredMessage>)>> {
-        self.store.read(move |db| stored::find(db, &ids)).await
+        self.read(move |db| stored::find(db, &ids)).await
     }
 
     /// The message that a provider calls so.
@@ -186,7 +191,9 @@ impl Records {
         channel: ChannelName,
         provider_id: palomar_model::ProviderMessageId,
     ) -> Result<Option<MessageId>> {
-        self.store.read(move |db| provider_ids::message(db, &channel, &provider_id)).await
+        let named = provider_ids::Named::of(&channel, &provider_id);
+        let found = self.read(move |db| provider_ids::find(db, std::iter::once(&named))).await?;
+        Ok(found.into_values().next())
     }
 
     /// Until when free text may be sent to a recipient, by [`palomar_model::Recipient::key`].
@@ -194,7 +201,7 @@ impl Records {
     /// # Errors
     /// Where the database can't be read.
     pub async fn window_until(&self, channel: ChannelName, match_key: String) -> Result<Option<Timestamp>> {
-        self.store.read(move |db| conversations::window_until(db, &channel, &match_key)).await
+        Ok(self.windows_until(vec![(channel, match_key)]).await?.pop().flatten())
     }
 
     /// As [`Records::window_until`], for many.
@@ -202,15 +209,7 @@ impl Records {
     /// # Errors
     /// Where the database can't be read.
     pub async fn windows_until(&self, whom: Vec<(ChannelName, String)>) -> Result<Vec<Option<Timestamp>>> {
-        self.store
-            .read(move |db| {
-                let mut whom = whom.iter();
-                whom.try_fold(Vec::new(), |mut found, (channel, match_key)| {
-                    found.push(conversations::window_until(db, channel, match_key)?);
-                    Ok(found)
-                })
-            })
-            .await
+        self.read(move |db| conversations::windows_until(db, &whom)).await
     }
 
     /// The counters of a day (UTC, counted from 1970-01-01) and all later ones.
@@ -218,7 +217,7 @@ impl Records {
     /// # Errors
     /// Where the database can't be read.
     pub async fn counters(&self, from_day: i64) -> Result<Vec<Counter>> {
-        self.store.read(move |db| counters::since(db, from_day)).await
+        self.read(move |db| counters::since(db, from_day)).await
     }
 
     // --- failed webhooks ---
@@ -233,7 +232,7 @@ impl Records {
         limit: usize,
     ) -> Result<Page<FailedWebhookView>> {
         let cursor = cursor.map(str::to_owned);
-        self.store.read(move |db| failed_webhooks::list(db, cursor.as_deref(), limit)).await
+        self.read(move |db| failed_webhooks::list(db, cursor.as_deref(), limit)).await
     }
 
     /// One failed webhook.
@@ -242,7 +241,7 @@ impl Records {
     /// Where the database can't be read.
     pub async fn failed_webhook(&self, id: &str) -> Result<Option<FailedWebhookView>> {
         let id = id.to_owned();
-        self.store.read(move |db| failed_webhooks::get(db, &id)).await
+        self.read(move |db| failed_webhooks::get(db, &id)).await
     }
 
     /// Notes that a failed webhook was queued again.
@@ -251,7 +250,7 @@ impl Records {
     /// Where the database can't be written.
     pub async fn webhook_replayed(&self, id: &str, now: Timestamp) -> Result<()> {
         let id = id.to_owned();
-        self.store.write(move |db| failed_webhooks::replayed(db, &id, now)).await
+        self.write(move |db| failed_webhooks::replayed(db, &id, now)).await
     }
 
     // --- channels ---
@@ -262,7 +261,7 @@ impl Records {
     /// [`RecordsError::WrongKey`] where the key file is another than the one they were encrypted with.
     pub async fn channels(&self) -> Result<Vec<ChannelRecord>> {
         let key = Arc::clone(&self.key);
-        self.store.read(move |db| channels::list(db, &key)).await
+        self.read(move |db| channels::list(db, &key)).await
     }
 
     /// One channel, with its credentials.
@@ -271,7 +270,7 @@ impl Records {
     /// As [`Records::channels`].
     pub async fn channel(&self, name: ChannelName) -> Result<Option<ChannelRecord>> {
         let key = Arc::clone(&self.key);
-        self.store.read(move |db| channels::get(db, &key, &name)).await
+        self.read(move |db| channels::get(db, &key, &name)).await
     }
 
     /// Keeps a new channel.
@@ -280,7 +279,7 @@ impl Records {
     /// [`RecordsError::Exists`] where there is one of that name.
     pub async fn create_channel(&self, channel: ChannelRecord) -> Result<()> {
         let key = Arc::clone(&self.key);
-        self.store.write(move |db| channels::insert(db, &key, &channel)).await
+        self.write(move |db| channels::insert(db, &key, &channel)).await
     }
 
     /// Changes a channel, all but its name and provider.
@@ -289,7 +288,7 @@ impl Records {
     /// [`RecordsError::NotFound`] where there is none of that name.
     pub async fn update_channel(&self, channel: ChannelRecord) -> Result<()> {
         let key = Arc::clone(&self.key);
-        self.store.write(move |db| channels::update(db, &key, &channel)).await
+        self.write(move |db| channels::update(db, &key, &channel)).await
     }
 
     /// Forgets a channel. Its messages stay.
@@ -297,7 +296,7 @@ impl Records {
     /// # Errors
     /// [`RecordsError::NotFound`] where there is none of that name.
     pub async fn delete_channel(&self, name: ChannelName) -> Result<()> {
-        self.store.write(move |db| channels::delete(db, &name)).await
+        self.write(move |db| channels::delete(db, &name)).await
     }
 
     // --- keys ---
@@ -307,7 +306,7 @@ impl Records {
     /// # Errors
     /// Where the database can't be read.
     pub async fn keys(&self) -> Result<Vec<KeyRecord>> {
-        self.store.read(api_keys::list).await
+        self.read(api_keys::list).await
     }
 
     /// Keeps a new key.
@@ -315,7 +314,7 @@ impl Records {
     /// # Errors
     /// [`RecordsError::Exists`] where its id or secret is known.
     pub async fn create_key(&self, key: KeyRecord) -> Result<()> {
-        self.store.write(move |db| api_keys::insert(db, &key)).await
+        self.write(move |db| api_keys::insert(db, &key)).await
     }
 
     /// Revokes a key, for good.
@@ -324,7 +323,7 @@ impl Records {
     /// [`RecordsError::NotFound`] where there is none of that id.
     pub async fn revoke_key(&self, id: &str, now: Timestamp) -> Result<KeyRecord> {
         let id = id.to_owned();
-        self.store.write(move |db| api_keys::revoke(db, &id, now)).await
+        self.write(move |db| api_keys::revoke(db, &id, now)).await
     }
 
     /// Notes when keys were used, by their ids.
@@ -332,7 +331,7 @@ impl Records {
     /// # Errors
     /// Where the database can't be written.
     pub async fn keys_used(&self, uses: Vec<(String, Timestamp)>) -> Result<()> {
-        self.store.write(move |db| api_keys::used(db, &uses)).await
+        self.write(move |db| api_keys::used(db, &uses)).await
     }
 
     // --- the whole ---
@@ -342,7 +341,7 @@ impl Records {
     /// # Errors
     /// Why it can't.
     pub async fn ping(&self) -> Result<()> {
-        self.store.write(|_| Ok(())).await
+        self.write(|_| Ok(())).await
     }
 
     /// Checks the database and what must hold in it.
@@ -350,7 +349,7 @@ impl Records {
     /// # Errors
     /// Where the database can't be read at all.
     pub async fn check(&self) -> Result<RecordsCheck> {
-        self.store.read(check::check).await
+        self.store.read(Patience::Whole, check::check).await
     }
 
     /// The records in numbers.
@@ -358,7 +357,23 @@ impl Records {
     /// # Errors
     /// Where the database can't be read.
     pub async fn info(&self) -> Result<RecordsInfo> {
-        self.store.read(|db| check::info(db, PROJECTION)).await
+        self.store.read(Patience::Whole, |db| check::info(db, PROJECTION)).await
+    }
+
+    async fn read<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(Db<'_>) -> Result<T> + Send + 'static,
+    {
+        self.store.read(Patience::Request, work).await
+    }
+
+    async fn write<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(Db<'_>) -> Result<T> + Send + 'static,
+    {
+        self.store.write(Patience::Request, work).await
     }
 }
 

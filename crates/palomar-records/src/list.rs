@@ -1,12 +1,12 @@
 //! Lists of messages: any filters together, the newest first, paged by place.
 
 use palomar_model::{ChannelName, Recipient, Timestamp};
-use rusqlite::{Connection, ToSql};
 
 use crate::error::Result;
-use crate::tables::messages::{Direction, MessageStatus, MessageView, view};
+use crate::message::{Direction, MessageStatus, MessageView};
+use crate::store::{Db, Value, key};
+use crate::tables::messages::view;
 use crate::tables::page::{Page, Place, page};
-use crate::tables::sql;
 
 /// Which messages are meant. Empty means all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct MessageFilter {
 /// A WHERE clause in the making. Values are only ever bound, never written into the text.
 struct Conditions {
     sql: String,
-    values: Vec<Box<dyn ToSql>>,
+    values: Vec<Value>,
 }
 
 impl Conditions {
@@ -41,7 +41,7 @@ impl Conditions {
     }
 
     /// Adds a condition in which `?` stands for `value`.
-    fn and(&mut self, condition: &str, value: impl ToSql + 'static) {
+    fn and(&mut self, condition: &str, value: impl Into<Value>) {
         let number = self.bind(value);
         let condition = condition.replace('?', &number);
         self.sql.push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
@@ -58,15 +58,15 @@ impl Conditions {
         self.sql.push_str(&format!("{column} IN ({})", numbers.join(", ")));
     }
 
-    fn bind(&mut self, value: impl ToSql + 'static) -> String {
-        self.values.push(Box::new(value));
-        format!("?{}", self.values.len())
+    fn bind(&mut self, value: impl Into<Value>) -> String {
+        self.values.push(value.into());
+        format!("${}", self.values.len())
     }
 }
 
 /// A page of messages, the newest first.
 pub(crate) fn messages(
-    connection: &Connection,
+    db: Db<'_>,
     filter: &MessageFilter,
     cursor: Option<&str>,
     limit: usize,
@@ -79,7 +79,7 @@ pub(crate) fn messages(
     wanted.and_one_of("channel", filter.channels.iter().map(|name| name.as_str().to_owned()).collect());
     wanted.and_one_of("status", filter.status.iter().map(|status| status.as_str().to_owned()).collect());
     if let Some(to) = &filter.to {
-        wanted.and("match_key = ?", to.key());
+        wanted.and("match_key = ?", key(&to.key()));
     }
     if let Some(campaign) = &filter.campaign {
         wanted.and("campaign = ?", campaign.clone());
@@ -96,17 +96,12 @@ pub(crate) fn messages(
     if let Some(text) = &filter.text {
         wanted.and("LOWER(summary) LIKE ? ESCAPE '!'", containing(text));
     }
-    let limit_number = wanted.bind(sql(limit as u64 + 1));
+    let limit_number = wanted.bind(limit as u64 + 1);
     let text = format!(
         "SELECT * FROM messages{} ORDER BY created_at DESC, id DESC LIMIT {limit_number}",
         wanted.sql
     );
-    let mut statement = connection.prepare_cached(&text)?;
-    let mut rows = statement.query(rusqlite::params_from_iter(wanted.values.iter()))?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(view(row)?);
-    }
+    let found = db.rows(&text, &wanted.values, view)?;
     Ok(page(found, limit, |message| Place { at: message.created_at, id: message.id.to_string() }))
 }
 

@@ -7,9 +7,15 @@ use crate::tables::messages::Head;
 
 impl Head {
     /// A message that was just accepted.
-    pub(super) fn accepted(channel: ChannelName, state: MessageState, at: Timestamp) -> Head {
+    pub(super) fn accepted(
+        channel: ChannelName,
+        match_key: String,
+        state: MessageState,
+        at: Timestamp,
+    ) -> Head {
         Head {
             channel,
+            match_key,
             state,
             provider_id: None,
             attempts: 0,

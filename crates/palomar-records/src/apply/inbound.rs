@@ -3,11 +3,12 @@
 use palomar_model::{InboundMessage, MessageId};
 
 use super::{Batch, Trace};
-use crate::error::Result;
 use crate::fact::RecordFact;
-use crate::tables::conversations::{self, Turn};
-use crate::tables::messages::{self, Direction};
-use crate::tables::{contacts, provider_ids};
+use crate::message::{Direction, received_view};
+use crate::tables::contacts;
+use crate::tables::conversations::{Pair, Turn};
+use crate::tables::messages::NewMessage;
+use crate::tables::provider_ids::Named;
 
 impl Batch<'_> {
     /// Keeps a message, its sender and its place in the conversation. `None` where it came before.
@@ -16,35 +17,36 @@ impl Batch<'_> {
         fact: &RecordFact,
         id: MessageId,
         message: &InboundMessage,
-    ) -> Result<Option<Trace>> {
+    ) -> Option<Trace> {
         let Some(channel) = &fact.channel else {
-            return Ok(Trace::of(None, Vec::new()));
+            return Trace::of(None, Vec::new());
         };
-        if !provider_ids::add(self.connection, channel, &message.provider_id, id)? {
-            return Ok(None);
+        if !self.name(Named::of(channel, &message.provider_id), id) {
+            return None;
         }
         let identities = contacts::of_sender(&message.from);
-        let (contact, key) = identities
+        let (contact, match_key) = identities
             .first()
             .map(|known| (known.value.clone(), known.match_key.clone()))
             .unwrap_or_default();
-        let view = messages::received_view(id, channel, contact, message, fact.at);
-        messages::insert(self.connection, &view, &key, message.text.as_deref(), None)?;
+        let view = received_view(id, channel, contact, message, fact.at);
+        let new = NewMessage { view, match_key, summary: message.text.clone(), extras: None };
+        self.known.messages.insert(id, None);
+        self.changes.received.insert(id, new);
         if !identities.is_empty() {
             let name = message.from.name.as_deref();
-            let contact = contacts::ensure(self.connection, &identities, name, id, fact.at)?;
+            let contact = self.person(&identities, name, id, fact.at);
             // A group's messages open nobody's window.
             if message.group_id.is_none() {
-                let turn = Turn {
-                    channel,
-                    contact: &contact,
+                let pair = Pair { channel: channel.clone(), contact };
+                self.changes.turns.push(Turn {
+                    pair,
                     message: id,
                     direction: Direction::Inbound,
                     at: message.at,
-                };
-                conversations::note(self.connection, &turn)?;
+                });
             }
         }
-        Ok(Trace::of(Some(id), vec!["received"]))
+        Trace::of(Some(id), vec!["received"])
     }
 }

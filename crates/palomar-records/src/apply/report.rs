@@ -1,65 +1,75 @@
 //! A provider's reports on our messages: in any order, repeated, and sometimes before we know the message.
 
-use palomar_model::{Fact, MessageId, ReportedStatus, Status, StatusReport, Timestamp};
+use palomar_model::{ChannelName, Fact, MessageId, ReportedStatus, Status, StatusReport, Timestamp};
 
 use super::fold::advance;
+use super::known::Waiting;
 use super::{Batch, Step, Trace};
-use crate::error::Result;
 use crate::fact::RecordFact;
+use crate::tables::early_statuses::Early;
+use crate::tables::inbound_seen::Seen;
 use crate::tables::messages::Head;
-use crate::tables::{early_statuses, inbound_seen, provider_ids};
+use crate::tables::provider_ids::Named;
+
+/// What makes a report the same as another: a second one changes nothing.
+pub(super) fn identity(channel: &ChannelName, report: &StatusReport) -> Seen {
+    Seen::of(channel, &format!("status:{}:{}", report.status.as_str(), report.provider_id))
+}
 
 impl Batch<'_> {
     /// Applies a report to its message, or keeps it until the message is known. `None` where it came before.
-    pub(super) fn reported(&mut self, fact: &RecordFact, report: &StatusReport) -> Result<Option<Trace>> {
-        let connection = self.connection;
+    pub(super) fn reported(&mut self, fact: &RecordFact, report: &StatusReport) -> Option<Trace> {
         let Some(channel) = &fact.channel else {
-            return Ok(Trace::of(None, Vec::new()));
+            return Trace::of(None, Vec::new());
         };
-        let identity = format!("status:{}:{}", report.status.as_str(), report.provider_id);
-        if !inbound_seen::add(connection, channel, &identity, fact.at)? {
-            return Ok(None);
+        let identity = identity(channel, report);
+        if !self.known.seen.insert(identity.clone()) {
+            return None;
         }
-        let Some(id) = self.reported_message(fact, report)? else {
-            early_statuses::add(connection, channel, fact.cursor, fact.at, report)?;
-            return Ok(Trace::of(None, Vec::new()));
+        self.changes.seen.insert(identity, fact.at);
+        let named = Named::of(channel, &report.provider_id);
+        let Some(id) = self.reported_message(channel, &named, report) else {
+            // Its entry in the journal is the next.
+            let early = Early { of: named.clone(), seq: self.seq + 1, at: fact.at, report: report.clone() };
+            self.known.early.entry(named).or_default().push(Waiting { early, stored: false });
+            return Trace::of(None, Vec::new());
         };
         let mut counted = Vec::new();
-        let mut step = None;
-        if let Some(slot) = self.slot(id)? {
-            let (sent_at, delivered_at) = (slot.head.sent_at, slot.head.delivered_at);
-            if slot.head.provider_id.is_none() {
-                slot.head.provider_id = Some(report.provider_id.to_string());
+        if let Some(head) = self.known.change(id) {
+            let (sent_at, delivered_at) = (head.sent_at, head.delivered_at);
+            if head.provider_id.is_none() {
+                head.provider_id = Some(report.provider_id.to_string());
             }
-            slot.changed = true;
-            fold(&mut slot.head, report, fact.at, &mut counted);
+            fold(head, report, fact.at, &mut counted);
             let stage = match counted.last() {
                 Some(&"delivered") => sent_at.map(|from| ("sent_to_delivered", from)),
                 Some(&"read") => delivered_at.map(|from| ("delivered_to_read", from)),
                 _ => None,
             };
-            step = stage.map(|(stage, from)| Step {
-                channel: slot.head.channel.clone(),
+            let channel = &head.channel;
+            self.steps.extend(stage.map(|(stage, from)| Step {
+                channel: channel.clone(),
                 stage,
                 took: fact.at.since(from),
-            });
+            }));
         }
-        self.steps.extend(step);
-        Ok(Trace::of(Some(id), counted))
+        Trace::of(Some(id), counted)
     }
 
     /// The message that a report is about: our tag says so, or an id that the provider gave us before.
-    fn reported_message(&mut self, fact: &RecordFact, report: &StatusReport) -> Result<Option<MessageId>> {
-        let Some(channel) = &fact.channel else {
-            return Ok(None);
-        };
+    fn reported_message(
+        &mut self,
+        channel: &ChannelName,
+        named: &Named,
+        report: &StatusReport,
+    ) -> Option<MessageId> {
         if let Some(tag) = report.tag
-            && self.slot(tag.message)?.is_some_and(|slot| slot.head.channel == *channel)
+            && self.known.head(tag.message).is_some_and(|head| head.channel == *channel)
         {
-            provider_ids::add(self.connection, channel, &report.provider_id, tag.message)?;
-            return Ok(Some(tag.message));
+            self.name(named.clone(), tag.message);
+            return Some(tag.message);
         }
-        provider_ids::message(self.connection, channel, &report.provider_id)
+        self.known.names.get(named).copied()
     }
 }
 

@@ -1,19 +1,18 @@
-//! Brings a database's schema up to what this version knows: forward only, one transaction a step.
+//! Brings a database's schema up to what this version knows: forward only, all that is missing in one transaction.
 //!
-//! A step is a file of `migrations/sqlite/`, numbered, with a header that says why. One that was released is never
-//! changed again.
-
-use std::path::Path;
+//! A step is a file of `migrations/`, numbered, with a header that says why. One that was released is never changed
+//! again. The text is SQLite's, of which PostgreSQL differs in three words.
 
 use palomar_model::Timestamp;
-use rusqlite::{Connection, TransactionBehavior, params};
 
+use super::{Db, values};
 use crate::error::{RecordsError, Result};
 
 /// All steps, in order: the first has number 1.
 const STEPS: &[(&str, &str)] = &[
-    ("0001_messages", include_str!("../../migrations/sqlite/0001_messages.sql")),
-    ("0002_retries", include_str!("../../migrations/sqlite/0002_retries.sql")),
+    ("0001_messages", include_str!("../../migrations/0001_messages.sql")),
+    ("0002_retries", include_str!("../../migrations/0002_retries.sql")),
+    ("0003_partitions", include_str!("../../migrations/0003_partitions.sql")),
 ];
 
 /// The newest schema.
@@ -23,25 +22,52 @@ pub(crate) const KNOWN_SCHEMA: i64 = STEPS.len() as i64;
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_steps (
     step BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied_at BIGINT NOT NULL)";
 
-/// The schema that a database has; 0 for none.
-pub(crate) fn schema(connection: &Connection) -> Result<i64> {
-    Ok(connection.query_row("SELECT COALESCE(MAX(step), 0) FROM schema_steps", [], |row| row.get(0))?)
+/// The schema of a database, and what this version would make of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schema {
+    /// What it has; 0 where it has none yet.
+    pub found: i64,
+    /// What this version knows.
+    pub known: i64,
+    /// The steps that it lacks, by name.
+    pub missing: Vec<&'static str>,
 }
 
-/// Applies the steps that are missing.
-pub(super) fn run(connection: &mut Connection, path: &Path, now: Timestamp) -> Result<()> {
-    connection.execute_batch(TABLE)?;
-    let found = schema(connection)?;
+/// The schema that a database has.
+pub(crate) fn look(db: Db<'_>) -> Result<Schema> {
+    let found = if db.has_table("schema_steps")? {
+        let found = db.row("SELECT MAX(step) AS step FROM schema_steps", &[], |row| row.get("step"))?;
+        found.flatten().unwrap_or(0)
+    } else {
+        0
+    };
+    let missing = (1..).zip(STEPS).filter(|(number, _)| *number > found).map(|(_, (name, _))| *name);
+    Ok(Schema { found, known: KNOWN_SCHEMA, missing: missing.collect() })
+}
+
+/// Applies the steps that are missing, in the transaction at hand; what was found before. `place` is named where the
+/// schema is newer than this version.
+pub(crate) fn run(db: Db<'_>, place: &str, now: Timestamp) -> Result<Schema> {
+    db.batch(&dialect(db, TABLE))?;
+    let schema = look(db)?;
+    let found = schema.found;
     if found > KNOWN_SCHEMA {
-        return Err(RecordsError::NewerSchema { path: path.to_owned(), found, known: KNOWN_SCHEMA });
+        return Err(RecordsError::NewerSchema { place: place.into(), found, known: KNOWN_SCHEMA });
     }
     for (number, (name, sql)) in (1_i64..).zip(STEPS).filter(|(number, _)| *number > found) {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(sql)?;
-        transaction
-            .execute("INSERT INTO schema_steps VALUES (?1, ?2, ?3)", params![number, name, now.micros()])?;
-        transaction.commit()?;
+        db.batch(&dialect(db, sql))?;
+        db.execute("INSERT INTO schema_steps VALUES ($1, $2, $3)", &values![number, *name, now])?;
         tracing::info!(step = name, "records: schema brought up to date");
     }
-    Ok(())
+    Ok(schema)
+}
+
+/// A step as the engine reads it. Texts are compared by their bytes on both, whatever the database's language is.
+fn dialect(db: Db<'_>, sql: &str) -> String {
+    match db {
+        Db::Sqlite(_) => sql.to_owned(),
+        Db::Postgres(_) => {
+            sql.replace(" WITHOUT ROWID", "").replace("TEXT", "TEXT COLLATE \"C\"").replace("BLOB", "BYTEA")
+        }
+    }
 }

@@ -3,109 +3,124 @@
 //! A person may be known by a phone number, a business-scoped id, a provider's spelling of their account, or several
 //! of these. Which of two contacts that turn out to be one is kept, is not decided here: the older identity wins.
 
-use palomar_model::{MessageId, Recipient, Sender, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use palomar_model::{Recipient, Sender, Timestamp};
 
 use crate::error::Result;
+use crate::store::table::{int, text};
+use crate::store::{Db, Rows, Table, Write, key, values};
+
+pub(crate) const CONTACTS: Table = Table {
+    name: "contacts",
+    columns: &[text("id"), text("name"), int("created_at"), int("updated_at")],
+    key: 1,
+};
+
+pub(crate) const CONTACT_IDENTITIES: Table = Table {
+    name: "contact_identities",
+    columns: &[text("type"), text("match_key"), text("value"), text("contact_id")],
+    key: 2,
+};
+
+/// What somebody can be known by; the words are those of the column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum KnownBy {
+    Phone,
+    Bsuid,
+    /// A provider's spelling of their account.
+    WaId,
+}
+
+impl KnownBy {
+    pub(crate) const ALL: [KnownBy; 3] = [KnownBy::Phone, KnownBy::Bsuid, KnownBy::WaId];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            KnownBy::Phone => "phone",
+            KnownBy::Bsuid => "bsuid",
+            KnownBy::WaId => "wa_id",
+        }
+    }
+}
+
+/// What an identity is found by.
+pub(crate) type MatchKey = (KnownBy, String);
 
 /// One thing that a person is known by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
-    pub(crate) kind: &'static str,
+    pub(crate) known_by: KnownBy,
     pub(crate) match_key: String,
     pub(crate) value: String,
 }
 
+impl Identity {
+    fn of(known_by: KnownBy, value: &str) -> Identity {
+        Identity { known_by, match_key: key(value), value: value.to_owned() }
+    }
+
+    pub(crate) fn key(&self) -> MatchKey {
+        (self.known_by, self.match_key.clone())
+    }
+}
+
 /// What a recipient is known by.
 pub(crate) fn of_recipient(to: &Recipient) -> Identity {
-    let kind = if to.phone().is_some() { "phone" } else { "bsuid" };
-    Identity { kind, match_key: to.key(), value: to.expose().to_owned() }
+    let known_by = if to.phone().is_some() { KnownBy::Phone } else { KnownBy::Bsuid };
+    Identity { known_by, match_key: key(&to.key()), value: to.expose().to_owned() }
 }
 
 /// All that a sender is known by, the most telling first.
 pub(crate) fn of_sender(from: &Sender) -> Vec<Identity> {
-    let plain = |kind, value: &str| Identity { kind, match_key: value.to_owned(), value: value.to_owned() };
     let phone = from.phone.as_ref().map(|phone| of_recipient(&Recipient::Phone(phone.clone())));
-    let bsuid = from.bsuid.as_ref().map(|bsuid| plain("bsuid", bsuid.expose()));
-    let parent = from.parent_bsuid.as_ref().map(|bsuid| plain("bsuid", bsuid.expose()));
-    let spelling = from.wa_id.as_ref().map(|wa_id| plain("wa_id", wa_id));
+    let bsuid = from.bsuid.as_ref().map(|bsuid| Identity::of(KnownBy::Bsuid, bsuid.expose()));
+    let parent = from.parent_bsuid.as_ref().map(|bsuid| Identity::of(KnownBy::Bsuid, bsuid.expose()));
+    let spelling = from.wa_id.as_ref().map(|wa_id| Identity::of(KnownBy::WaId, wa_id));
     [phone, bsuid, parent, spelling].into_iter().flatten().collect()
 }
 
-/// The contact that has one of these identities; a new one with the id of the message that introduces it where none
-/// has. Identities that were not known are added to it.
-pub(crate) fn ensure(
-    connection: &Connection,
-    identities: &[Identity],
-    name: Option<&str>,
-    introduced_by: MessageId,
-    now: Timestamp,
-) -> Result<String> {
-    let mut found = None;
-    for identity in identities {
-        found = find(connection, identity)?;
-        if found.is_some() {
-            break;
-        }
-    }
-    let id = match found {
-        Some(id) => id,
-        None => create(connection, introduced_by, now)?,
-    };
-    for identity in identities {
-        add_identity(connection, identity, &id)?;
-    }
-    if let Some(name) = name {
-        rename(connection, &id, name, now)?;
-    }
-    Ok(id)
+/// The provider's own spelling of somebody's account.
+pub(crate) fn of_alias(alias: &str) -> Identity {
+    Identity::of(KnownBy::WaId, alias)
 }
 
-/// Adds the provider's own spelling of an account to the contact that a message went to.
-pub(crate) fn add_alias(connection: &Connection, message: MessageId, alias: &str) -> Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO contact_identities (type, match_key, value, contact_id)
-             SELECT 'wa_id', ?2, ?2, contact_id FROM contact_identities JOIN messages USING (match_key)
-             WHERE messages.id = ?1 LIMIT 1
-             ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![message.to_string(), alias])?;
-    Ok(())
+/// The contacts that have these identities, each with its name.
+pub(crate) fn find<'a>(
+    db: Db<'_>,
+    identities: impl Iterator<Item = &'a MatchKey>,
+) -> Result<Vec<(MatchKey, String, Option<String>)>> {
+    let mut wanted = Rows::of(&CONTACT_IDENTITIES.columns[..2]);
+    identities.for_each(|(known_by, match_key)| wanted.push(values![known_by.as_str(), match_key.as_str()]));
+    let text = "SELECT type, match_key, contact_id, name FROM {wanted}
+         JOIN contact_identities USING (type, match_key) LEFT JOIN contacts ON contacts.id = contact_id";
+    let found = db.find(text, &wanted, |row| {
+        let word: String = row.get("type")?;
+        let known_by = KnownBy::ALL.into_iter().find(|known_by| known_by.as_str() == word);
+        Ok((known_by, row.get("match_key")?, row.get("contact_id")?, row.get("name")?))
+    })?;
+    let known = found.into_iter().filter_map(|(known_by, key, id, name)| Some(((known_by?, key), id, name)));
+    Ok(known.collect())
 }
 
-fn find(connection: &Connection, identity: &Identity) -> Result<Option<String>> {
-    let mut statement = connection
-        .prepare_cached("SELECT contact_id FROM contact_identities WHERE type = ?1 AND match_key = ?2")?;
-    Ok(statement.query_row([identity.kind, &identity.match_key], |row| row.get(0)).optional()?)
+/// Writes new contacts, each with the time at which it was introduced.
+pub(crate) fn add<'a>(contacts: impl Iterator<Item = (&'a String, &'a Timestamp)>) -> Write {
+    let mut rows = Rows::of(CONTACTS.columns);
+    contacts.for_each(|(id, at)| rows.push(values![id.as_str(), None::<String>, *at, *at]));
+    Write::insert(&CONTACTS, "ON CONFLICT DO NOTHING", rows)
 }
 
-fn create(connection: &Connection, introduced_by: MessageId, now: Timestamp) -> Result<String> {
-    let id = introduced_by.to_string();
-    connection
-        .prepare_cached(
-            "INSERT INTO contacts (id, created_at, updated_at) VALUES (?1, ?2, ?2) ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![id, now.micros()])?;
-    Ok(id)
+/// Adds identities to contacts. One that is known stays with the contact that has it.
+pub(crate) fn identify<'a>(identities: impl Iterator<Item = (&'a Identity, &'a String)>) -> Write {
+    let mut rows = Rows::of(CONTACT_IDENTITIES.columns);
+    identities.for_each(|(identity, contact)| {
+        let Identity { known_by, match_key, value } = identity;
+        rows.push(values![known_by.as_str(), match_key.as_str(), value.as_str(), contact.as_str()]);
+    });
+    Write::insert(&CONTACT_IDENTITIES, "ON CONFLICT DO NOTHING", rows)
 }
 
-fn add_identity(connection: &Connection, identity: &Identity, contact: &str) -> Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO contact_identities (type, match_key, value, contact_id) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO NOTHING",
-        )?
-        .execute([identity.kind, &identity.match_key, &identity.value, contact])?;
-    Ok(())
-}
-
-/// The name in their profile stands until somebody changes it there.
-fn rename(connection: &Connection, id: &str, name: &str, now: Timestamp) -> Result<()> {
-    connection
-        .prepare_cached(
-            "UPDATE contacts SET name = ?2, updated_at = ?3 WHERE id = ?1 AND (name IS NULL OR name <> ?2)",
-        )?
-        .execute(params![id, name, now.micros()])?;
-    Ok(())
+/// Gives contacts the names in their profiles.
+pub(crate) fn rename<'a>(names: impl Iterator<Item = (&'a String, &'a (String, Timestamp))>) -> Write {
+    let mut rows = Rows::of(const { &[text("id"), text("name"), int("updated_at")] });
+    names.for_each(|(id, (name, at))| rows.push(values![id.as_str(), name.as_str(), *at]));
+    Write::update(&CONTACTS, rows)
 }

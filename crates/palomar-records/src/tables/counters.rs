@@ -1,13 +1,17 @@
 //! `counters`: what happened, by channel, day and kind.
 
 use palomar_model::Timestamp;
-use rusqlite::{Connection, params};
 use serde::Serialize;
 
-use super::{count, sql};
 use crate::error::Result;
+use crate::store::table::{int, text};
+use crate::store::{Db, Rows, Table, Value, Write, values};
 
-const MICROS_PER_DAY: i64 = 86_400_000_000;
+pub(crate) const COUNTERS: Table =
+    Table { name: "counters", columns: &[text("channel"), int("day"), text("kind"), int("count")], key: 3 };
+
+/// What a day has of the unit that times are kept in.
+pub(crate) const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// A counter: what happened on a channel on a day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,30 +38,23 @@ pub(crate) const fn day_start(day: i64) -> Timestamp {
     Timestamp::from_micros(day.saturating_mul(MICROS_PER_DAY))
 }
 
-/// Raises a counter.
-pub(crate) fn add(connection: &Connection, channel: &str, day: i64, kind: &str, by: u64) -> Result<()> {
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO counters (channel, day, kind, count) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (channel, day, kind) DO UPDATE SET count = counters.count + excluded.count",
-    )?;
-    statement.execute(params![channel, day, kind, sql(by)])?;
-    Ok(())
+/// Raises counters, each once: channel, day, kind, by how much.
+pub(crate) fn add<'a>(raised: impl Iterator<Item = (&'a str, i64, &'a str, u64)>) -> Write {
+    let mut rows = Rows::of(COUNTERS.columns);
+    raised.for_each(|(channel, day, kind, by)| rows.push(values![channel, day, kind, by]));
+    let sum = "ON CONFLICT (channel, day, kind) DO UPDATE SET count = counters.count + excluded.count";
+    Write::insert(&COUNTERS, sum, rows)
 }
 
 /// All counters of the days from `from` on, in order.
-pub(crate) fn since(connection: &Connection, from: i64) -> Result<Vec<Counter>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT channel, day, kind, count FROM counters WHERE day >= ?1 ORDER BY channel, day, kind",
-    )?;
-    let mut rows = statement.query([from])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(Counter {
-            channel: row.get(0)?,
-            day: row.get(1)?,
-            kind: row.get(2)?,
-            count: count(row, 3)?,
-        });
-    }
-    Ok(found)
+pub(crate) fn since(db: Db<'_>, from: i64) -> Result<Vec<Counter>> {
+    let text = "SELECT channel, day, kind, count FROM counters WHERE day >= $1 ORDER BY channel, day, kind";
+    db.rows(text, &[Value::from(from)], |row| {
+        Ok(Counter {
+            channel: row.get("channel")?,
+            day: row.get("day")?,
+            kind: row.get("kind")?,
+            count: row.count("count")?,
+        })
+    })
 }

@@ -1,13 +1,31 @@
 //! `failed_webhooks`: what could not be processed, as it came.
 
+use std::collections::BTreeMap;
+
 use palomar_model::{ChannelName, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Serialize;
 
 use super::page::{Page, Place, page};
-use super::{optional_time, sql, time};
 use crate::error::Result;
 use crate::fact::FailedWebhook;
+use crate::store::table::{int, text};
+use crate::store::{Db, Row, Rows, Table, Value, Write, key, values};
+
+pub(crate) const FAILED_WEBHOOKS: Table = Table {
+    name: "failed_webhooks",
+    columns: &[
+        text("id"),
+        text("request_id"),
+        text("channel"),
+        text("payload"),
+        text("message_id"),
+        text("error_message"),
+        text("error_stack"),
+        int("created_at"),
+        int("replayed_at"),
+    ],
+    key: 1,
+};
 
 /// A webhook that could not be processed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,62 +51,50 @@ pub struct FailedWebhookView {
     pub replayed_at: Option<Timestamp>,
 }
 
-/// Keeps one. The same one again changes nothing.
-pub(crate) fn add(
-    connection: &Connection,
-    webhook: &FailedWebhook,
-    channel: &ChannelName,
-    at: Timestamp,
-) -> Result<()> {
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO failed_webhooks (id, request_id, channel, payload, message_id, error_message, error_stack,
-             created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-         ON CONFLICT (id) DO UPDATE SET error_message = excluded.error_message, error_stack = excluded.error_stack",
-    )?;
-    statement.execute(params![
-        webhook.id.to_string(),
-        webhook.request_id,
-        channel.as_str(),
-        webhook.payload,
-        webhook.message_id,
-        webhook.error_message,
-        webhook.error_stack,
-        at.micros(),
-    ])?;
-    Ok(())
+/// One that came, with its channel and its time.
+pub(crate) type Came<'a> = (&'a FailedWebhook, &'a ChannelName, Timestamp);
+
+/// Keeps some. One that came before changes nothing but why it failed.
+pub(crate) fn add(webhooks: &[Came<'_>]) -> Write {
+    let mut newest: BTreeMap<_, (Came<'_>, &FailedWebhook)> = BTreeMap::new();
+    for came in webhooks {
+        newest.entry(came.0.id).and_modify(|(_, last)| *last = came.0).or_insert((*came, came.0));
+    }
+    let mut rows = Rows::of(&FAILED_WEBHOOKS.columns[..8]);
+    for ((first, channel, at), last) in newest.into_values() {
+        rows.push(values![
+            first.id,
+            key(&first.request_id),
+            channel,
+            first.payload.as_str(),
+            first.message_id.as_deref().map(key),
+            last.error_message.as_str(),
+            last.error_stack.as_deref(),
+            at,
+        ]);
+    }
+    let why = "ON CONFLICT (id) DO UPDATE SET error_message = excluded.error_message,
+             error_stack = excluded.error_stack";
+    Write::insert(&FAILED_WEBHOOKS, why, rows)
 }
 
 /// One of them.
-pub(crate) fn get(connection: &Connection, id: &str) -> Result<Option<FailedWebhookView>> {
-    let mut statement = connection.prepare_cached("SELECT * FROM failed_webhooks WHERE id = ?1")?;
-    statement.query_row([id], |row| Ok(view(row))).optional()?.transpose()
+pub(crate) fn get(db: Db<'_>, id: &str) -> Result<Option<FailedWebhookView>> {
+    db.row("SELECT * FROM failed_webhooks WHERE id = $1", &[Value::from(id)], view)
 }
 
 /// Notes that it was queued again.
-pub(crate) fn replayed(connection: &Connection, id: &str, now: Timestamp) -> Result<()> {
-    let mut statement =
-        connection.prepare_cached("UPDATE failed_webhooks SET replayed_at = ?2 WHERE id = ?1")?;
-    statement.execute(params![id, now.micros()])?;
+pub(crate) fn replayed(db: Db<'_>, id: &str, now: Timestamp) -> Result<()> {
+    db.execute("UPDATE failed_webhooks SET replayed_at = $2 WHERE id = $1", &values![id, now])?;
     Ok(())
 }
 
 /// A page of them, the newest first.
-pub(crate) fn list(
-    connection: &Connection,
-    cursor: Option<&str>,
-    limit: usize,
-) -> Result<Page<FailedWebhookView>> {
+pub(crate) fn list(db: Db<'_>, cursor: Option<&str>, limit: usize) -> Result<Page<FailedWebhookView>> {
     let place = Place::decode(cursor)?;
-    let mut statement = connection.prepare_cached(
-        "SELECT * FROM failed_webhooks WHERE created_at <= ?1 AND (created_at < ?1 OR id < ?2)
-         ORDER BY created_at DESC, id DESC LIMIT ?3",
-    )?;
-    let mut rows = statement.query(params![place.at.micros(), place.id, sql(limit as u64 + 1)])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(view(row)?);
-    }
+    let text = "SELECT * FROM failed_webhooks WHERE created_at <= $1 AND (created_at < $1 OR id < $2)
+         ORDER BY created_at DESC, id DESC LIMIT $3";
+    let found = db.rows(text, &values![place.at, place.id, limit as u64 + 1], view)?;
     Ok(page(found, limit, |webhook| Place { at: webhook.created_at, id: webhook.id.clone() }))
 }
 
@@ -101,7 +107,7 @@ fn view(row: &Row<'_>) -> Result<FailedWebhookView> {
         message_id: row.get("message_id")?,
         error_message: row.get("error_message")?,
         error_stack: row.get("error_stack")?,
-        created_at: time(row, "created_at")?,
-        replayed_at: optional_time(row, "replayed_at")?,
+        created_at: row.time("created_at")?,
+        replayed_at: row.optional_time("replayed_at")?,
     })
 }

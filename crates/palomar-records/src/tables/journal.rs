@@ -1,130 +1,137 @@
 //! `journal`: every fact, for its retention.
 
 use palomar_model::{ChannelName, MessageId, Timestamp};
-use rusqlite::{Connection, Row, params};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::Value as Json;
 
-use super::{count, json, sql, time, to_json};
+use super::counters::{Counter, MICROS_PER_DAY, day_start};
+use super::{json, to_json};
+use crate::Partition;
 use crate::error::Result;
+use crate::store::table::{int, text};
+use crate::store::{Db, Row, Rows, Table, Value, Write, values};
 
-const TABLE: &str = "journal";
+pub(crate) const JOURNAL: Table = Table {
+    name: "journal",
+    columns: &[
+        int("seq"),
+        int("partition"),
+        int("cursor"),
+        int("at"),
+        text("kind"),
+        text("channel"),
+        text("message_id"),
+        text("detail"),
+        text("counted"),
+    ],
+    key: 1,
+};
 
 /// One fact of a message, as its timeline shows it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TimelineEntry {
-    /// Its number in the event log.
+    /// Its number in the journal.
     pub cursor: u64,
     /// When.
     pub at: Timestamp,
     /// What: the word of [`crate::What::kind`].
     pub kind: String,
     /// More about it.
-    pub detail: Value,
+    pub detail: Json,
 }
 
 /// A row to be written.
-pub(crate) struct Entry<'a> {
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) seq: u64,
     pub(crate) cursor: u64,
     pub(crate) at: Timestamp,
-    pub(crate) kind: &'a str,
-    pub(crate) channel: Option<&'a ChannelName>,
+    pub(crate) kind: String,
+    pub(crate) channel: Option<ChannelName>,
     pub(crate) message: Option<MessageId>,
-    pub(crate) detail: &'a Value,
-    pub(crate) counted: &'a [&'static str],
+    pub(crate) detail: Json,
+    pub(crate) counted: Vec<&'static str>,
 }
 
-/// Writes one.
-pub(crate) fn add(connection: &Connection, entry: &Entry<'_>) -> Result<()> {
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO journal (cursor, at, kind, channel, message_id, detail, counted)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?;
-    statement.execute(params![
-        sql(entry.cursor),
-        entry.at.micros(),
-        entry.kind,
-        entry.channel.map(ChannelName::as_str),
-        entry.message.map(|id| id.to_string()),
-        to_json(entry.detail, TABLE)?,
-        entry.counted.join(" "),
-    ])?;
-    Ok(())
+/// Writes entries of a partition.
+pub(crate) fn add(partition: Partition, entries: &[Entry]) -> Result<Write> {
+    let mut rows = Rows::of(JOURNAL.columns);
+    for entry in entries {
+        rows.push(values![
+            entry.seq,
+            partition.0,
+            entry.cursor,
+            entry.at,
+            entry.kind.as_str(),
+            entry.channel.as_ref(),
+            entry.message,
+            to_json(&entry.detail, JOURNAL.name)?,
+            entry.counted.join(" "),
+        ]);
+    }
+    Ok(Write::insert(&JOURNAL, "", rows))
 }
 
-/// Says which message an entry is about, now that it is known.
-pub(crate) fn name_message(connection: &Connection, cursor: u64, message: MessageId) -> Result<()> {
-    let mut statement = connection.prepare_cached("UPDATE journal SET message_id = ?2 WHERE cursor = ?1")?;
-    statement.execute(params![sql(cursor), message.to_string()])?;
-    Ok(())
+/// Says which messages entries are about, now that they are known.
+pub(crate) fn name_messages<'a>(named: impl Iterator<Item = (&'a u64, &'a MessageId)>) -> Write {
+    let mut rows = Rows::of(const { &[int("seq"), text("message_id")] });
+    named.for_each(|(seq, message)| rows.push(values![*seq, *message]));
+    Write::update(&JOURNAL, rows)
 }
 
 /// A message's facts, in order. That the queue is done with it says nothing that `sent` does not.
-pub(crate) fn timeline(connection: &Connection, message: MessageId) -> Result<Vec<TimelineEntry>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT cursor, at, kind, detail FROM journal WHERE message_id = ?1 AND kind <> 'done' ORDER BY cursor",
-    )?;
-    collect(statement.query([message.to_string()])?)
+pub(crate) fn timeline(db: Db<'_>, message: MessageId) -> Result<Vec<TimelineEntry>> {
+    let text = "SELECT seq, at, kind, detail FROM journal WHERE message_id = $1 AND kind <> 'done'
+         ORDER BY at, seq";
+    db.rows(text, &[Value::from(message)], entry)
 }
 
-/// All facts after a cursor, in order.
-pub(crate) fn after(connection: &Connection, cursor: u64, limit: usize) -> Result<Vec<TimelineEntry>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT cursor, at, kind, detail FROM journal WHERE cursor > ?1 ORDER BY cursor LIMIT ?2",
-    )?;
-    collect(statement.query(params![sql(cursor), sql(limit as u64)])?)
-}
-
-fn collect(mut rows: rusqlite::Rows<'_>) -> Result<Vec<TimelineEntry>> {
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(entry(row)?);
-    }
-    Ok(found)
+/// All facts after a number of the journal, in the order in which they were written.
+pub(crate) fn after(db: Db<'_>, seq: u64, limit: usize) -> Result<Vec<TimelineEntry>> {
+    let text = "SELECT seq, at, kind, detail FROM journal WHERE seq > $1 ORDER BY seq LIMIT $2";
+    db.rows(text, &values![seq, limit as u64], entry)
 }
 
 fn entry(row: &Row<'_>) -> Result<TimelineEntry> {
     Ok(TimelineEntry {
-        cursor: count(row, "cursor")?,
-        at: time(row, "at")?,
+        cursor: row.count("seq")?,
+        at: row.time("at")?,
         kind: row.get("kind")?,
-        detail: json(row, TABLE, "detail")?,
+        detail: json(row, JOURNAL.name, "detail")?,
     })
 }
 
-/// Calls `each` with channel, time and counted kinds of every entry that raised a counter, from `from` on.
-pub(crate) fn counted(
-    connection: &Connection,
-    from: Timestamp,
-    mut each: impl FnMut(&str, Timestamp, &str),
-) -> Result<()> {
-    let mut statement = connection.prepare_cached(
-        "SELECT channel, at, counted FROM journal WHERE at >= ?1 AND counted <> '' AND channel IS NOT NULL",
-    )?;
-    let mut rows = statement.query([from.micros()])?;
-    while let Some(row) = rows.next()? {
-        let (channel, kinds) = (row.get_ref(0)?, row.get_ref(2)?);
-        let at = Timestamp::from_micros(row.get(1)?);
-        each(channel.as_str().unwrap_or_default(), at, kinds.as_str().unwrap_or_default());
-    }
-    Ok(())
+/// What entries raised counters, from a day on: each kind of theirs, which may come several times.
+pub(crate) fn counted(db: Db<'_>, from_day: i64) -> Result<Vec<Counter>> {
+    let text = "SELECT channel, at / $2 AS day, counted, COUNT(*) AS count FROM journal
+         WHERE at >= $1 AND counted <> '' AND channel IS NOT NULL
+         GROUP BY channel, at / $2, counted";
+    let found = db.rows(text, &values![day_start(from_day), MICROS_PER_DAY], |row| {
+        let (kinds, channel): (String, String) = (row.get("counted")?, row.get("channel")?);
+        let (day, count) = (row.get("day")?, row.count("count")?);
+        let each = kinds.split(' ').map(|kind| Counter {
+            channel: channel.clone(),
+            day,
+            kind: kind.to_owned(),
+            count,
+        });
+        Ok(each.collect::<Vec<_>>())
+    })?;
+    Ok(found.into_iter().flatten().collect())
 }
 
-/// The oldest entry's time.
-pub(crate) fn oldest(connection: &Connection) -> Result<Option<Timestamp>> {
-    let mut statement = connection.prepare_cached("SELECT at FROM journal ORDER BY cursor LIMIT 1")?;
-    let mut rows = statement.query([])?;
-    Ok(rows.next()?.map(|row| row.get(0)).transpose()?.map(Timestamp::from_micros))
+/// The oldest entry: its number and its time.
+pub(crate) fn oldest(db: Db<'_>) -> Result<Option<(u64, Timestamp)>> {
+    let text = "SELECT seq, at FROM journal ORDER BY seq LIMIT 1";
+    db.row(text, &[], |row| Ok((row.count("seq")?, row.time("at")?)))
 }
 
 /// Forgets up to `limit` of the oldest entries, as far as they are older; how many it were.
 ///
-/// Cursors follow time, so the oldest are at the beginning and no index on the time is needed.
-pub(crate) fn forget_before(connection: &Connection, before: Timestamp, limit: usize) -> Result<usize> {
-    let mut statement = connection.prepare_cached(
-        "DELETE FROM journal WHERE cursor IN (
-             SELECT cursor FROM (SELECT cursor, at FROM journal ORDER BY cursor LIMIT ?2) AS oldest WHERE at < ?1)",
-    )?;
-    Ok(statement.execute(params![before.micros(), sql(limit as u64)])?)
+/// Numbers follow time, so the oldest are at the beginning and no index on the time is needed.
+pub(crate) fn forget_before(db: Db<'_>, before: Timestamp, limit: usize) -> Result<u64> {
+    let text = "DELETE FROM journal WHERE seq IN (
+             SELECT seq FROM (SELECT seq, at FROM journal ORDER BY seq LIMIT $2) AS oldest WHERE at < $1)";
+    db.execute(text, &values![before, limit as u64])
 }

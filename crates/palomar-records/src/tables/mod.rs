@@ -13,13 +13,42 @@ pub(crate) mod journal;
 pub(crate) mod messages;
 pub(crate) mod page;
 pub(crate) mod provider_ids;
+pub(crate) mod seals;
 pub(crate) mod stored;
 
-use palomar_model::Timestamp;
-use rusqlite::Row;
-use rusqlite::types::FromSql;
-
 use crate::error::{RecordsError, Result};
+use crate::store::{Row, Table};
+
+/// All tables, each once.
+pub(crate) const ALL: [&Table; 16] = [
+    &messages::MESSAGES,
+    &provider_ids::PROVIDER_IDS,
+    &early_statuses::EARLY_STATUSES,
+    &inbound_seen::INBOUND_SEEN,
+    &journal::JOURNAL,
+    &cursors::CURSORS,
+    &cursors::TURNS,
+    &counters::COUNTERS,
+    &contacts::CONTACTS,
+    &contacts::CONTACT_IDENTITIES,
+    &conversations::CONVERSATIONS,
+    &channels::CHANNELS,
+    &api_keys::API_KEYS,
+    &failed_webhooks::FAILED_WEBHOOKS,
+    &seals::SEALS,
+    &SCHEMA_STEPS,
+];
+
+/// Kept by `store/migrate.rs`.
+pub(crate) const SCHEMA_STEPS: Table = Table {
+    name: "schema_steps",
+    columns: &[
+        crate::store::table::int("step"),
+        crate::store::table::text("name"),
+        crate::store::table::int("applied_at"),
+    ],
+    key: 1,
+};
 
 /// Reads a text column that must parse.
 pub(crate) fn parsed<T>(row: &Row<'_>, table: &'static str, column: &'static str) -> Result<T>
@@ -29,6 +58,18 @@ where
 {
     let text: String = row.get(column)?;
     text.parse().map_err(|error| RecordsError::damaged(table, format!("{column}: {error}")))
+}
+
+/// As [`parsed`], where the column may be empty.
+pub(crate) fn optional<T>(row: &Row<'_>, table: &'static str, column: &'static str) -> Result<Option<T>>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    let text: Option<String> = row.get(column)?;
+    text.map(|text| text.parse())
+        .transpose()
+        .map_err(|error| RecordsError::damaged(table, format!("{column}: {error}")))
 }
 
 /// Reads a text column of JSON.
@@ -56,28 +97,4 @@ pub(crate) fn optional_json<T: serde::de::DeserializeOwned>(
 /// Writes a value as JSON.
 pub(crate) fn to_json(value: &impl serde::Serialize, table: &'static str) -> Result<String> {
     serde_json::to_string(value).map_err(|error| RecordsError::damaged(table, error))
-}
-
-/// Reads a time.
-pub(crate) fn time(row: &Row<'_>, column: &str) -> Result<Timestamp> {
-    Ok(Timestamp::from_micros(row.get(column)?))
-}
-
-/// Reads a time that may be missing.
-pub(crate) fn optional_time(row: &Row<'_>, column: &str) -> Result<Option<Timestamp>> {
-    Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_micros))
-}
-
-/// Reads a count; a negative one is damage and reads as none.
-pub(crate) fn count<I>(row: &Row<'_>, column: I) -> Result<u64>
-where
-    I: rusqlite::RowIndex,
-    i64: FromSql,
-{
-    Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
-}
-
-/// A number as SQL keeps it. Cursors and counts stay far below the half that does not fit.
-pub(crate) fn sql(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -1,13 +1,14 @@
 //! `messages`, read back as what was accepted: to compare a repeated request with it, and to queue it anew.
 
 use palomar_model::{MessageId, MessageState, OnUncertain, Outbound, ProviderMessageId, Template};
-use rusqlite::{Connection, Row};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::messages::{Direction, TABLE};
-use super::{json, optional_json, optional_time, parsed, time, to_json};
+use super::messages::{MESSAGES, TABLE};
+use super::{json, optional, optional_json, parsed, to_json};
 use crate::error::{RecordsError, Result};
+use crate::message::Direction;
+use crate::store::{Db, Row, Rows, values};
 
 /// An outbound message as it was accepted, and how far it came.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,48 +45,43 @@ pub(crate) fn extras(message: &Outbound) -> Result<Option<String>> {
 }
 
 /// Those of these ids that are known; without a message where it is an inbound one's.
-pub(crate) fn find(
-    connection: &Connection,
-    ids: &[MessageId],
-) -> Result<Vec<(MessageId, Option<StoredMessage>)>> {
-    let mut statement = connection.prepare_cached("SELECT * FROM messages WHERE id = ?1")?;
-    let mut found = Vec::new();
-    for id in ids {
-        let mut rows = statement.query([id.to_string()])?;
-        if let Some(row) = rows.next()? {
-            found.push((*id, stored(row, *id)?));
-        }
-    }
-    Ok(found)
+pub(crate) fn find(db: Db<'_>, ids: &[MessageId]) -> Result<Vec<(MessageId, Option<StoredMessage>)>> {
+    let mut wanted = Rows::of(&MESSAGES.columns[..1]);
+    let different: std::collections::BTreeSet<_> = ids.iter().collect();
+    different.into_iter().for_each(|id| wanted.push(values![*id]));
+    db.find("SELECT * FROM {wanted} JOIN messages USING (id)", &wanted, |row| {
+        let id = parsed(row, TABLE, "id")?;
+        Ok((id, stored(row, id)?))
+    })
 }
 
 fn stored(row: &Row<'_>, id: MessageId) -> Result<Option<StoredMessage>> {
-    let direction: String = row.get("direction")?;
-    if direction != Direction::Outbound.as_str() {
+    if parsed::<Direction>(row, TABLE, "direction")? == Direction::Inbound {
         return Ok(None);
     }
     let damaged = |error: serde_json::Error| RecordsError::damaged(TABLE, error);
     let kind: String = row.get("type")?;
     let content: serde_json::Value = json(row, TABLE, "content")?;
     let contact: String = row.get("contact")?;
-    let priority: Option<String> = row.get("priority")?;
     let extras: Extras = optional_json(row, TABLE, "extras")?.unwrap_or_default();
     let message = Outbound {
         id,
         channel: parsed(row, TABLE, "channel")?,
         to: serde_json::from_value(contact.into()).map_err(damaged)?,
         content: serde_json::from_value(json!({ "type": kind, "content": content })).map_err(damaged)?,
-        priority: priority
-            .map_or(Ok(palomar_model::Priority::Normal), |word| word.parse())
-            .map_err(|error| RecordsError::damaged(TABLE, error))?,
-        scheduled_at: optional_time(row, "scheduled_at")?,
-        expires_at: optional_time(row, "expires_at")?,
+        priority: optional(row, TABLE, "priority")?.unwrap_or(palomar_model::Priority::Normal),
+        scheduled_at: row.optional_time("scheduled_at")?,
+        expires_at: row.optional_time("expires_at")?,
         campaign_id: row.get("campaign")?,
         reply_to: extras.reply_to,
         fallback: extras.fallback,
         on_uncertain: extras.on_uncertain,
         metadata: optional_json(row, TABLE, "metadata")?.unwrap_or_default(),
-        accepted_at: time(row, "created_at")?,
+        accepted_at: row.time("created_at")?,
     };
-    Ok(Some(StoredMessage { message, state: parsed(row, TABLE, "status")?, attempts: row.get("attempts")? }))
+    Ok(Some(StoredMessage {
+        message,
+        state: parsed(row, TABLE, "status")?,
+        attempts: row.small("attempts")?,
+    }))
 }

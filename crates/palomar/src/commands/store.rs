@@ -7,7 +7,7 @@ use std::path::Path;
 
 use clap::Subcommand;
 use palomar_broker::{CheckReport, StoreInfo};
-use palomar_records::{FILE, RecordsCheck};
+use palomar_records::{FILE, Partition, RecordsCheck};
 use serde_json::{Value, json};
 
 use crate::cli::Context;
@@ -118,7 +118,10 @@ async fn check_records(dir: &Path) -> Result<(Option<RecordsCheck>, u64), Failur
     }
     let records = records(dir, &SystemClock)?;
     let failed = |error| Failure::new(format!("the records can't be read: {error}"));
-    Ok((Some(records.check().await.map_err(failed)?), records.cursor().await.map_err(failed)?))
+    Ok((
+        Some(records.check().await.map_err(failed)?),
+        records.cursor(Partition::WHOLE).await.map_err(failed)?,
+    ))
 }
 
 /// Everything that is wrong, each in a line.

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::error::{RecordsError, Result};
+use crate::store::Db;
 
 /// More in one commit would make the first of them wait for the last.
 const MAX_PER_COMMIT: usize = 512;
@@ -28,7 +29,7 @@ struct Asked<T, F> {
 impl<T, F> Work for Asked<T, F>
 where
     T: Send,
-    F: FnOnce(&Connection) -> Result<T> + Send,
+    F: FnOnce(Db<'_>) -> Result<T> + Send,
 {
     fn run(&mut self, connection: &Connection) {
         self.answer = self.work.take().map(|work| in_savepoint(connection, work));
@@ -63,7 +64,7 @@ impl Writer {
     pub(super) async fn run<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+        F: FnOnce(Db<'_>) -> Result<T> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
         let asked = Box::new(Asked { work: Some(work), answer: None, sender });
@@ -117,9 +118,9 @@ fn commit(connection: &Connection, batch: &mut [Box<dyn Work>]) -> Result<()> {
     Ok(())
 }
 
-fn in_savepoint<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+fn in_savepoint<T>(connection: &Connection, work: impl FnOnce(Db<'_>) -> Result<T>) -> Result<T> {
     connection.prepare_cached("SAVEPOINT work")?.execute([])?;
-    let answer = work(connection);
+    let answer = work(Db::Sqlite(connection));
     if answer.is_err() {
         connection.prepare_cached("ROLLBACK TO work")?.execute([])?;
     }

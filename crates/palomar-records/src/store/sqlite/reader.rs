@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::open_read_only;
 use crate::error::{RecordsError, Result};
+use crate::store::Db;
 
 /// So many queries run at once; more only get into each other's way.
 const READERS: usize = 4;
@@ -30,14 +31,14 @@ impl Readers {
     }
 
     /// Runs `work` in a read transaction, so that all of its statements see the same moment.
-    pub(super) fn run<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    pub(super) fn run<T>(&self, work: impl FnOnce(Db<'_>) -> Result<T>) -> Result<T> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match idle {
             Some(connection) => connection,
             None => open_read_only(&self.path)?,
         };
         let transaction = connection.unchecked_transaction()?;
-        let answer = work(&transaction);
+        let answer = work(Db::Sqlite(&transaction));
         drop(transaction);
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         answer

@@ -3,11 +3,19 @@
 use std::collections::BTreeMap;
 
 use palomar_model::{OnUncertain, Provider, Secret, Timestamp};
-use palomar_records::{ChannelRecord, KeyRecord, Records, RecordsError};
+use palomar_records::{ChannelRecord, KeyRecord, RecordsError};
 
-const START: Timestamp = Timestamp::from_seconds(1_767_225_600);
+use crate::facts::START;
+use crate::house::{House, on_both};
 
-fn channel() -> ChannelRecord {
+on_both!(
+    credentials_come_back_and_are_nowhere_in_the_file,
+    keys_are_kept_and_revoked_for_good,
+    a_newer_schema_is_refused_with_a_clear_line,
+    work_that_fails_undoes_nothing_of_the_others,
+);
+
+pub(crate) fn channel() -> ChannelRecord {
     ChannelRecord {
         name: "main-line".parse().expect("a name"),
         provider: Provider::CloudApi,
@@ -20,10 +28,8 @@ fn channel() -> ChannelRecord {
     }
 }
 
-#[tokio::test]
-async fn credentials_come_back_and_are_nowhere_in_the_file() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let records = Records::open(dir.path(), START).expect("records");
+async fn credentials_come_back_and_are_nowhere_in_the_file(house: House) {
+    let records = house.open().await;
     records.create_channel(channel()).await.expect("created");
     assert!(matches!(records.create_channel(channel()).await, Err(RecordsError::Exists(_))));
     let found = records.channel(channel().name).await.expect("read").expect("there");
@@ -32,22 +38,26 @@ async fn credentials_come_back_and_are_nowhere_in_the_file() {
     records.update_channel(changed.clone()).await.expect("updated");
     assert_eq!(records.channels().await.expect("read"), [changed]);
     drop(records);
-    for file in std::fs::read_dir(dir.path()).expect("a directory") {
+    for file in std::fs::read_dir(house.dir.path()).expect("a directory") {
         let bytes = std::fs::read(file.expect("a file").path()).expect("read");
         assert!(!bytes.windows(11).any(|window| window == b"very-secret"));
     }
 
-    std::fs::remove_file(dir.path().join("secret.key")).expect("removed");
-    let records = Records::open(dir.path(), START).expect("records");
+    std::fs::remove_file(house.dir.path().join("secret.key")).expect("removed");
+    if house.address.is_some() {
+        // Who shares records must have their key from the beginning.
+        let error = house.try_open().await.expect_err("refused");
+        assert!(matches!(error, RecordsError::OtherKey { .. }), "{error}");
+        return;
+    }
+    let records = house.open().await;
     assert!(matches!(records.channels().await, Err(RecordsError::WrongKey { .. })));
     records.delete_channel(channel().name).await.expect("deleted");
     assert!(matches!(records.delete_channel(channel().name).await, Err(RecordsError::NotFound("channel"))));
 }
 
-#[tokio::test]
-async fn keys_are_kept_and_revoked_for_good() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let records = Records::open(dir.path(), START).expect("records");
+async fn keys_are_kept_and_revoked_for_good(house: House) {
+    let records = house.open().await;
     let key = KeyRecord {
         id: "k1".to_owned(),
         hash: "00ff".to_owned(),
@@ -70,23 +80,18 @@ async fn keys_are_kept_and_revoked_for_good() {
     assert_eq!(records.keys().await.expect("read"), [expected]);
 }
 
-#[tokio::test]
-async fn a_newer_schema_is_refused_with_a_clear_line() {
-    let dir = tempfile::tempdir().expect("a directory");
-    drop(Records::open(dir.path(), START).expect("records"));
-    let db = rusqlite::Connection::open(dir.path().join("records.db")).expect("opened");
-    db.execute("INSERT INTO schema_steps VALUES (99, '0099_later', 0)", []).expect("changed");
-    let error = Records::open(dir.path(), START).expect_err("refused").to_string();
+async fn a_newer_schema_is_refused_with_a_clear_line(house: House) {
+    drop(house.open().await);
+    house.tamper("INSERT INTO schema_steps VALUES (99, '0099_later', 0)").await;
+    let error = house.try_open().await.expect_err("refused").to_string();
     assert!(
-        error.contains("schema 99, this version knows up to 2: start the newer version again"),
+        error.contains("schema 99, this version knows up to 3: start the newer version again"),
         "{error}"
     );
 }
 
-#[tokio::test]
-async fn work_that_fails_undoes_nothing_of_the_others() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let records = Records::open(dir.path(), START).expect("records");
+async fn work_that_fails_undoes_nothing_of_the_others(house: House) {
+    let records = house.open().await;
     records.create_channel(channel()).await.expect("created");
     let other = ChannelRecord { name: "second".parse().expect("a name"), ..channel() };
     let (refused, made) = tokio::join!(records.create_channel(channel()), records.create_channel(other));

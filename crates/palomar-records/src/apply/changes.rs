@@ -1,0 +1,101 @@
+//! What a batch of facts changes beside the messages themselves, and how all of it is written: one statement a table,
+//! in one order, sorted by key.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use palomar_model::{ChannelName, MessageId, Timestamp};
+
+use super::known::{Known, Row};
+use crate::Partition;
+use crate::error::Result;
+use crate::store::Db;
+use crate::tables::contacts::{self, Identity, MatchKey};
+use crate::tables::conversations::{self, Conversation, Pair, Turn};
+use crate::tables::counters;
+use crate::tables::early_statuses;
+use crate::tables::failed_webhooks::{self, Came};
+use crate::tables::inbound_seen::{self, Seen};
+use crate::tables::journal::{self, Entry};
+use crate::tables::messages::{self, NewMessage};
+use crate::tables::provider_ids::{self, Named};
+
+/// What is new.
+#[derive(Default)]
+pub(super) struct Changes<'f> {
+    /// Inbound messages.
+    pub(super) received: BTreeMap<MessageId, NewMessage>,
+    pub(super) names: BTreeMap<Named, MessageId>,
+    /// Names whose waiting reports in the table have been applied.
+    pub(super) taken: BTreeSet<Named>,
+    pub(super) seen: BTreeMap<Seen, Timestamp>,
+    pub(super) contacts: BTreeMap<String, Timestamp>,
+    pub(super) identities: BTreeMap<MatchKey, (Identity, String)>,
+    /// Contacts with their names.
+    pub(super) renamed: BTreeMap<String, (String, Timestamp)>,
+    pub(super) turns: Vec<Turn>,
+    pub(super) webhooks: Vec<Came<'f>>,
+    pub(super) counters: BTreeMap<(ChannelName, i64, &'static str), u64>,
+    pub(super) journal: Vec<Entry>,
+    /// Entries of earlier batches whose message is known now, by their numbers.
+    pub(super) named_entries: BTreeMap<u64, MessageId>,
+}
+
+impl Changes<'_> {
+    /// Says which message an entry of the journal is about.
+    pub(super) fn name_entry(&mut self, seq: u64, message: MessageId) {
+        match self.journal.binary_search_by_key(&seq, |entry| entry.seq) {
+            Ok(place) => self.journal[place].message = Some(message),
+            Err(_) => drop(self.named_entries.insert(seq, message)),
+        }
+    }
+
+    /// Writes everything.
+    pub(super) fn write(self, db: Db<'_>, known: &Known, partition: Partition) -> Result<()> {
+        let slots = || known.messages.iter().filter_map(|(id, slot)| Some((id, slot.as_ref()?)));
+        let new = slots().filter_map(|(_, slot)| match &slot.row {
+            Row::New(message) => Some((&**message, Some(&slot.head))),
+            Row::Stored | Row::Changed => None,
+        });
+        let received = self.received.values().map(|message| (message, None));
+        let changed = slots().filter(|(_, slot)| matches!(slot.row, Row::Changed));
+        let mut early: Vec<_> = known
+            .early
+            .values()
+            .flatten()
+            .filter(|waiting| !waiting.stored)
+            .map(|waiting| &waiting.early)
+            .collect();
+        early.sort_by(|one, other| (&one.of, one.seq).cmp(&(&other.of, other.seq)));
+        let conversations = conversations(db, &self.turns)?;
+        let raised = self.counters.iter();
+        db.write(vec![
+            messages::add(new.chain(received))?,
+            messages::update(changed.map(|(id, slot)| (id, &slot.head))),
+            provider_ids::add(self.names.iter()),
+            early_statuses::taken(self.taken.iter()),
+            early_statuses::add(early.into_iter())?,
+            inbound_seen::add(self.seen.iter()),
+            contacts::add(self.contacts.iter()),
+            contacts::identify(self.identities.values().map(|(identity, contact)| (identity, contact))),
+            contacts::rename(self.renamed.iter()),
+            conversations::put(conversations.iter()),
+            journal::add(partition, &self.journal)?,
+            journal::name_messages(self.named_entries.iter()),
+            counters::add(raised.map(|((channel, day, kind), by)| (channel.as_str(), *day, *kind, *by))),
+            failed_webhooks::add(&self.webhooks),
+        ])
+    }
+}
+
+/// The conversations that get messages, as they stand then.
+fn conversations(db: Db<'_>, turns: &[Turn]) -> Result<BTreeMap<Pair, Conversation>> {
+    let pairs: BTreeSet<_> = turns.iter().map(|turn| &turn.pair).collect();
+    let mut conversations: BTreeMap<_, _> = conversations::find(db, pairs.into_iter())?.into_iter().collect();
+    for turn in turns {
+        conversations
+            .entry(turn.pair.clone())
+            .and_modify(|conversation: &mut Conversation| conversation.note(turn))
+            .or_insert_with(|| Conversation::begun(turn));
+    }
+    Ok(conversations)
+}

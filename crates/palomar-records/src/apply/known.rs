@@ -1,0 +1,163 @@
+//! The rows that a batch of facts touches, as they stand: read together before the fold, kept up to date by it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use palomar_model::MessageId;
+
+use crate::error::Result;
+use crate::fact::{RecordFact, What};
+use crate::store::Db;
+use crate::tables::contacts::{self, KnownBy, MatchKey};
+use crate::tables::early_statuses::{self, Early};
+use crate::tables::inbound_seen::{self, Seen};
+use crate::tables::messages::{self, Head, NewMessage};
+use crate::tables::provider_ids::{self, Named};
+
+/// What is known.
+#[derive(Default)]
+pub(super) struct Known {
+    /// Messages; nothing beside the id of one that is inbound.
+    pub(super) messages: BTreeMap<MessageId, Option<Slot>>,
+    /// What providers call them.
+    pub(super) names: HashMap<Named, MessageId>,
+    /// Reports that wait for their message.
+    pub(super) early: HashMap<Named, Vec<Waiting>>,
+    /// Events that took effect.
+    pub(super) seen: HashSet<Seen>,
+    /// Who is known by what.
+    pub(super) contacts: HashMap<MatchKey, String>,
+    /// What they are called.
+    pub(super) called: HashMap<String, String>,
+}
+
+/// An outbound message.
+pub(super) struct Slot {
+    pub(super) head: Head,
+    pub(super) row: Row,
+}
+
+/// What becomes of its row.
+pub(super) enum Row {
+    /// There is none yet.
+    New(Box<NewMessage>),
+    /// It is as it was read.
+    Stored,
+    /// It is to be written.
+    Changed,
+}
+
+/// A report that waits.
+pub(super) struct Waiting {
+    pub(super) early: Early,
+    /// Whether it is in the table: it came in an earlier batch.
+    pub(super) stored: bool,
+}
+
+impl Known {
+    /// Reads all that the fold of these facts may ask for.
+    pub(super) fn load(db: Db<'_>, facts: &[&RecordFact]) -> Result<Known> {
+        let mut known = Known::default();
+        known.load_messages(db, &mentioned(facts))?;
+        let wanted = Wanted::of(facts, &known);
+        known.names = provider_ids::find(db, wanted.names.iter())?;
+        for early in early_statuses::find(db, wanted.sent.iter())? {
+            let waiting = Waiting { early, stored: true };
+            known.early.entry(waiting.early.of.clone()).or_default().push(waiting);
+        }
+        known.seen = inbound_seen::find(db, wanted.seen.iter())?;
+        for (key, contact, name) in contacts::find(db, wanted.identities.iter())? {
+            known.called.extend(name.map(|name| (contact.clone(), name)));
+            known.contacts.insert(key, contact);
+        }
+        // Found by their names only.
+        let more: BTreeSet<_> = known.names.values().copied().collect();
+        known.load_messages(db, &more)?;
+        Ok(known)
+    }
+
+    fn load_messages(&mut self, db: Db<'_>, ids: &BTreeSet<MessageId>) -> Result<()> {
+        let missing = ids.iter().filter(|id| !self.messages.contains_key(id));
+        let found = messages::heads(db, missing)?;
+        self.messages.extend(
+            found.into_iter().map(|(id, head)| (id, head.map(|head| Slot { head, row: Row::Stored }))),
+        );
+        Ok(())
+    }
+
+    /// An outbound message as it stands after the facts of this batch so far.
+    pub(super) fn head(&self, id: MessageId) -> Option<&Head> {
+        self.messages.get(&id)?.as_ref().map(|slot| &slot.head)
+    }
+
+    /// The same, to be changed.
+    pub(super) fn change(&mut self, id: MessageId) -> Option<&mut Head> {
+        let slot = self.messages.get_mut(&id)?.as_mut()?;
+        if matches!(slot.row, Row::Stored) {
+            slot.row = Row::Changed;
+        }
+        Some(&mut slot.head)
+    }
+}
+
+/// The messages that facts name.
+fn mentioned(facts: &[&RecordFact]) -> BTreeSet<MessageId> {
+    let tagged = |what: &What| match what {
+        What::Reported(report) => report.tag.map(|tag| tag.message),
+        What::Accepted { message, .. } => Some(message.id),
+        _ => None,
+    };
+    facts.iter().flat_map(|fact| [fact.message, tagged(&fact.what)]).flatten().collect()
+}
+
+/// What is to be read once the messages are known.
+#[derive(Default)]
+struct Wanted {
+    names: BTreeSet<Named>,
+    /// Those of messages that are sent now.
+    sent: BTreeSet<Named>,
+    seen: BTreeSet<Seen>,
+    identities: BTreeSet<MatchKey>,
+}
+
+impl Wanted {
+    fn of(facts: &[&RecordFact], known: &Known) -> Wanted {
+        let mut wanted = Wanted::default();
+        // Channel and recipient of messages that this batch brings.
+        let mut accepted = HashMap::new();
+        for fact in facts {
+            match (&fact.what, &fact.channel) {
+                (What::Accepted { message, .. }, _) => {
+                    let identity = contacts::of_recipient(&message.to);
+                    accepted.insert(message.id, (&message.channel, identity.match_key.clone()));
+                    wanted.identities.insert(identity.key());
+                }
+                (What::Reported(report), Some(channel)) => {
+                    wanted.names.insert(Named::of(channel, &report.provider_id));
+                    wanted.seen.insert(super::report::identity(channel, report));
+                }
+                (What::Inbound { message, .. }, Some(channel)) => {
+                    wanted.names.insert(Named::of(channel, &message.provider_id));
+                    wanted
+                        .identities
+                        .extend(contacts::of_sender(&message.from).iter().map(contacts::Identity::key));
+                }
+                (What::Sent { provider_id, alias }, _) => {
+                    let Some(id) = fact.message else { continue };
+                    let stored = known.head(id).map(|head| (&head.channel, head.match_key.clone()));
+                    let Some((channel, match_key)) = stored.or_else(|| accepted.get(&id).cloned()) else {
+                        continue;
+                    };
+                    let named = Named::of(channel, provider_id);
+                    wanted.sent.insert(named.clone());
+                    wanted.names.insert(named);
+                    if let Some(alias) = alias {
+                        wanted.identities.insert(contacts::of_alias(alias).key());
+                        wanted.identities.extend(KnownBy::ALL.map(|known_by| (known_by, match_key.clone())));
+                    }
+                }
+                _ => {}
+            }
+        }
+        wanted
+    }
+}

@@ -1,0 +1,14 @@
+//! What must hold of records, on SQLite and on PostgreSQL alike.
+
+mod crash;
+mod facts;
+mod house;
+mod lists;
+mod nodes;
+mod postgres;
+mod projection;
+mod random;
+mod refused;
+mod schema;
+mod transfer;
+mod written;
