@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::text;
 use crate::cli::{Context, reachable};
 use crate::clock::SystemClock;
-use crate::config::{Loaded, Span};
+use crate::config::{Loaded, Settings, Span};
 use crate::failure::{Exit, Failure};
 use crate::output::Tone;
 
@@ -65,6 +65,7 @@ pub(crate) async fn run(context: &Context) -> Result<(), Failure> {
             findings.push(configuration(&loaded));
             let data = &loaded.settings.data_dir;
             findings.extend([data_dir(data), disk(data)]);
+            findings.extend(shared_records(&loaded.settings).await);
             findings.extend(admin_key(&data.join(crate::serve::ADMIN_KEY)));
             findings.extend(server(context, loaded.settings.server.listen, now).await);
         }
@@ -104,6 +105,21 @@ fn configuration(loaded: &Loaded) -> Finding {
     } else {
         wrong("configuration", Verdict::Warn, notices.join("; "), "Unset what is not meant for Palomar.")
     }
+}
+
+/// PostgreSQL, where records are kept there.
+async fn shared_records(settings: &Settings) -> Option<Finding> {
+    const WHAT: &str = "records";
+    if settings.records.url.is_empty() {
+        return None;
+    }
+    Some(match super::records::look(settings).await {
+        Ok(Some(looked)) => pass(WHAT, format!("{} ({})", looked.place, looked.engine)),
+        Ok(None) => pass(WHAT, "none yet"),
+        Err(failure) => {
+            wrong(WHAT, Verdict::Fail, failure.what, "Correct records.url, or start the database.")
+        }
+    })
 }
 
 fn clock(now: Timestamp) -> Finding {

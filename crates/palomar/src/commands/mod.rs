@@ -11,6 +11,7 @@ pub(crate) mod key;
 pub(crate) mod limits;
 pub(crate) mod message;
 pub(crate) mod queue;
+pub(crate) mod records;
 pub(crate) mod send;
 pub(crate) mod shell;
 pub(crate) mod simulate;

@@ -3,18 +3,19 @@
 //! `info` only reads and may be asked at any time. `check` reads everything and needs the directory for itself: it asks
 //! for a server on it to be stopped.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use palomar_broker::{CheckReport, StoreInfo};
-use palomar_records::{FILE, Partition, RecordsCheck};
+use palomar_records::{Looked, Partition, RecordsCheck};
 use serde_json::{Value, json};
 
 use crate::cli::Context;
 use crate::clock::SystemClock;
-use crate::config::Size;
+use crate::commands::records;
+use crate::config::{Settings, Size};
 use crate::failure::Failure;
-use crate::serve::records;
+use crate::serve::records as open_records;
 
 /// What can be done with what is kept.
 #[derive(Debug, Subcommand)]
@@ -22,21 +23,60 @@ pub(crate) enum Verb {
     /// Say what is kept where, and how much of it.
     Info,
     /// Check that what is kept is whole and adds up. No server may be running on it.
-    Check,
+    Check {
+        /// Check the records alone. Servers may be running.
+        #[arg(long)]
+        records: bool,
+    },
+    /// Bring the schema of the records up to date, as each start does.
+    Migrate {
+        /// Only say what is missing.
+        #[arg(long)]
+        plan: bool,
+    },
+    /// Write all records to a file, one JSON document a line, for another database.
+    Export {
+        /// The file; - is standard output.
+        file: PathBuf,
+    },
+    /// Take over what was exported, into records that are empty.
+    ///
+    /// From SQLite to PostgreSQL: export, set records.url, import, start. The queue stays where it is.
+    #[command(after_help = "\
+Examples:
+  palomar store export records.ndjson
+  PALOMAR__RECORDS__URL=postgres://palomar@db/palomar palomar store import records.ndjson")]
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// The queue begins anew: what was reached in its event log counts no more.
+        #[arg(long)]
+        new_queue: bool,
+    },
 }
 
 /// Runs it.
 pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     let loaded = context.load(Vec::new())?;
-    let dir = &loaded.settings.data_dir;
-    if !dir.is_dir() {
-        return Err(Failure::new(format!("nothing is kept in {}", dir.display()))
-            .help("Name the data directory with --data, or start with `palomar serve`."));
-    }
+    let settings = &loaded.settings;
     match verb {
-        Verb::Info => info(context, dir),
-        Verb::Check => check(context, dir).await,
+        Verb::Info => info(context, settings, kept(settings)?).await,
+        Verb::Check { records: true } => check_records_alone(context, settings).await,
+        Verb::Check { records: false } => check(context, settings, kept(settings)?).await,
+        Verb::Migrate { plan } => records::migrate(context, settings, plan).await,
+        Verb::Export { file } => records::export(context, settings, &file).await,
+        Verb::Import { file, new_queue } => records::import(context, settings, &file, new_queue).await,
     }
+}
+
+/// The data directory, where there is one.
+fn kept(settings: &Settings) -> Result<&Path, Failure> {
+    let dir = &settings.data_dir;
+    if dir.is_dir() {
+        return Ok(dir);
+    }
+    Err(Failure::new(format!("nothing is kept in {}", dir.display()))
+        .help("Name the data directory with --data, or start with `palomar serve`."))
 }
 
 /// The files of the directory, with their sizes.
@@ -54,8 +94,9 @@ fn files(dir: &Path) -> Result<Vec<(String, u64)>, Failure> {
     Ok(files)
 }
 
-fn info(context: &Context, dir: &Path) -> Result<(), Failure> {
+async fn info(context: &Context, settings: &Settings, dir: &Path) -> Result<(), Failure> {
     let out = context.out;
+    let looked = records::look(settings).await?;
     let files = files(dir)?;
     let StoreInfo { schema, job_rows, log_rows, log_end, free_bytes, .. } =
         palomar_broker::store_info(dir).map_err(|error| Failure::new(error.to_string()))?;
@@ -63,14 +104,24 @@ fn info(context: &Context, dir: &Path) -> Result<(), Failure> {
         let files: Vec<Value> =
             files.iter().map(|(name, bytes)| json!({"file": name, "bytes": bytes})).collect();
         let queue = json!({"schema": schema, "jobs": job_rows, "logRows": log_rows, "logEnd": log_end});
-        return out.document(&json!({"dir": dir, "files": files, "queue": queue, "freeBytes": free_bytes}));
+        let records = looked.map(|Looked { engine, place, schema }| {
+            json!({"engine": engine, "place": place, "schema": schema.found, "missing": schema.missing})
+        });
+        return out.document(&json!({
+            "dir": dir, "files": files, "queue": queue, "records": records, "freeBytes": free_bytes,
+        }));
     }
+    let records = looked.map_or_else(
+        || "none yet".to_owned(),
+        |Looked { engine, place, schema }| format!("{place} ({engine}), schema {}", schema.found),
+    );
     out.pairs(&[
         ("directory", dir.display().to_string()),
         ("free on its disk", rounded(free_bytes)),
         ("schema of the queue", schema.to_string()),
         ("jobs", job_rows.to_string()),
         ("end of the event log", log_end.to_string()),
+        ("records", records),
     ]);
     out.line("");
     let rows: Vec<_> = files.iter().map(|(name, bytes)| vec![name.clone(), rounded(*bytes)]).collect();
@@ -84,10 +135,10 @@ fn rounded(bytes: u64) -> String {
     Size(bytes / unit * unit).to_string()
 }
 
-async fn check(context: &Context, dir: &Path) -> Result<(), Failure> {
+async fn check(context: &Context, settings: &Settings, dir: &Path) -> Result<(), Failure> {
     let out = context.out;
     let queue = palomar_broker::check(dir).map_err(|error| Failure::new(error.to_string()))?;
-    let (found, cursor) = check_records(dir).await?;
+    let (found, cursor) = check_records(settings).await?;
     let log_end = palomar_broker::store_info(dir).map_err(|error| Failure::new(error.to_string()))?.log_end;
     let problems = problems(&queue, found.as_ref(), cursor, log_end);
     let counters = found.map_or(0, |found| found.counters_compared);
@@ -111,12 +162,36 @@ async fn check(context: &Context, dir: &Path) -> Result<(), Failure> {
     }
 }
 
-/// What the records are found to be, and how far they reach in the event log; nothing where there are none yet.
-async fn check_records(dir: &Path) -> Result<(Option<RecordsCheck>, u64), Failure> {
-    if !dir.join(FILE).exists() {
-        return Ok((None, 0));
+/// The same of the records alone.
+async fn check_records_alone(context: &Context, settings: &Settings) -> Result<(), Failure> {
+    let out = context.out;
+    let (found, cursor) = check_records(settings).await?;
+    let RecordsCheck { problems, counters_compared } = found.unwrap_or_default();
+    if out.json {
+        out.document(
+            &json!({"problems": problems, "countersCompared": counters_compared, "cursor": cursor}),
+        )?;
+    } else {
+        problems.iter().for_each(|problem| out.line(problem));
     }
-    let records = records(dir, &SystemClock)?;
+    match problems.len() {
+        0 => {
+            out.talk(format_args!(
+                "{counters_compared} counters, up to {cursor} of the event log: all add up"
+            ));
+            Ok(())
+        }
+        many => Err(Failure::new(format!("{many} problems in the records"))),
+    }
+}
+
+/// What the records are found to be, and how far they reach in the event log; nothing where there are none yet.
+async fn check_records(settings: &Settings) -> Result<(Option<RecordsCheck>, u64), Failure> {
+    match records::look(settings).await? {
+        Some(looked) if looked.schema.found > 0 => {}
+        _ => return Ok((None, 0)),
+    }
+    let records = open_records(settings, &SystemClock).await?;
     let failed = |error| Failure::new(format!("the records can't be read: {error}"));
     Ok((
         Some(records.check().await.map_err(failed)?),

@@ -1,7 +1,8 @@
 //! Rules across settings: what no single value can show to be wrong.
 
-use palomar_records::LEAST_RETENTION;
+use palomar_records::{LEAST_CONNECTIONS, LEAST_RETENTION, NotPostgres, PostgresUrl};
 
+use super::RECORDS_URL;
 use super::problem::{Origin, Problem};
 use super::settings::Settings;
 use super::units::Span;
@@ -48,6 +49,16 @@ pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec
         "broker.payload_memory",
         format!("{} is too little: expected 1 MiB or more", settings.broker.payload_memory),
     );
+    let records = &settings.records;
+    if let Err(why) = records_url(records.url.expose()) {
+        demand(false, RECORDS_URL, why.to_string());
+    }
+    let connections = LEAST_CONNECTIONS..=1_000;
+    demand(
+        connections.contains(&usize::from(records.connections)),
+        "records.connections",
+        format!("{} is not within {} and {}", records.connections, connections.start(), connections.end()),
+    );
     demand(
         settings.records.journal_for.0 >= LEAST_RETENTION,
         "records.journal_for",
@@ -62,6 +73,11 @@ pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec
         ),
     );
     problems
+}
+
+/// The address of PostgreSQL, where records are kept there.
+pub(crate) fn records_url(text: &str) -> Result<Option<PostgresUrl>, NotPostgres> {
+    if text.is_empty() { Ok(None) } else { PostgresUrl::parse(text).map(Some) }
 }
 
 /// Whether a text is scheme and host, and perhaps a port: what links can be built on.

@@ -11,7 +11,7 @@ use toml::{Table, Value};
 use super::problem::{Origin, Problem};
 use super::settings::Settings;
 use super::tree::{self, Path};
-use super::{Loaded, Sources, check, nearest::nearest, seeds::Seeds};
+use super::{Loaded, RECORDS_URL, ReadFile, SECRETS, Sources, check, nearest::nearest, seeds::Seeds};
 
 /// The default file: documentation and defaults in one.
 pub(crate) const DEFAULT_FILE: &str = include_str!("../../palomar.default.toml");
@@ -19,13 +19,22 @@ pub(crate) const DEFAULT_FILE: &str = include_str!("../../palomar.default.toml")
 /// What the names of our variables begin with.
 const PREFIX: &str = "PALOMAR__";
 
-/// A value in force and where it was said.
-#[derive(Clone, Debug, PartialEq)]
+/// What the name of a secret's twin ends with.
+const TWIN: &str = "_file";
+
+/// A value in force and where it was said. A value may be a secret: it does not show itself.
+#[derive(Clone, PartialEq)]
 pub(crate) struct Setting {
     /// The value.
     pub(crate) value: Value,
     /// Where it was said.
     pub(crate) origin: Origin,
+}
+
+impl std::fmt::Debug for Setting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Setting").field("origin", &self.origin).finish_non_exhaustive()
+    }
 }
 
 /// The values in force.
@@ -37,7 +46,7 @@ pub(crate) type InForce = BTreeMap<Path, Setting>;
 /// Every problem there is.
 pub(crate) fn load(sources: &Sources<'_>) -> Result<Loaded, Vec<Problem>> {
     let mut problems = Vec::new();
-    let mut layers = Layers::new();
+    let mut layers = Layers::new(sources.read_file);
     if let Some((name, text)) = &sources.file {
         match tree::read(text) {
             Ok(entries) => {
@@ -66,6 +75,11 @@ pub(crate) fn load(sources: &Sources<'_>) -> Result<Loaded, Vec<Problem>> {
         layers.say(Path::of(path), Value::String(value.clone()), Origin::Flag(flag), &mut problems);
     }
     let seeds = Seeds::read(&sources.variables, sources.read_file, &mut problems);
+    if let Some((url, origin)) = seeds.records_url()
+        && layers.origin_of(RECORDS_URL) == Origin::Default
+    {
+        layers.say(Path::of(RECORDS_URL), Value::String(url), origin, &mut problems);
+    }
     let settings = layers.settle(&mut problems);
     if let Some(settings) = &settings {
         problems.extend(check::rules(settings, |key| layers.origin_of(key)));
@@ -90,21 +104,25 @@ static DEFAULTS: LazyLock<InForce> = LazyLock::new(|| {
         .collect()
 });
 
-struct Layers {
+struct Layers<'a> {
+    read_file: ReadFile<'a>,
     defaults: &'static InForce,
     in_force: InForce,
     /// Whether anything was said beside the defaults.
     said: bool,
 }
 
-impl Layers {
-    fn new() -> Layers {
-        Layers { in_force: DEFAULTS.clone(), defaults: &DEFAULTS, said: false }
+impl<'a> Layers<'a> {
+    fn new(read_file: ReadFile<'a>) -> Layers<'a> {
+        Layers { read_file, in_force: DEFAULTS.clone(), defaults: &DEFAULTS, said: false }
     }
 
     /// Puts one value in force, or says why not.
     fn say(&mut self, path: Path, value: Value, origin: Origin, problems: &mut Vec<Problem>) {
         self.said = true;
+        if let (Some(secret), Some(file)) = (of_twin(&path), value.as_str()) {
+            return self.say_file(secret, file, origin, problems);
+        }
         match self.place_of(&path) {
             Place::Setting if value.is_table() => {
                 problems.push(Problem::new(
@@ -141,6 +159,22 @@ impl Layers {
             Ok(value) => self.say(path, value, origin, problems),
             Err(expected) => {
                 problems.push(Problem::new(origin, path.to_string(), format!("{text:?} is not {expected}")));
+            }
+        }
+    }
+
+    /// Puts in force what stands in a secret's file.
+    fn say_file(&mut self, secret: &str, file: &str, named_by: Origin, problems: &mut Vec<Problem>) {
+        let path = std::path::PathBuf::from(file);
+        match (self.read_file)(&path) {
+            Ok(text) => {
+                let value = Value::String(text.trim().to_owned());
+                let origin = Origin::SecretFile { named_by: Box::new(named_by), path };
+                self.in_force.insert(Path::of(secret), Setting { value, origin });
+            }
+            Err(error) => {
+                let what = format!("can't read {file}: {error}");
+                problems.push(Problem::new(named_by, format!("{secret}{TWIN}"), what));
             }
         }
     }
@@ -213,6 +247,13 @@ impl Layers {
     }
 }
 
+/// The secret whose file a key names.
+fn of_twin(path: &Path) -> Option<&'static str> {
+    let key = path.to_string();
+    let secret = key.strip_suffix(TWIN)?;
+    SECRETS.into_iter().find(|known| *known == secret)
+}
+
 /// The variable of a setting.
 fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "__").to_uppercase())
@@ -230,7 +271,6 @@ fn later(path: &Path) -> Option<String> {
         "broker.redis" | "broker.confirm" | "broker.allow_data_loss" => {
             "keeps queues in the embedded store only"
         }
-        "records.url" => "keeps records in SQLite only",
         "web.sandbox" => "has no browser sessions",
         _ => return None,
     };

@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub(crate) use check::records_url;
 pub(crate) use load::{DEFAULT_FILE, InForce, load};
 pub(crate) use problem::{Origin, Problem};
 pub(crate) use seeds::{CHANNEL as SEED_CHANNEL, Seeds, WhatsappChannel};
@@ -36,6 +37,11 @@ pub(crate) use units::{Rate, Size, Span};
 
 /// The file that is read where no other is named and this one is there.
 pub(crate) const USUAL_FILE: &str = "palomar.toml";
+
+/// Where records are kept.
+pub(crate) const RECORDS_URL: &str = "records.url";
+/// Settings that are not shown. Each has a twin that names a file to read it from, with `_file` behind its name.
+const SECRETS: [&str; 1] = [RECORDS_URL];
 
 /// Reads a file that a secret's `_FILE` names.
 pub(crate) type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<String>;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use palomar_model::Secret;
+use palomar_records::PostgresUrl;
 
 use super::ReadFile;
 use super::problem::{Origin, Problem};
@@ -14,11 +15,16 @@ use super::problem::{Origin, Problem};
 /// The name of the channel that WhatsApp's variables make.
 pub(crate) const CHANNEL: &str = "whatsapp";
 
+/// The address of a database; ours where it is one of PostgreSQL.
+const DATABASE_URL: &str = "DATABASE_URL";
+
 /// What a variable is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Use {
     /// The channel `whatsapp`.
     Channel,
+    /// Where records are kept.
+    Records,
     /// A part that this version does not have.
     Later(&'static str),
 }
@@ -35,7 +41,7 @@ const VARIABLES: [(&str, bool, Use); 26] = [
     ("REDIS_PORT", false, Use::Later("queues in Redis")),
     ("REDIS_PASSWORD", true, Use::Later("queues in Redis")),
     ("REDIS_DB", false, Use::Later("queues in Redis")),
-    ("DATABASE_URL", true, Use::Later("records in PostgreSQL")),
+    (DATABASE_URL, true, Use::Records),
     ("EVOLUTION_API_URL", false, Use::Later("the provider evolution")),
     ("EVOLUTION_API_KEY", true, Use::Later("the provider evolution")),
     ("TWILIO_ACCOUNT_SID", false, Use::Later("the provider twilio")),
@@ -104,7 +110,7 @@ impl Seeds {
         let mut kept = Vec::new();
         for (name, secret, purpose) in VARIABLES {
             let waits_for = match purpose {
-                Use::Channel => None,
+                Use::Channel | Use::Records => None,
                 Use::Later(part) => Some(part),
             };
             let twin = format!("{name}_FILE");
@@ -141,6 +147,13 @@ impl Seeds {
         self.kept.iter().find(|kept| kept.name == name).map(|kept| &kept.value)
     }
 
+    /// Where records are kept by `DATABASE_URL`, and where that was said.
+    pub(super) fn records_url(&self) -> Option<(String, Origin)> {
+        let kept = self.kept.iter().find(|kept| kept.name == DATABASE_URL)?;
+        let url = kept.value.expose();
+        PostgresUrl::is_meant(url).then(|| (url.to_owned(), kept.origin.clone()))
+    }
+
     /// The channel that the variables make, where they say enough.
     pub(crate) fn whatsapp(&self) -> Option<WhatsappChannel> {
         Some(WhatsappChannel {
@@ -163,6 +176,11 @@ impl Seeds {
         ) {
             notices.push(format!(
                 "${set} is set but ${missing} is not: the channel {CHANNEL} is not made from them"
+            ));
+        }
+        if self.get(DATABASE_URL).is_some() && self.records_url().is_none() {
+            notices.push(format!(
+                "${DATABASE_URL} is set and not used: it is not an address of PostgreSQL (postgres://…)"
             ));
         }
         let mut waiting: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -223,6 +241,20 @@ mod tests {
         assert!(notices.contains("$WHATSAPP_PHONE_NUMBER_ID is not"), "{notices}");
         assert!(notices.contains("REDIS_URL set, kept and not used"), "{notices}");
         assert!(!notices.contains("redis://x"), "{notices}");
+    }
+
+    #[test]
+    fn a_database_is_used_where_it_is_postgresql() {
+        let (seeds, _) = read(&[("DATABASE_URL", "postgres://u:hunter2@db/x")]);
+        assert_eq!(seeds.records_url().expect("an address").0, "postgres://u:hunter2@db/x");
+        assert_eq!(seeds.notices(), Vec::<String>::new());
+        let (seeds, _) = read(&[("DATABASE_URL", "mysql://u:hunter2@db/x")]);
+        assert_eq!(seeds.records_url(), None);
+        let notices = seeds.notices().join("\n");
+        assert!(
+            notices.contains("$DATABASE_URL is set and not used") && !notices.contains("hunter2"),
+            "{notices}"
+        );
     }
 
     #[test]

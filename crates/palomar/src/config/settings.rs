@@ -6,7 +6,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use palomar_model::Secret;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::units::{Rate, Size, Span};
 
@@ -48,7 +49,15 @@ pub(crate) struct Broker {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Records {
+    #[serde(serialize_with = "exposed")]
+    pub(crate) url: Secret,
+    pub(crate) connections: u16,
     pub(crate) journal_for: Span,
+}
+
+/// A secret as it is, to be compared with the default file. What is shown comes from `show`, which masks.
+fn exposed<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
 }
 
 /// `[sending]`: outbound, over all channels.

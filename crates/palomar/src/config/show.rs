@@ -1,7 +1,9 @@
 //! What is in force, line by line, with where each value was said. Secrets are masked here, before anything is printed.
 
-use super::Loaded;
+use toml::Value;
+
 use super::problem::Origin;
+use super::{Loaded, SECRETS, records_url};
 
 /// One setting in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +22,7 @@ pub(crate) struct Line {
 pub(crate) fn lines(loaded: &Loaded) -> Vec<Line> {
     let settings = loaded.in_force.iter().map(|(path, setting)| Line {
         key: path.to_string(),
-        value: setting.value.to_string(),
+        value: shown(&path.to_string(), &setting.value),
         origin: setting.origin.to_string(),
         is_default: setting.origin == Origin::Default,
     });
@@ -31,4 +33,15 @@ pub(crate) fn lines(loaded: &Loaded) -> Vec<Line> {
         is_default: false,
     });
     settings.chain(seeds).collect()
+}
+
+/// A value as it may be seen: of an address its host and database, of any other secret nothing.
+fn shown(key: &str, value: &Value) -> String {
+    match value.as_str() {
+        Some(text) if SECRETS.contains(&key) && !text.is_empty() => match records_url(text) {
+            Ok(Some(url)) => format!("\"postgres://•••@{}\"", url.place()),
+            _ => "\"•••\"".to_owned(),
+        },
+        _ => value.to_string(),
+    }
 }

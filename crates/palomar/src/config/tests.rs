@@ -120,7 +120,19 @@ fn every_problem_names_its_place_and_what_to_write() {
             "[records]\njournal_for = \"1d\"\n",
             "palomar.toml:2: records.journal_for: 1d is too short: expected 8d",
         ),
-        ("[records]\nurl = \"postgres://x\"\n", "palomar.toml:2: records.url: not in this version"),
+        (
+            "[records]\nurl = \"mysql://x\"\n",
+            "palomar.toml:2: records.url: not an address of PostgreSQL: expected",
+        ),
+        (
+            "[records]\nurl = \"postgres://u:hunter2@db/x?colour=red\"\n",
+            "palomar.toml:2: records.url: the address has the parameter \"colour\", which is not known",
+        ),
+        (
+            "[records]\nurl_file = \"/nowhere\"\n",
+            "palomar.toml:2: records.url_file: can't read /nowhere: entity not found",
+        ),
+        ("[records]\nconnections = 2\n", "palomar.toml:2: records.connections: 2 is not within 3 and 1000"),
         ("[log]\nlevel = \"loud,,=\"\n", "palomar.toml:2: log.level: "),
         (
             "[server]\npublic_url = \"ftp://x\"\n",
@@ -179,11 +191,40 @@ fn all_problems_are_found_at_once() {
 
 #[test]
 fn secrets_are_masked() {
-    let loaded = load(&sources("", &[("WHATSAPP_API_TOKEN", "hunter2"), ("REDIS_PASSWORD", "hunter2")]))
-        .expect("fine");
+    let loaded = load(&sources(
+        "[records]\nurl = \"postgres://u:hunter2@db/x\"\n",
+        &[("WHATSAPP_API_TOKEN", "hunter2"), ("REDIS_PASSWORD", "hunter2")],
+    ))
+    .expect("fine");
     let shown = format!("{:?} {:?} {loaded:?}", lines(&loaded), loaded.seeds.notices());
     assert!(!shown.contains("hunter2"), "{shown}");
     assert!(lines(&loaded).iter().any(|line| line.key == "WHATSAPP_API_TOKEN" && line.value == "\"•••\""));
+}
+
+#[test]
+fn the_address_of_the_records_comes_from_the_nearest_place() {
+    let address = |place: &str| format!("postgres://u:hunter2@{place}/x");
+    let read = |path: &std::path::Path| Ok(format!("{}\n", address(&path.display().to_string())));
+    let file = format!("[records]\nurl = \"{}\"\n", address("file"));
+    let (seed, variable) =
+        (("DATABASE_URL", address("seed")), ("PALOMAR__RECORDS__URL", address("variable")));
+    let twin = ("PALOMAR__RECORDS__URL_FILE", "twin".to_owned());
+    for (file, variables, host, origin) in [
+        ("", vec![&seed], "seed", "$DATABASE_URL"),
+        (file.as_str(), vec![&seed], "file", "palomar.toml:2"),
+        (file.as_str(), vec![&seed, &variable], "variable", "$PALOMAR__RECORDS__URL"),
+        (file.as_str(), vec![&seed, &twin], "twin", "twin (named by $PALOMAR__RECORDS__URL_FILE)"),
+        ("[records]\nurl_file = \"secret\"\n", vec![&seed], "secret", "secret (named by palomar.toml:2)"),
+    ] {
+        let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let loaded =
+            load(&Sources { read_file: &read, ..sources(file, &variables) }).expect("it holds together");
+        assert_eq!(loaded.settings.records.url.expose(), address(host));
+        let shown = lines(&loaded);
+        let line = shown.iter().find(|line| line.key == RECORDS_URL).expect("shown");
+        assert_eq!(line.value, format!("\"postgres://•••@{host}:5432/x\""));
+        assert_eq!(line.origin, origin);
+    }
 }
 
 /// A small generator with a seed, so that a failure can be repeated.

@@ -31,7 +31,7 @@ use crate::logs;
 use crate::signals::Stop;
 use greeting::Greeting;
 
-pub(crate) use open::{LOG_ROOM, records};
+pub(crate) use open::{LOG_ROOM, records, records_place};
 
 /// The file of the first admin's API key, in the data directory.
 pub(crate) const ADMIN_KEY: &str = "admin.key";

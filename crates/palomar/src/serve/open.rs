@@ -8,11 +8,11 @@ use palomar_api::{ApiConfig, OneTimeLink, RateLimit};
 use palomar_app::{App, AppConfig, Metrics, Providers, StoreReading};
 use palomar_broker::{EmbeddedBroker, EmbeddedConfig, MachineConfig, StoreError};
 use palomar_model::{Clock, IdGenerator};
-use palomar_records::{PROJECTION, Records, random_bytes};
+use palomar_records::{PROJECTION, Records, RecordsPlace, random_bytes};
 
 use super::Engine;
 use crate::clock::SystemClock;
-use crate::config::Settings;
+use crate::config::{Settings, records_url};
 use crate::failure::Failure;
 
 /// Opens everything that is kept, and starts what works on it.
@@ -27,7 +27,7 @@ pub(super) async fn open(settings: &Settings) -> Result<Engine, Failure> {
             "damaged rows were set aside: run `palomar store check`"
         );
     }
-    let records = records(&dir, clock.as_ref())?;
+    let records = records(settings, clock.as_ref()).await?;
     let providers = Providers::new(Arc::clone(&clock))
         .map_err(|error| Failure::new(format!("can't set up calls to providers: {error}")))?;
     let ids = Arc::new(IdGenerator::new(seed()?));
@@ -66,9 +66,20 @@ fn broker(settings: &Settings, clock: Arc<dyn Clock>) -> Result<EmbeddedBroker, 
     EmbeddedBroker::open(config, clock).map_err(|error: StoreError| Failure::new(error.to_string()))
 }
 
-/// Opens the records of the data directory.
-pub(crate) fn records(dir: &std::path::Path, clock: &dyn Clock) -> Result<Records, Failure> {
-    Records::open(dir, clock.now()).map_err(|error| Failure::new(format!("can't open the records: {error}")))
+/// Where the records are kept.
+pub(crate) fn records_place(settings: &Settings) -> Result<RecordsPlace, Failure> {
+    let place = RecordsPlace::in_dir(&settings.data_dir);
+    let url = records_url(settings.records.url.expose()).map_err(|error| Failure::new(error.to_string()))?;
+    Ok(match url {
+        Some(url) => place.in_postgres(url, settings.records.connections.into()),
+        None => place,
+    })
+}
+
+/// Opens the records, and brings their schema up to date.
+pub(crate) async fn records(settings: &Settings, clock: &dyn Clock) -> Result<Records, Failure> {
+    let opened = records_place(settings)?.open(clock.now()).await;
+    opened.map_err(|error| Failure::new(format!("can't open the records: {error}")))
 }
 
 fn app_config(settings: &Settings) -> AppConfig {
