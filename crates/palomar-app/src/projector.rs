@@ -27,7 +27,8 @@ const WAIT: Duration = Duration::from_secs(10);
 /// waits for flushes of the same disk.
 const PAUSE: Duration = Duration::from_millis(10);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-const LAST_BACKOFF: Duration = Duration::from_secs(10);
+/// A database that is back is followed again within so long.
+const LAST_BACKOFF: Duration = Duration::from_secs(2);
 
 /// The projection `records`, as a task.
 pub(crate) struct Projector {

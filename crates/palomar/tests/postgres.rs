@@ -153,3 +153,31 @@ fn while_the_database_is_away_what_is_accepted_waits() {
     assert_eq!(server.stop(), Some(0));
     exits(&with(&place, &url, &["store", "check"]).output().expect("it runs"), 0);
 }
+
+/// A database that neither answers nor refuses: callers are told so, what is accepted waits.
+#[test]
+fn a_database_that_hangs_holds_up_nobody() {
+    let (place, postgres) = (Place::new(), Postgres::start());
+    let url = block_on(postgres.database());
+    let server = serve(&place, &url);
+    let before = send(&place, &server, "Hola");
+    postgres.command("freeze");
+    let accepted = place.ask(&server, &["send", "--to", "+34600111333", "--text", "Hola", "--json"]);
+    exits(&accepted, 0);
+    let after =
+        json(out(&accepted).lines().next().expect("a line"))["id"].as_str().expect("an id").to_owned();
+    for words in [&["message", "list"][..], &["message", "show", &before]] {
+        let told = place.ask(&server, words);
+        exits(&told, 1);
+        assert!(err(&told).contains("can't be reached: it does not answer"), "{}", err(&told));
+    }
+    postgres.command("thaw");
+    loop {
+        let shown = place.ask(&server, &["message", "show", &after, "--json"]);
+        if shown.status.success() && json(&out(&shown))["status"] == "read" {
+            break;
+        }
+    }
+    assert_eq!(server.stop(), Some(0));
+    exits(&with(&place, &url, &["store", "check"]).output().expect("it runs"), 0);
+}

@@ -62,12 +62,15 @@ impl Line {
         }
         let call = timeout(limit, call);
         tokio::pin!(call);
+        // The answer first: where the runtime ends there is one, and no more time.
         tokio::select! {
+            biased;
             answer = &mut call => return answer.map_err(|_| Unheard::Late),
             () = sleep(SLOW) => {}
         }
         let _slow = self.slow();
         tokio::select! {
+            biased;
             answer = &mut call => answer.map_err(|_| Unheard::Late),
             _ = silent.wait_for(|silent| *silent) => Err(Unheard::Silent),
         }
