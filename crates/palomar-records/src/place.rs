@@ -10,9 +10,9 @@ use crate::secret_key::SecretKey;
 use crate::store::migrate::{self, Schema};
 use crate::store::postgres::{Postgres, PostgresUrl};
 use crate::store::sqlite::{self, Sqlite};
-use crate::store::{Patience, Store};
+use crate::store::{Db, Patience, Store};
 use crate::tables::seals;
-use crate::{FILE, KEY_FILE, Records};
+use crate::{FILE, KEY_FILE, PROJECTION, Records, RecordsInfo, check};
 
 /// Where records are kept: in a directory, or in PostgreSQL with the key of the credentials in that directory.
 #[derive(Clone, Debug)]
@@ -71,27 +71,41 @@ impl RecordsPlace {
     /// # Errors
     /// What can't be reached or read.
     pub async fn look(&self) -> Result<Option<Looked>> {
+        let read = self.read(Patience::Request, migrate::look).await?;
+        Ok(read.map(|(engine, place, schema)| Looked { engine, place, schema }))
+    }
+
+    /// The records in numbers, without changing anything; nothing where they have another schema than this version.
+    ///
+    /// # Errors
+    /// What can't be reached or read.
+    pub async fn info(&self) -> Result<Option<RecordsInfo>> {
+        let info = |db: Db<'_>| {
+            let schema = migrate::look(db)?;
+            (schema.found == schema.known).then(|| check::info(db, PROJECTION)).transpose()
+        };
+        Ok(self.read(Patience::Whole, info).await?.and_then(|(_, _, info)| info))
+    }
+
+    /// Reads of the database what can be read whatever its schema is; with it the engine and the place.
+    async fn read<T, F>(&self, patience: Patience, work: F) -> Result<Option<(String, String, T)>>
+    where
+        T: Send + 'static,
+        F: FnOnce(Db<'_>) -> Result<T> + Send + 'static,
+    {
         if let Some((url, _)) = &self.postgres {
             let postgres = Postgres::connect(url, 1).await?;
-            let schema = postgres.read(Patience::Request, migrate::look).await?;
-            return Ok(Some(postgres_looked(&postgres, schema)));
+            let read = postgres.read(patience, work).await?;
+            let engine = format!("PostgreSQL {}", postgres.version());
+            return Ok(Some((engine, postgres.place().to_owned(), read)));
         }
         let file = self.dir.join(FILE);
         if !file.exists() {
             return Ok(None);
         }
-        let schema = sqlite::look(&file)?;
-        Ok(Some(Looked { engine: sqlite_engine(), place: file.display().to_string(), schema }))
+        let engine = format!("SQLite {}", rusqlite::version());
+        Ok(Some((engine, file.display().to_string(), sqlite::look(&file, work)?)))
     }
-}
-
-fn postgres_looked(postgres: &Postgres, schema: Schema) -> Looked {
-    let engine = format!("PostgreSQL {}", postgres.version());
-    Looked { engine, place: postgres.place().to_owned(), schema }
-}
-
-fn sqlite_engine() -> String {
-    format!("SQLite {}", rusqlite::version())
 }
 
 impl Records {

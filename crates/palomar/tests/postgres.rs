@@ -69,6 +69,7 @@ fn a_message_travels_with_records_in_postgresql() {
         info["records"]["engine"].as_str().is_some_and(|engine| engine.starts_with("PostgreSQL ")),
         "{info}"
     );
+    assert_eq!(info["records"]["counted"]["messages"]["read"], 2, "{info}");
     let all = format!("{info}{}", std::fs::read_to_string(place.path().join("log")).expect("a log"));
     assert!(!all.contains(PASSWORD), "{all}");
 }

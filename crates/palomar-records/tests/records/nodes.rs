@@ -70,7 +70,9 @@ async fn partitions_do_not_lose_what_they_tell_each_other(house: House) {
     let journal = records.journal(0, 10_000).await.expect("read");
     let numbers: Vec<_> = journal.iter().map(|entry| entry.cursor).collect();
     assert_eq!(numbers, (1..=6 * all).collect::<Vec<_>>());
-    assert_eq!(records.info().await.expect("read").cursors, [(0, 4 * all), (1, 2 * all)].into());
+    let info = records.info().await.expect("read");
+    assert_eq!(info.cursors, [(0, 4 * all), (1, 2 * all)].into());
+    assert_eq!(house.place().info().await.expect("read").expect("this schema").messages, info.messages);
     sound(records).await;
 }
 

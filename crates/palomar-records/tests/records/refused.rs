@@ -60,6 +60,24 @@ async fn a_database_of_another_encoding_is_refused() {
 }
 
 #[tokio::test]
+async fn a_database_in_which_nothing_can_be_made_is_refused() {
+    let address = House::on_postgres().await.address.expect("PostgreSQL");
+    let role = address.rsplit_once('/').expect("a database").1;
+    postgres::run(&address, &format!("CREATE ROLE guest_{role} LOGIN PASSWORD '{PASSWORD}'")).await;
+    let refused = why(&address.replace("//palomar:", &format!("//guest_{role}:"))).await;
+    assert!(refused.contains("can't keep the records: permission denied for schema public"), "{refused}");
+    let refused = why(&format!("{address}?schema=absent")).await;
+    assert!(refused.contains("can't keep the records: no schema has been selected"), "{refused}");
+    // With one, several installations can share a database.
+    postgres::run(&address, "CREATE SCHEMA other").await;
+    let (one, other) = (House::at(address.clone()), House::at(format!("{address}?schema=other")));
+    let (one, other) = (one.open().await, other.open().await);
+    one.apply(LOG, 0, log(1, sent(1)), 4, START).await.expect("applied");
+    assert!(one.message(id(1)).await.expect("read").is_some());
+    assert!(other.message(id(1)).await.expect("read").is_none());
+}
+
+#[tokio::test]
 async fn a_replica_is_refused() {
     let server = Postgres::start();
     let address = server.database().await;

@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use palomar_broker::StoreError;
-use palomar_records::{Looked, RecordsError};
+use palomar_records::{Looked, RecordsError, RecordsInfo};
 use serde_json::json;
 
 use crate::cli::Context;
@@ -28,6 +28,24 @@ fn failed(error: &RecordsError) -> Failure {
 /// What the database of the records is found to be; nothing where there is none yet.
 pub(super) async fn look(settings: &Settings) -> Result<Option<Looked>, Failure> {
     records_place(settings)?.look().await.map_err(|error| failed(&error))
+}
+
+/// Makes sure that the records are there and as this version has them, without changing them: a server may use them.
+pub(super) async fn current(settings: &Settings) -> Result<(), Failure> {
+    match look(settings).await? {
+        None => Err(Failure::new(format!("there are no records in {}", settings.data_dir.display()))),
+        Some(looked) if !looked.schema.missing.is_empty() => {
+            let Looked { place, schema, .. } = looked;
+            let what = format!("{place} has schema {}, this version needs {}", schema.found, schema.known);
+            Err(Failure::new(what).help("Run `palomar store migrate`, or start this version on it."))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// The records in numbers; nothing where they have another schema than this version.
+pub(super) async fn info(settings: &Settings) -> Result<Option<RecordsInfo>, Failure> {
+    records_place(settings)?.info().await.map_err(|error| failed(&error))
 }
 
 /// Brings the schema up to date, or says what that would do.
@@ -61,9 +79,7 @@ pub(super) async fn migrate(context: &Context, settings: &Settings, plan: bool) 
 
 /// Writes everything to a file, or to standard output.
 pub(super) async fn export(context: &Context, settings: &Settings, file: &Path) -> Result<(), Failure> {
-    if look(settings).await?.is_none() {
-        return Err(Failure::new(format!("there are no records in {}", settings.data_dir.display())));
-    }
+    current(settings).await?;
     let records = records(settings, &SystemClock).await?;
     if file == Path::new("-") {
         return match records.export(BufWriter::new(io::stdout())).await {

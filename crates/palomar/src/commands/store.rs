@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use palomar_broker::{CheckReport, StoreInfo};
-use palomar_records::{Looked, Partition, RecordsCheck};
+use palomar_records::{Looked, Partition, RecordsCheck, RecordsInfo};
 use serde_json::{Value, json};
 
 use crate::cli::Context;
@@ -97,6 +97,7 @@ fn files(dir: &Path) -> Result<Vec<(String, u64)>, Failure> {
 async fn info(context: &Context, settings: &Settings, dir: &Path) -> Result<(), Failure> {
     let out = context.out;
     let looked = records::look(settings).await?;
+    let counted = records::info(settings).await?;
     let files = files(dir)?;
     let StoreInfo { schema, job_rows, log_rows, log_end, free_bytes, .. } =
         palomar_broker::store_info(dir).map_err(|error| Failure::new(error.to_string()))?;
@@ -105,7 +106,10 @@ async fn info(context: &Context, settings: &Settings, dir: &Path) -> Result<(), 
             files.iter().map(|(name, bytes)| json!({"file": name, "bytes": bytes})).collect();
         let queue = json!({"schema": schema, "jobs": job_rows, "logRows": log_rows, "logEnd": log_end});
         let records = looked.map(|Looked { engine, place, schema }| {
-            json!({"engine": engine, "place": place, "schema": schema.found, "missing": schema.missing})
+            json!({
+                "engine": engine, "place": place, "schema": schema.found, "missing": schema.missing,
+                "counted": counted,
+            })
         });
         return out.document(&json!({
             "dir": dir, "files": files, "queue": queue, "records": records, "freeBytes": free_bytes,
@@ -115,14 +119,19 @@ async fn info(context: &Context, settings: &Settings, dir: &Path) -> Result<(), 
         || "none yet".to_owned(),
         |Looked { engine, place, schema }| format!("{place} ({engine}), schema {}", schema.found),
     );
-    out.pairs(&[
+    let mut pairs = vec![
         ("directory", dir.display().to_string()),
         ("free on its disk", rounded(free_bytes)),
         ("schema of the queue", schema.to_string()),
         ("jobs", job_rows.to_string()),
         ("end of the event log", log_end.to_string()),
         ("records", records),
-    ]);
+    ];
+    if let Some(RecordsInfo { bytes, messages, .. }) = counted {
+        pairs.push(("size of the records", rounded(bytes)));
+        pairs.push(("messages", messages.values().sum::<u64>().to_string()));
+    }
+    out.pairs(&pairs);
     out.line("");
     let rows: Vec<_> = files.iter().map(|(name, bytes)| vec![name.clone(), rounded(*bytes)]).collect();
     out.table(&["file", "size"], &rows, "no files");
@@ -165,6 +174,7 @@ async fn check(context: &Context, settings: &Settings, dir: &Path) -> Result<(),
 /// The same of the records alone.
 async fn check_records_alone(context: &Context, settings: &Settings) -> Result<(), Failure> {
     let out = context.out;
+    records::current(settings).await?;
     let (found, cursor) = check_records(settings).await?;
     let RecordsCheck { problems, counters_compared } = found.unwrap_or_default();
     if out.json {

@@ -195,6 +195,10 @@ impl RecordsError {
                 RecordsError::Late(Arc::clone(place))
             }
             code if is_away(code) => RecordsError::away(place, said.message()),
+            // Nobody may make tables there, or there is no schema to make them in.
+            code if *code == SqlState::INSUFFICIENT_PRIVILEGE || *code == SqlState::INVALID_SCHEMA_NAME => {
+                RecordsError::unfit(place, said.message())
+            }
             code if *code == SqlState::READ_ONLY_SQL_TRANSACTION => {
                 RecordsError::unfit(place, "it is a replica that can't be written")
             }

@@ -15,9 +15,8 @@ use palomar_model::Timestamp;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, Statement, ToSql, TransactionBehavior};
 
-use super::migrate::{self, Schema};
 use super::table::{List, Rows, Write};
-use super::{Db, Row, Value};
+use super::{Db, Row, Value, migrate};
 use crate::error::{RecordsError, Result};
 use reader::Readers;
 use writer::Writer;
@@ -74,9 +73,11 @@ impl Sqlite {
     }
 }
 
-/// The schema of a file that is there, without changing anything.
-pub(crate) fn look(path: &Path) -> Result<Schema> {
-    migrate::look(Db::Sqlite(&open_read_only(path)?))
+/// Reads a file that is there, all of one moment, without changing anything.
+pub(crate) fn look<T>(path: &Path, work: impl FnOnce(Db<'_>) -> Result<T>) -> Result<T> {
+    let connection = open_read_only(path)?;
+    let transaction = connection.unchecked_transaction()?;
+    work(Db::Sqlite(&transaction))
 }
 
 fn prepare(connection: &Connection) -> Result<()> {
