@@ -69,18 +69,20 @@ impl Measurement {
         if let Value::Object(more) = more {
             line.extend(more);
         }
-        print(engine, what, line);
+        print(engine, what, Value::Object(line));
     }
 }
 
-/// Prints one measurement.
+/// Prints one measurement: an object of its figures.
 #[expect(clippy::print_stdout, reason = "the lines are the benchmark's result")]
-pub(super) fn print(engine: &str, what: &str, fields: Map<String, Value>) {
+pub(super) fn print(engine: &str, what: &str, fields: Value) {
     let mut line = Map::new();
     line.insert("bench".into(), json!("queue"));
     line.insert("engine".into(), json!(engine));
     line.insert("what".into(), json!(what));
-    line.extend(fields);
+    if let Value::Object(fields) = fields {
+        line.extend(fields);
+    }
     println!("{}", Value::Object(line));
 }
 

@@ -1,0 +1,46 @@
+//! How soon a job starts.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use palomar_broker::{Broker, Outcome};
+use serde_json::json;
+
+use super::stage::{Bench, Counter, PAYLOAD_MEMORY, Seen, queue, stop, worker};
+use crate::bench::measure::{percentiles, print};
+
+/// From the call of `enqueue` to the start of the handler, 200 messages a second.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+pub(super) async fn add_to_start(bench: &Bench) -> anyhow::Result<()> {
+    const N: usize = 1_000;
+    /// The first few find cold caches, here as with the peers.
+    const COLD: usize = 20;
+    let store = bench.open(PAYLOAD_MEMORY)?;
+    let begun = Instant::now();
+    let laps = Seen::new();
+    let counter = Counter::new(N);
+    let seen = laps.clone();
+    let worker = worker(&store.broker, 5, &counter, move |job| {
+        let mut micros = [0; 8];
+        micros.copy_from_slice(&job.payload[..8]);
+        let sent = Duration::from_micros(u64::from_le_bytes(micros));
+        seen.push(begun.elapsed() - sent);
+        Outcome::Done
+    });
+    let mut tick = tokio::time::interval(Duration::from_millis(5));
+    for i in 0..N {
+        tick.tick().await;
+        let mut job = bench.job(&queue("wa"), i);
+        let mut payload = (begun.elapsed().as_micros() as u64).to_le_bytes().to_vec();
+        payload.extend_from_slice(&job.payload);
+        job.payload = payload.into();
+        let broker = Arc::clone(&store.broker);
+        tokio::spawn(async move { broker.enqueue(vec![job]).await });
+    }
+    counter.all().await;
+    stop(worker).await;
+    let mut fields = percentiles(&mut laps.take()[COLD..]);
+    fields["n"] = json!(N - COLD);
+    print(bench.engine(), "latency_add_to_start_200_per_s", fields);
+    store.remove().await
+}

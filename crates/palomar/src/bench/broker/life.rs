@@ -1,0 +1,171 @@
+//! A job's life: adding, draining, both at once; and what priorities, retries and limits cost.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use palomar_broker::{Broker, Control, LeasedJob, Limits, NewJob, Outcome, QueueName, Window};
+use palomar_model::Priority;
+use serde_json::json;
+
+use super::stage::{Bench, Counter, PAYLOAD_MEMORY, Seen, add_jobs, fill, queue, stop, wide_open, worker};
+use crate::bench::measure::{Measurement, Usage, percentiles, print};
+
+/// How often this disk can flush an append of 4 KiB: what one caller alone can reach at most.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+pub(super) fn fdatasync(bench: &Bench) -> anyhow::Result<()> {
+    use std::io::Write;
+    let path = bench.options.dir.join("fdatasync");
+    let mut file = std::fs::File::create(&path)?;
+    let block = [7_u8; 4096];
+    let measurement = Measurement::begin();
+    let begun = Instant::now();
+    let mut laps = Vec::new();
+    while begun.elapsed() < Duration::from_secs(2) {
+        let lap = Instant::now();
+        file.write_all(&block)?;
+        file.sync_data()?;
+        laps.push(lap.elapsed());
+    }
+    let more = percentiles(&mut laps);
+    measurement.end("this disk", "fdatasync_append_4k", laps.len(), more);
+    std::fs::remove_file(path)?;
+    Ok(())
+}
+
+/// One caller.
+pub(super) async fn add_alone(bench: &Bench) -> anyhow::Result<()> {
+    add(bench, 1, bench.options.n / 4).await
+}
+
+/// Callers who share flushes.
+pub(super) async fn add_together(bench: &Bench) -> anyhow::Result<()> {
+    add(bench, 50, bench.options.n).await?;
+    add(bench, 64, bench.options.n).await
+}
+
+async fn add(bench: &Bench, width: usize, n: usize) -> anyhow::Result<()> {
+    let store = bench.open(PAYLOAD_MEMORY)?;
+    let measurement = Measurement::begin();
+    add_jobs(&store.broker, width, n, |i| bench.job(&queue("wa"), i)).await?;
+    measurement.end(bench.engine(), &format!("add_one_by_one_c{width}"), n, json!({}));
+    store.remove().await
+}
+
+/// One caller who adds many a call.
+pub(super) async fn bulk(bench: &Bench) -> anyhow::Result<()> {
+    let store = bench.open(PAYLOAD_MEMORY)?;
+    let measurement = Measurement::begin();
+    fill(bench, &store.broker, bench.options.n, |_, _| {}).await?;
+    measurement.end(bench.engine(), "add_bulk_500", bench.options.n, json!({}));
+    store.remove().await
+}
+
+/// A worker of 50 places takes what waits.
+pub(super) async fn drain(bench: &Bench) -> anyhow::Result<()> {
+    drained(bench, "drain_c50", |_, _| {}, |_| Outcome::Done).await
+}
+
+/// The same with four priorities.
+pub(super) async fn priority(bench: &Bench) -> anyhow::Result<()> {
+    let prioritise = |job: &mut NewJob, i: usize| job.priority = Priority::ALL[i % 4];
+    drained(bench, "drain_c50_priority4", prioritise, |_| Outcome::Done).await
+}
+
+/// The same with a tenth of the jobs failing once.
+pub(super) async fn retry(bench: &Bench) -> anyhow::Result<()> {
+    let clock = Arc::clone(&bench.clock);
+    let fails = |job: &LeasedJob| job.lease.id.0.as_u128().is_multiple_of(10) && job.tries == 1;
+    let outcome = move |job: &LeasedJob| {
+        if fails(job) { Outcome::Retry { at: clock.now(), counts: true } } else { Outcome::Done }
+    };
+    drained(bench, "drain_c50_retry10pct", |_, _| {}, outcome).await
+}
+
+/// From the start of the worker until all settles are durable.
+async fn drained(
+    bench: &Bench,
+    what: &str,
+    change: impl Fn(&mut NewJob, usize),
+    outcome: impl Fn(&LeasedJob) -> Outcome + Send + Sync + 'static,
+) -> anyhow::Result<()> {
+    let store = bench.open(PAYLOAD_MEMORY)?;
+    wide_open(&*store.broker, &queue("wa"), 50).await?;
+    fill(bench, &store.broker, bench.options.n, change).await?;
+    let counter = Counter::new(bench.options.n);
+    let measurement = Measurement::begin();
+    let worker = worker(&store.broker, 50, &counter, outcome);
+    counter.all().await;
+    stop(worker).await;
+    measurement.end(bench.engine(), what, bench.options.n, json!({}));
+    store.remove().await
+}
+
+/// Callers and worker at the same time: the whole life of each job.
+pub(super) async fn flow(bench: &Bench) -> anyhow::Result<()> {
+    flow_over(bench, "flow_add_c50_work_c50", 1).await
+}
+
+/// The same over many queues, with what it costs to have them.
+pub(super) async fn flow_over(bench: &Bench, what: &str, queues: usize) -> anyhow::Result<()> {
+    let store = bench.open(PAYLOAD_MEMORY)?;
+    let names: Vec<QueueName> = (0..queues).map(|i| queue(&format!("wa-{i}"))).collect();
+    let before = Usage::now().resident;
+    #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+    let begun = Instant::now();
+    let opening: Vec<_> = names.iter().map(|name| wide_open(&*store.broker, name, 50)).collect();
+    futures_util::future::try_join_all(opening).await?;
+    let opened = begun.elapsed();
+    let idle = Usage::now().resident.saturating_sub(before);
+    let n = bench.options.n;
+    let counter = Counter::new(n);
+    let worker = worker(&store.broker, 50, &counter, |_| Outcome::Done);
+    let commits = store.broker.meters().commits;
+    let measurement = Measurement::begin();
+    add_jobs(&store.broker, 50, n, |i| bench.job(&names[i % queues], i)).await?;
+    counter.all().await;
+    stop(worker).await;
+    let commits = store.broker.meters().commits - commits;
+    let more = json!({
+        "commits_per_op": (commits as f64 / n as f64 * 1e4).round() / 1e4,
+        "open_ms": opened.as_millis() as u64,
+        "idle_bytes_per_channel": idle / queues as u64,
+    });
+    measurement.end(bench.engine(), what, n, more);
+    store.remove().await
+}
+
+/// 5,000 jobs under a limit of 1,000 a second: the most starts in any sliding second, and the rate that is reached
+/// once the first thousand has gone at once.
+pub(super) async fn limiter(bench: &Bench) -> anyhow::Result<()> {
+    const N: usize = 5_000;
+    const LIMIT: u32 = 1_000;
+    const SECOND: Duration = Duration::from_secs(1);
+    let store = bench.open(PAYLOAD_MEMORY)?;
+    let limits = Limits { windows: vec![Window { max: LIMIT, window: SECOND }], ..Limits::default() };
+    store.broker.control(Control::Configure { queue: queue("wa"), limits }).await??;
+    fill(bench, &store.broker, N, |_, _| {}).await?;
+    let starts = Seen::new();
+    let counter = Counter::new(N);
+    let (seen, clock) = (starts.clone(), Arc::clone(&bench.clock));
+    let worker = worker(&store.broker, 50, &counter, move |_| {
+        seen.push(clock.now());
+        Outcome::Done
+    });
+    counter.all().await;
+    stop(worker).await;
+    let starts = starts.take();
+    let mut from = 0;
+    let mut most = 0;
+    for (to, at) in starts.iter().enumerate() {
+        while at.since(starts[from]) >= SECOND {
+            from += 1;
+        }
+        most = most.max(to - from + 1);
+    }
+    let took =
+        starts.last().zip(starts.first()).map_or(0.0, |(last, first)| last.since(*first).as_secs_f64());
+    let per_s = (f64::from(N as u32 - LIMIT) / took).round();
+    let fields = json!({ "count": most, "n": N, "per_s": per_s });
+    print(bench.engine(), "limiter_1000_per_s_most_in_any_second", fields);
+    store.remove().await
+}

@@ -1,0 +1,219 @@
+//! What each measurement begins with: a store of its own, the peers' message, a worker that does nothing.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use palomar_broker::worker::{Handled, Worker, WorkerConfig};
+use palomar_broker::{
+    Broker, BrokerError, Control, EmbeddedBroker, EmbeddedConfig, Flush, Key, LeasedJob, Limits, NewJob,
+    Outcome, QueueName,
+};
+use palomar_model::{Clock, IdGenerator};
+use tokio::sync::Notify;
+
+use super::Options;
+
+/// Bytes of payloads that are held in memory, as the server does where nothing else is configured.
+pub(super) const PAYLOAD_MEMORY: usize = 64 << 20;
+/// Jobs in one call, where many are added at once: as many as the peers add.
+const BULK: usize = 500;
+/// How long a worker may take to settle what it has.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What all measurements of a run share.
+pub(super) struct Bench {
+    pub(super) options: Options,
+    pub(super) clock: Arc<dyn Clock>,
+    ids: IdGenerator,
+    made: AtomicUsize,
+}
+
+/// A broker in a folder of its own.
+pub(super) struct Store {
+    pub(super) broker: Arc<EmbeddedBroker>,
+    pub(super) dir: PathBuf,
+}
+
+impl Store {
+    pub(super) async fn remove(self) -> anyhow::Result<()> {
+        self.broker.close().await?;
+        std::fs::remove_dir_all(&self.dir)?;
+        Ok(())
+    }
+}
+
+impl Bench {
+    pub(super) fn new(options: Options, clock: Arc<dyn Clock>, seed: u64) -> Bench {
+        Bench { options, clock, ids: IdGenerator::new(seed), made: AtomicUsize::new(0) }
+    }
+
+    /// Who is measured, as the lines name it.
+    pub(super) fn engine(&self) -> &'static str {
+        match self.options.flush {
+            Flush::EachCommit => "palomar embedded",
+            Flush::EachSecond => "palomar embedded, flushed each second",
+        }
+    }
+
+    /// A new, empty store.
+    pub(super) fn open(&self, payload_memory: usize) -> anyhow::Result<Store> {
+        let dir = self.options.dir.join(format!("store-{}", self.made.fetch_add(1, Ordering::Relaxed)));
+        let _ = std::fs::remove_dir_all(&dir);
+        Ok(Store { broker: Arc::new(self.open_at(&dir, payload_memory)?), dir })
+    }
+
+    /// The store that lies in a folder.
+    pub(super) fn open_at(&self, dir: &Path, payload_memory: usize) -> anyhow::Result<EmbeddedBroker> {
+        let config = EmbeddedConfig {
+            payload_memory,
+            flush: self.options.flush,
+            log_room: crate::serve::LOG_ROOM,
+            ..EmbeddedConfig::in_dir(dir)
+        };
+        Ok(EmbeddedBroker::open(config, Arc::clone(&self.clock))?)
+    }
+
+    /// The peers' message: 256 bytes of JSON.
+    pub(super) fn job(&self, queue: &QueueName, i: usize) -> NewJob {
+        let phone = 34_600_000_000_u64 + (i % 1_000_000) as u64;
+        let priority = ["critical", "high", "normal", "low"][i % 4];
+        let payload = format!(
+            "{{\"instanceName\":\"main-line\",\"recipientPhone\":\"{phone}\",\"messageType\":\"text\",\"content\":{{\"text\":\
+             \"Hola! Gracias por contactar con Example. Tu cita es el lunes a las 10:30.\"}},\"metadata\":{{\"priority\":\
+             \"{priority}\",\"campaignId\":\"campaign_123\",\"userId\":\"user_42\"}}}}"
+        );
+        let mut job = NewJob::new(self.ids.message_id(self.clock.now()), queue.clone(), Bytes::from(payload));
+        job.key = Some(Key::of(&phone.to_string()));
+        job
+    }
+}
+
+/// A queue of the pool that the workers lease from.
+pub(super) fn queue(name: &str) -> QueueName {
+    // The names are our own, and fit.
+    QueueName::new("bench", name).unwrap_or_else(|_| unreachable!("{name} names a queue"))
+}
+
+/// Lets a queue have so many jobs in hand at once, with no other limit.
+pub(super) async fn wide_open(
+    broker: &dyn Broker,
+    queue: &QueueName,
+    concurrency: u32,
+) -> anyhow::Result<()> {
+    let limits = Limits { concurrency, ..Limits::default() };
+    broker.control(Control::Configure { queue: queue.clone(), limits }).await??;
+    Ok(())
+}
+
+/// `width` callers add `n` jobs, one a call.
+pub(super) async fn add_jobs(
+    broker: &EmbeddedBroker,
+    width: usize,
+    n: usize,
+    job: impl Fn(usize) -> NewJob,
+) -> anyhow::Result<()> {
+    let next = AtomicUsize::new(0);
+    let callers = (0..width.min(n)).map(|_| async {
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            if i >= n {
+                return Ok::<(), BrokerError>(());
+            }
+            broker.enqueue(vec![job(i)]).await?;
+        }
+    });
+    futures_util::future::try_join_all(callers).await?;
+    Ok(())
+}
+
+/// One caller adds `n` jobs to the queue `wa`, many a call.
+pub(super) async fn fill(
+    bench: &Bench,
+    broker: &EmbeddedBroker,
+    n: usize,
+    change: impl Fn(&mut NewJob, usize),
+) -> anyhow::Result<()> {
+    for from in (0..n).step_by(BULK) {
+        let jobs = (from..n.min(from + BULK)).map(|i| {
+            let mut job = bench.job(&queue("wa"), i);
+            change(&mut job, i);
+            job
+        });
+        broker.enqueue(jobs.collect()).await?;
+    }
+    Ok(())
+}
+
+/// Counts jobs that are done, and tells when all are.
+pub(super) struct Counter {
+    left: AtomicUsize,
+    done: Notify,
+}
+
+impl Counter {
+    pub(super) fn new(n: usize) -> Arc<Counter> {
+        Arc::new(Counter { left: AtomicUsize::new(n), done: Notify::new() })
+    }
+
+    fn hit(&self) {
+        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.done.notify_one();
+        }
+    }
+
+    /// Waits until all are done.
+    pub(super) async fn all(&self) {
+        self.done.notified().await;
+    }
+}
+
+/// What handlers saw, gathered from all of them.
+pub(super) struct Seen<T>(Arc<Mutex<Vec<T>>>);
+
+impl<T> Seen<T> {
+    pub(super) fn new() -> Seen<T> {
+        Seen(Arc::default())
+    }
+
+    pub(super) fn push(&self, value: T) {
+        // A list is whole also where a thread panicked that held it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(value);
+    }
+
+    pub(super) fn take(&self) -> Vec<T> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<T> Clone for Seen<T> {
+    fn clone(&self) -> Seen<T> {
+        Seen(Arc::clone(&self.0))
+    }
+}
+
+/// A worker whose handler only says what became of the job. A job counts as the handler says that it is done; its
+/// settle is durable when the worker has stopped.
+pub(super) fn worker(
+    broker: &Arc<EmbeddedBroker>,
+    concurrency: usize,
+    counter: &Arc<Counter>,
+    outcome: impl Fn(&LeasedJob) -> Outcome + Send + Sync + 'static,
+) -> Worker {
+    let broker: Arc<dyn Broker> = Arc::clone(broker) as Arc<dyn Broker>;
+    let counter = Arc::clone(counter);
+    Worker::spawn(broker, WorkerConfig::new("bench", concurrency), move |job: LeasedJob| {
+        let outcome = outcome(&job);
+        if outcome == Outcome::Done {
+            counter.hit();
+        }
+        std::future::ready(Handled::new(outcome))
+    })
+}
+
+/// Stops a worker: all that it handled is settled, durably.
+pub(super) async fn stop(worker: Worker) {
+    worker.stop(GRACE).await;
+}
