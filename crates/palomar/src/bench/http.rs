@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
+use super::chosen;
 use super::measure::{Measurement, Usage};
 
 /// What to measure, and how much.
@@ -18,12 +19,26 @@ pub(super) struct Options {
     /// Messages in a measurement.
     pub(super) n: usize,
     /// Parts to run; all where empty.
-    pub(super) only: Vec<String>,
+    pub(super) only: Vec<Part>,
     /// Where the server's data lies.
     pub(super) dir: PathBuf,
 }
 
-const PARTS: [&str; 4] = ["post_c1", "post_c64", "bulk_ndjson", "bulk_json_500"];
+/// What can be measured, in the order in which it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(super) enum Part {
+    /// One message a request, over one connection.
+    PostC1,
+    /// One message a request, over 64 connections.
+    PostC64,
+    /// One request with a line for each message.
+    BulkNdjson,
+    /// 500 messages a request.
+    #[value(name = "bulk_json_500")]
+    BulkJson500,
+}
+
 /// How long the server may take to start.
 const START: Duration = Duration::from_secs(30);
 
@@ -171,22 +186,17 @@ fn message(i: usize) -> String {
 
 /// Runs the parts that are asked for.
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
-    if let Some(unknown) = options.only.iter().find(|part| !PARTS.contains(&part.as_str())) {
-        anyhow::bail!("there is no part {unknown}; the parts are {}", PARTS.join(", "));
-    }
-    for part in PARTS {
-        if !options.only.is_empty() && !options.only.iter().any(|only| only == part) {
-            continue;
-        }
-        let dir = options.dir.join(format!("http-{part}"));
+    let n = options.n;
+    for part in chosen(&options.only) {
+        let dir = options.dir.join(format!("http-{part:?}"));
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir)?;
         let served = Served::start(&dir).await?;
         match part {
-            "post_c1" => posts(&served, 1, options.n / 4, part).await?,
-            "post_c64" => posts(&served, 64, options.n, part).await?,
-            "bulk_ndjson" => stream(&served, options.n.max(1), part).await?,
-            _ => arrays(&served, options.n, part).await?,
+            Part::PostC1 => posts(&served, 1, n / 4).await?,
+            Part::PostC64 => posts(&served, 64, n).await?,
+            Part::BulkNdjson => stream(&served, n).await?,
+            Part::BulkJson500 => arrays(&served, n).await?,
         }
         drop(served);
         std::fs::remove_dir_all(&dir)?;
@@ -194,7 +204,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn posts(served: &Served, width: usize, n: usize, what: &str) -> anyhow::Result<()> {
+async fn posts(served: &Served, width: usize, n: usize) -> anyhow::Result<()> {
     let before = served.usage();
     let measurement = Measurement::begin();
     let callers = (0..width).map(|caller| async move {
@@ -208,21 +218,21 @@ async fn posts(served: &Served, width: usize, n: usize, what: &str) -> anyhow::R
         Ok(())
     });
     futures_util::future::try_join_all(callers).await?;
-    finish(served, before, measurement, what, n);
+    finish(served, before, measurement, &format!("http_post_c{width}"), n);
     Ok(())
 }
 
-async fn stream(served: &Served, n: usize, what: &str) -> anyhow::Result<()> {
+async fn stream(served: &Served, n: usize) -> anyhow::Result<()> {
     let body: String = (0..n).map(|i| message(i) + "\n").collect();
     let before = served.usage();
     let measurement = Measurement::begin();
     let (status, lines) = served.call("POST", "/api/messages/bulk", "application/x-ndjson", &body).await?;
     ensure!((status, lines) == (200, n), "{n} rows were answered {status} with {lines} lines");
-    finish(served, before, measurement, what, n);
+    finish(served, before, measurement, "http_bulk_ndjson", n);
     Ok(())
 }
 
-async fn arrays(served: &Served, n: usize, what: &str) -> anyhow::Result<()> {
+async fn arrays(served: &Served, n: usize) -> anyhow::Result<()> {
     let before = served.usage();
     let measurement = Measurement::begin();
     for from in (0..n).step_by(500) {
@@ -231,7 +241,7 @@ async fn arrays(served: &Served, n: usize, what: &str) -> anyhow::Result<()> {
         let (status, _) = served.call("POST", "/api/messages/bulk", "application/json", &body).await?;
         ensure!(status == 200, "rows from {from} were answered {status}");
     }
-    finish(served, before, measurement, what, n);
+    finish(served, before, measurement, "http_bulk_json_500", n);
     Ok(())
 }
 
@@ -243,5 +253,5 @@ fn finish(served: &Served, before: Usage, measurement: Measurement, what: &str, 
         "server_cpu_us_per_op": (cpu * 10.0).round() / 10.0,
         "server_rss_mb": after.resident >> 20,
     });
-    measurement.end("palomar embedded", &format!("http_{what}"), n, more);
+    measurement.end("palomar embedded", what, n, more);
 }

@@ -9,7 +9,7 @@ mod measure;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use palomar_broker::Flush;
 use palomar_model::{Clock as _, Timestamp};
 
@@ -31,9 +31,6 @@ struct Common {
     /// Operations in a measurement.
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     n: usize,
-    /// Only these parts, with commas between.
-    #[arg(long, value_name = "PARTS", value_delimiter = ',')]
-    only: Vec<String>,
     /// Where the data is made; it should lie on the disk that is meant [usual: a directory of its own, here].
     #[arg(long, value_name = "DIR", default_value = "palomar-bench")]
     dir: PathBuf,
@@ -42,8 +39,6 @@ struct Common {
 /// `palomar bench broker`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Parts: fdatasync, add1, add50, bulk, drain, flow, priority, retry, limiter, latency, memory, backlog, channels.
-
 Examples:
   palomar bench broker --only fdatasync,add1,add50,bulk,drain,flow
   palomar bench broker --only backlog --backlog 10000,1000000
@@ -51,6 +46,9 @@ Examples:
 pub(crate) struct BrokerFlags {
     #[command(flatten)]
     common: Common,
+    /// Only these parts, with commas between.
+    #[arg(long, value_name = "PARTS", value_delimiter = ',', value_enum)]
+    only: Vec<broker::Part>,
     /// Flush each commit, as the server does, or once a second, for a comparison.
     #[arg(long, value_enum, default_value_t = FlushFlag::EachCommit)]
     flush: FlushFlag,
@@ -62,7 +60,7 @@ pub(crate) struct BrokerFlags {
     channels: Vec<usize>,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum FlushFlag {
     EachCommit,
     EachSecond,
@@ -70,10 +68,17 @@ enum FlushFlag {
 
 /// `palomar bench http`.
 #[derive(Debug, Args)]
-#[command(after_help = "Parts: post_c1, post_c64, bulk_ndjson, bulk_json_500.")]
 pub(crate) struct HttpFlags {
     #[command(flatten)]
     common: Common,
+    /// Only these parts, with commas between.
+    #[arg(long, value_name = "PARTS", value_delimiter = ',', value_enum)]
+    only: Vec<http::Part>,
+}
+
+/// The parts that are asked for, in the order in which they are measured; all where none is named.
+fn chosen<P: ValueEnum + PartialEq>(only: &[P]) -> impl Iterator<Item = P> {
+    P::value_variants().iter().filter(|part| only.is_empty() || only.contains(part)).cloned()
 }
 
 /// Measures.
@@ -82,7 +87,7 @@ pub(crate) async fn run(what: What) -> Result<(), Failure> {
         What::Broker(flags) => {
             let options = broker::Options {
                 n: flags.common.n,
-                only: flags.common.only,
+                only: flags.only,
                 dir: flags.common.dir,
                 flush: match flags.flush {
                     FlushFlag::EachCommit => Flush::EachCommit,
@@ -95,8 +100,8 @@ pub(crate) async fn run(what: What) -> Result<(), Failure> {
             broker::run(options, Arc::new(SystemClock), seed).await
         }
         What::Http(flags) => {
-            let Common { n, only, dir } = flags.common;
-            http::run(http::Options { n, only, dir }).await
+            let Common { n, dir } = flags.common;
+            http::run(http::Options { n, only: flags.only, dir }).await
         }
     };
     measured.map_err(|error| Failure::new(format!("{error:#}")))

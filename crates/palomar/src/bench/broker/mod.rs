@@ -20,6 +20,7 @@ use std::sync::Arc;
 use palomar_broker::Flush;
 use palomar_model::Clock;
 
+use super::chosen;
 use stage::Bench;
 
 /// What to measure, and how much.
@@ -28,7 +29,7 @@ pub(super) struct Options {
     /// Operations in a measurement.
     pub(super) n: usize,
     /// Parts to run; all where empty.
-    pub(super) only: Vec<String>,
+    pub(super) only: Vec<Part>,
     /// Where the stores are made (each in a folder of its own, removed afterwards).
     pub(super) dir: PathBuf,
     /// Flush at each commit, or once a second.
@@ -39,47 +40,56 @@ pub(super) struct Options {
     pub(super) channels: Vec<usize>,
 }
 
-const PARTS: [&str; 13] = [
-    "fdatasync",
-    "add1",
-    "add50",
-    "bulk",
-    "drain",
-    "flow",
-    "priority",
-    "retry",
-    "limiter",
-    "latency",
-    "memory",
-    "backlog",
-    "channels",
-];
+/// What can be measured, in the order in which it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Part {
+    /// How often this disk can flush.
+    Fdatasync,
+    /// One caller adds.
+    Add1,
+    /// 50 callers add, and 64.
+    Add50,
+    /// One caller adds 500 a call.
+    Bulk,
+    /// Workers take what waits.
+    Drain,
+    /// Callers and worker at the same time.
+    Flow,
+    /// Draining four priorities.
+    Priority,
+    /// Draining while a tenth fails once.
+    Retry,
+    /// Starts under a limit of 1,000 a second.
+    Limiter,
+    /// From add to start, 200 a second.
+    Latency,
+    /// Memory per job that waits.
+    Memory,
+    /// Adding, draining and starting with many that wait.
+    Backlog,
+    /// The flow over many channels.
+    Channels,
+}
 
 /// Runs the parts that are asked for.
 pub(super) async fn run(options: Options, clock: Arc<dyn Clock>, seed: u64) -> anyhow::Result<()> {
-    if let Some(unknown) = options.only.iter().find(|part| !PARTS.contains(&part.as_str())) {
-        anyhow::bail!("there is no part {unknown}; the parts are {}", PARTS.join(", "));
-    }
     std::fs::create_dir_all(&options.dir)?;
     let bench = Bench::new(options, clock, seed);
-    for part in PARTS {
-        if !bench.options.only.is_empty() && !bench.options.only.iter().any(|only| only == part) {
-            continue;
-        }
+    for part in chosen(&bench.options.only) {
         match part {
-            "fdatasync" => life::fdatasync(&bench)?,
-            "add1" => life::add_alone(&bench).await?,
-            "add50" => life::add_together(&bench).await?,
-            "bulk" => life::bulk(&bench).await?,
-            "drain" => life::drain(&bench).await?,
-            "flow" => life::flow(&bench).await?,
-            "priority" => life::priority(&bench).await?,
-            "retry" => life::retry(&bench).await?,
-            "limiter" => life::limiter(&bench).await?,
-            "latency" => latency::add_to_start(&bench).await?,
-            "memory" => scale::memory(&bench).await?,
-            "backlog" => scale::backlog(&bench).await?,
-            _ => scale::channels(&bench).await?,
+            Part::Fdatasync => life::fdatasync(&bench)?,
+            Part::Add1 => life::add_alone(&bench).await?,
+            Part::Add50 => life::add_together(&bench).await?,
+            Part::Bulk => life::bulk(&bench).await?,
+            Part::Drain => life::drain(&bench).await?,
+            Part::Flow => life::flow(&bench).await?,
+            Part::Priority => life::priority(&bench).await?,
+            Part::Retry => life::retry(&bench).await?,
+            Part::Limiter => life::limiter(&bench).await?,
+            Part::Latency => latency::add_to_start(&bench).await?,
+            Part::Memory => scale::memory(&bench).await?,
+            Part::Backlog => scale::backlog(&bench).await?,
+            Part::Channels => scale::channels(&bench).await?,
         }
     }
     Ok(())
