@@ -1,4 +1,4 @@
-//! How soon a job starts.
+//! How soon a job starts after it was added.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use palomar_broker::{Broker, Outcome};
 use serde_json::json;
 
-use super::stage::{Bench, Counter, PAYLOAD_MEMORY, Seen, queue, stop, worker};
+use super::stage::{Bench, Counter, PAYLOAD_MEMORY, Seen, queue, stamp, stamped, stop, worker};
 use crate::bench::measure::{percentiles, print};
 
 /// From the call of `enqueue` to the start of the handler, 200 messages a second.
@@ -21,19 +21,14 @@ pub(super) async fn add_to_start(bench: &Bench) -> anyhow::Result<()> {
     let counter = Counter::new(N);
     let seen = laps.clone();
     let worker = worker(&store.broker, 5, &counter, move |job| {
-        let mut micros = [0; 8];
-        micros.copy_from_slice(&job.payload[..8]);
-        let sent = Duration::from_micros(u64::from_le_bytes(micros));
-        seen.push(begun.elapsed() - sent);
+        seen.push(begun.elapsed() - Duration::from_micros(stamped(job)));
         Outcome::Done
     });
     let mut tick = tokio::time::interval(Duration::from_millis(5));
     for i in 0..N {
         tick.tick().await;
         let mut job = bench.job(&queue("wa"), i);
-        let mut payload = (begun.elapsed().as_micros() as u64).to_le_bytes().to_vec();
-        payload.extend_from_slice(&job.payload);
-        job.payload = payload.into();
+        stamp(&mut job, begun.elapsed().as_micros() as u64);
         let broker = Arc::clone(&store.broker);
         tokio::spawn(async move { broker.enqueue(vec![job]).await });
     }

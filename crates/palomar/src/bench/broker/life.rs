@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use palomar_broker::{Broker, Control, LeasedJob, Limits, NewJob, Outcome, QueueName, Window};
-use palomar_model::Priority;
+use palomar_broker::{
+    Broker, Control, LeaseRequest, LeasedJob, Limits, NewJob, Outcome, QueueName, Settle, Signal, Window,
+};
 use serde_json::json;
 
-use super::stage::{Bench, Counter, PAYLOAD_MEMORY, Seen, add_jobs, fill, queue, stop, wide_open, worker};
+use super::stage::{
+    Bench, Counter, PAYLOAD_MEMORY, Seen, add_jobs, fill, four_priorities, queue, stop, wide_open, worker,
+};
 use crate::bench::measure::{Measurement, Usage, percentiles, print};
 
 /// How often this disk can flush an append of 4 KiB: what one caller alone can reach at most.
@@ -60,15 +63,15 @@ pub(super) async fn bulk(bench: &Bench) -> anyhow::Result<()> {
     store.remove().await
 }
 
-/// A worker of 50 places takes what waits.
+/// A worker of 50 places takes what waits; callers take it in batches.
 pub(super) async fn drain(bench: &Bench) -> anyhow::Result<()> {
-    drained(bench, "drain_c50", |_, _| {}, |_| Outcome::Done).await
+    drained(bench, "drain_c50", |_, _| {}, |_| Outcome::Done).await?;
+    drained_in_batches(bench).await
 }
 
 /// The same with four priorities.
 pub(super) async fn priority(bench: &Bench) -> anyhow::Result<()> {
-    let prioritise = |job: &mut NewJob, i: usize| job.priority = Priority::ALL[i % 4];
-    drained(bench, "drain_c50_priority4", prioritise, |_| Outcome::Done).await
+    drained(bench, "drain_c50_priority4", four_priorities, |_| Outcome::Done).await
 }
 
 /// The same with a tenth of the jobs failing once.
@@ -98,6 +101,50 @@ async fn drained(
     stop(worker).await;
     measurement.end(bench.engine(), what, bench.options.n, json!({}));
     store.remove().await
+}
+
+/// The way in which the peers drain a table of SQL: each of 8 callers takes 50 and settles them, until none is left.
+async fn drained_in_batches(bench: &Bench) -> anyhow::Result<()> {
+    const CALLERS: usize = 8;
+    const BATCH: usize = 50;
+    let n = bench.options.n;
+    let store = bench.open(PAYLOAD_MEMORY)?;
+    wide_open(&*store.broker, &queue("wa"), (CALLERS * BATCH) as u32).await?;
+    fill(bench, &store.broker, n, |_, _| {}).await?;
+    let measurement = Measurement::begin();
+    let callers = (0..CALLERS).map(|_| take_and_settle(&*store.broker, BATCH));
+    let settled: usize = futures_util::future::try_join_all(callers).await?.into_iter().sum();
+    measurement.end(bench.engine(), &format!("drain_c{CALLERS}_batch{BATCH}"), n, json!({}));
+    anyhow::ensure!(settled == n, "{settled} of {n} jobs were settled");
+    store.remove().await
+}
+
+/// Takes and settles jobs until none is left; answers how many it settled.
+async fn take_and_settle(broker: &dyn Broker, batch: usize) -> anyhow::Result<usize> {
+    let mut settled = 0;
+    loop {
+        let request = LeaseRequest {
+            pool: "bench".into(),
+            max: batch,
+            lease: Duration::from_secs(60),
+            start: true,
+            wait: Duration::ZERO,
+        };
+        let jobs = broker.lease(request).await?;
+        if jobs.is_empty() {
+            return Ok(settled);
+        }
+        let settles = jobs.into_iter().map(|job| Settle {
+            lease: job.lease,
+            outcome: Outcome::Done,
+            signal: Signal::None,
+            events: Vec::new(),
+        });
+        for answer in broker.settle(settles.collect()).await? {
+            answer?;
+            settled += 1;
+        }
+    }
 }
 
 /// Callers and worker at the same time: the whole life of each job.

@@ -11,7 +11,7 @@ use palomar_broker::{
     Broker, BrokerError, Control, EmbeddedBroker, EmbeddedConfig, Flush, Key, LeasedJob, Limits, NewJob,
     Outcome, QueueName,
 };
-use palomar_model::{Clock, IdGenerator};
+use palomar_model::{Clock, IdGenerator, Priority};
 use tokio::sync::Notify;
 
 use super::Options;
@@ -145,6 +145,23 @@ pub(super) async fn fill(
         broker.enqueue(jobs.collect()).await?;
     }
     Ok(())
+}
+
+/// Gives jobs one of the four priorities in turn.
+pub(super) fn four_priorities(job: &mut NewJob, i: usize) {
+    job.priority = Priority::ALL[i % Priority::ALL.len()];
+}
+
+/// Puts a number in front of a job's payload, for the handler to read.
+pub(super) fn stamp(job: &mut NewJob, number: u64) {
+    let mut payload = number.to_le_bytes().to_vec();
+    payload.extend_from_slice(&job.payload);
+    job.payload = payload.into();
+}
+
+/// The number in front of a payload.
+pub(super) fn stamped(job: &LeasedJob) -> u64 {
+    job.payload.first_chunk().map_or(0, |number| u64::from_le_bytes(*number))
 }
 
 /// Counts jobs that are done, and tells when all are.
