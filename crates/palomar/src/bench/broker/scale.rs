@@ -3,26 +3,35 @@
 use std::time::Duration;
 
 use palomar_broker::{Broker, LeaseRequest, NewJob, Outcome};
-use palomar_model::Priority;
 use serde_json::json;
 
 use super::life;
-use super::stage::{Bench, Counter, PAYLOAD_MEMORY, Store, add_jobs, fill, queue, stop, wide_open, worker};
+use super::stage::{
+    Bench, Counter, PAYLOAD_MEMORY, Store, add_jobs, fill, four_priorities, queue, stop, wide_open, worker,
+};
 use crate::bench::measure::{Measurement, Usage, print};
 
-/// Resident memory per waiting job beside its payload: payloads stay on disk here.
+/// Resident memory per job that waits, in each way in which one can, beside its payload: payloads stay on disk here.
 pub(super) async fn memory(bench: &Bench) -> anyhow::Result<()> {
     let due = bench.clock.now().after(Duration::from_secs(3600));
     let delay = |job: &mut NewJob, i: usize| job.run_at = Some(due.after(Duration::from_millis(i as u64)));
-    memory_per_job(bench, "waiting", |_, _| {}).await?;
-    memory_per_job(bench, "delayed", delay).await
+    // What a store gives back would be there for the next one for nothing: all of them stay until the last is measured.
+    let stores = [
+        memory_per_job(bench, "waiting", |_, _| {}).await?,
+        memory_per_job(bench, "waiting_priority4", four_priorities).await?,
+        memory_per_job(bench, "delayed", delay).await?,
+    ];
+    for store in stores {
+        store.remove().await?;
+    }
+    Ok(())
 }
 
 async fn memory_per_job(
     bench: &Bench,
     what: &str,
     change: impl Fn(&mut NewJob, usize),
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Store> {
     let store = bench.open(0)?;
     // The page cache and the buffers of the store are not per job: fill them first.
     fill(bench, &store.broker, 150_000, |_, _| {}).await?;
@@ -31,7 +40,7 @@ async fn memory_per_job(
     fill(bench, &store.broker, n, change).await?;
     let bytes = Usage::now().resident.saturating_sub(before) / n as u64;
     print(bench.engine(), &format!("memory_per_{what}_job"), json!({ "n": n, "bytes": bytes }));
-    store.remove().await
+    Ok(store)
 }
 
 /// Adding to and draining from a queue that holds many jobs already, and starting again with them.
@@ -39,8 +48,7 @@ pub(super) async fn backlog(bench: &Bench) -> anyhow::Result<()> {
     for &size in &bench.options.backlog {
         let store = behind(bench, "fifo", size, |_, _| {}).await?;
         restart(bench, store, size).await?;
-        let prioritise = |job: &mut NewJob, i: usize| job.priority = Priority::ALL[i % 4];
-        behind(bench, "priority4", size, prioritise).await?.remove().await?;
+        behind(bench, "priority4", size, four_priorities).await?.remove().await?;
     }
     Ok(())
 }
