@@ -9,6 +9,7 @@ mod measure;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use palomar_broker::Flush;
 use palomar_model::{Clock as _, Timestamp};
@@ -29,7 +30,7 @@ pub(crate) enum What {
 #[derive(Debug, Args)]
 struct Common {
     /// Operations in a measurement.
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = some())]
     n: usize,
     /// Where the data is made; it should lie on the disk that is meant [usual: a directory of its own, here].
     #[arg(long, value_name = "DIR", default_value = "palomar-bench")]
@@ -39,9 +40,14 @@ struct Common {
 /// `palomar bench broker`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Figures of memory are those of the process: ask for the parts that give them (memory, backlog, delayed, channels) one
+by one, because what one part has freed the next one gets for nothing.
+
 Examples:
   palomar bench broker --only fdatasync,add1,add50,bulk,drain,flow
+  palomar bench broker --only memory
   palomar bench broker --only backlog --backlog 10000,1000000
+  palomar bench broker --only delayed --delayed 100000,1000000
   palomar bench broker --only flow --flush each-second")]
 pub(crate) struct BrokerFlags {
     #[command(flatten)]
@@ -53,10 +59,13 @@ pub(crate) struct BrokerFlags {
     #[arg(long, value_enum, default_value_t = FlushFlag::EachCommit)]
     flush: FlushFlag,
     /// Waiting jobs, for the part `backlog`.
-    #[arg(long, value_name = "SIZES", value_delimiter = ',', default_value = "10000,100000")]
+    #[arg(long, value_name = "SIZES", value_delimiter = ',', default_value = "10000,100000", value_parser = some())]
     backlog: Vec<usize>,
+    /// Delayed jobs, for the part `delayed`: as many as the smallest fall due within seconds, the rest in an hour.
+    #[arg(long, value_name = "SIZES", value_delimiter = ',', default_value = "100000,1000000", value_parser = some())]
+    delayed: Vec<usize>,
     /// Channels, for the part `channels`.
-    #[arg(long, value_name = "COUNTS", value_delimiter = ',', default_value = "1,100,1000")]
+    #[arg(long, value_name = "COUNTS", value_delimiter = ',', default_value = "1,100,1000", value_parser = some())]
     channels: Vec<usize>,
 }
 
@@ -74,6 +83,11 @@ pub(crate) struct HttpFlags {
     /// Only these parts, with commas between.
     #[arg(long, value_name = "PARTS", value_delimiter = ',', value_enum)]
     only: Vec<http::Part>,
+}
+
+/// A number of things, at least one.
+fn some() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 /// The parts that are asked for, in the order in which they are measured; all where none is named.
@@ -94,6 +108,7 @@ pub(crate) async fn run(what: What) -> Result<(), Failure> {
                     FlushFlag::EachSecond => Flush::EachSecond,
                 },
                 backlog: flags.backlog,
+                delayed: flags.delayed,
                 channels: flags.channels,
             };
             let seed = SystemClock.now().since(Timestamp::EPOCH).as_micros() as u64;

@@ -3,12 +3,14 @@
 //! | file | what it measures |
 //! |---|---|
 //! | `life` | a job's life: adding, draining, both at once, priorities, retries, limits |
-//! | `latency` | how soon a job starts |
+//! | `latency` | how soon a job starts after it was added |
+//! | `delayed` | how late a job starts that was due later |
 //! | `scale` | what it costs to hold many: memory, backlogs, a start with them, channels |
 //! | `stage` | nothing: the store, the jobs and the worker that each measurement begins with |
 //!
 //! What always holds: each measurement has a store of its own, which is gone afterwards.
 
+mod delayed;
 mod latency;
 mod life;
 mod scale;
@@ -36,6 +38,8 @@ pub(super) struct Options {
     pub(super) flush: Flush,
     /// Waiting jobs in the part `backlog`.
     pub(super) backlog: Vec<usize>,
+    /// Delayed jobs in the part `delayed`.
+    pub(super) delayed: Vec<usize>,
     /// Channels in the part `channels`.
     pub(super) channels: Vec<usize>,
 }
@@ -51,7 +55,7 @@ pub(super) enum Part {
     Add50,
     /// One caller adds 500 a call.
     Bulk,
-    /// Workers take what waits.
+    /// A worker takes what waits; callers take and settle 50 at a time.
     Drain,
     /// Callers and worker at the same time.
     Flow,
@@ -67,6 +71,8 @@ pub(super) enum Part {
     Memory,
     /// Adding, draining and starting with many that wait.
     Backlog,
+    /// How late delayed jobs start, few and many.
+    Delayed,
     /// The flow over many channels.
     Channels,
 }
@@ -89,6 +95,7 @@ pub(super) async fn run(options: Options, clock: Arc<dyn Clock>, seed: u64) -> a
             Part::Latency => latency::add_to_start(&bench).await?,
             Part::Memory => scale::memory(&bench).await?,
             Part::Backlog => scale::backlog(&bench).await?,
+            Part::Delayed => delayed::run(&bench).await?,
             Part::Channels => scale::channels(&bench).await?,
         }
     }
