@@ -2,43 +2,83 @@
 # Measures the embedded broker and the Node queues in turn, on one machine and at one durability, and prints ratios.
 #
 #   PEERS=DIR bench/beside-peers.sh            five rounds; DIR holds the peers' scripts (queue_core.mjs and the rest)
-#   ROUNDS=1 PARTS=add50,flow PEERS=DIR …      fewer
+#   ROUNDS=1 PARTS=add50,flow PEERS=DIR …      fewer rounds, fewer parts
 #   FLUSH=each-second PARTS=flow PEERS=DIR …   once a second, beside Redis with `appendfsync everysec`
-#   PG_URL=postgres://… PEERS=DIR …            also beside a table with SKIP LOCKED on that server
+#   PG_URL=postgres://… PEERS=DIR …            also beside a table with SKIP LOCKED, in that database
 #
-# Needs node, npm, redis-server, python3, cargo. What it starts listens on 127.0.0.1 and is stopped by it. A round is one
-# run of every engine, so that drift hits all alike; only the ratios within a round count.
+# Also: N operations a measurement (8000), WORK a folder to keep packages and results in (a new temporary one).
+#
+# Needs node, npm, redis-server, redis-cli, python3 and cargo. The Redis that it starts listens on 127.0.0.1 and is
+# stopped at the end. The database of PG_URL must be one to throw away: its table `job` is dropped.
+#
+# A round is one run of every engine, so that drift hits all alike; only the ratios within a round count.
 set -euo pipefail
+
 here=$(cd "$(dirname "$0")" && pwd)
 : "${PEERS:?the folder with the scripts of the peers}"
-rounds=${ROUNDS:-5} n=${N:-8000} parts=${PARTS:-add1,add50,bulk,drain,flow,latency}
-flush=${FLUSH:-each-commit} work=${WORK:-$(mktemp -d)}
+rounds=${ROUNDS:-5} n=${N:-8000} parts=${PARTS:-add1,add50,bulk,drain,flow,latency} flush=${FLUSH:-each-commit}
+
+die() {
+    echo "beside-peers: $1" >&2
+    exit 2
+}
+
 case $flush in
 each-commit) fsync=always ;;
 each-second) fsync=everysec ;;
-*) echo "FLUSH is each-commit or each-second, not $flush" >&2; exit 2 ;;
+*) die "FLUSH is each-commit or each-second, not $flush" ;;
 esac
+[[ $fsync == always || -z ${PG_URL:-} ]] || die "PG_URL is for FLUSH=each-commit: the table flushes each commit"
+# The parts that both sides know.
+for part in ${parts//,/ }; do
+    case $part in
+    add1 | add50 | bulk | drain | flow | priority | retry | limiter | latency | memory | backlog | channels) ;;
+    *) die "the peers have no part $part" ;;
+    esac
+done
+for program in node npm redis-server redis-cli python3 cargo; do
+    command -v "$program" >/dev/null || die "$program is not installed"
+done
+[[ -f $PEERS/queue_core.mjs ]] || die "there is no queue_core.mjs in $PEERS"
+
+mkdir -p "${WORK:=$(mktemp -d)}"
+work=$(cd "$WORK" && pwd)
 mkdir -p "$work/peers"
 cp "$PEERS"/*.mjs "$PEERS"/*.sh "$PEERS"/*.json "$work/peers/"
 [[ -d $work/peers/node_modules ]] || (cd "$work/peers" && npm install --no-audit --no-fund --loglevel=error)
-cargo build --release --manifest-path "$here/../Cargo.toml"
-target=${CARGO_TARGET_DIR:-$here/../target}
+cargo build --release --package palomar --manifest-path "$here/../Cargo.toml"
+palomar=${CARGO_TARGET_DIR:-$here/../target}/release/palomar
 
 port=$(python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])')
 (cd "$work/peers" && exec ./redis.sh "$fsync" "$port" "$work/redis") >"$work/redis.log" 2>&1 &
 redis=$!
 trap 'kill "$redis" 2>/dev/null; wait "$redis" 2>/dev/null || true' EXIT
-until redis-cli -p "$port" ping >/dev/null 2>&1; do sleep 0.1; done
-export REDIS_URL=redis://127.0.0.1:$port N=$n RUNS=1 PARTS=$parts CONCURRENCY=50
+until redis-cli -p "$port" ping >/dev/null 2>&1; do
+    kill -0 "$redis" 2>/dev/null || die "Redis did not start: see $work/redis.log"
+    sleep 0.1
+done
+
+# Each part in a process of its own: memory that one has freed would be there for the next for nothing.
+ours() {
+    for part in fdatasync ${parts//,/ }; do
+        "$palomar" bench broker --n "$n" --flush "$flush" --only "$part" --dir "$work/data"
+    done
+}
+# In a shell of its own: the peers' scripts take what they need from the environment.
+peer() (
+    cd "$work/peers"
+    export REDIS_URL=redis://127.0.0.1:$port N=$n RUNS=1 PARTS=$parts CONCURRENCY=50 BULLMQ=bullmq
+    node "$1"
+)
 
 : >"$work/results.jsonl"
 for ((round = 1; round <= rounds; round++)); do
     echo "round $round of $rounds" >&2
     {
-        "$target/release/palomar" bench broker --n "$n" --flush "$flush" --only "fdatasync,$parts" --dir "$work/data"
-        (cd "$work/peers" && BULLMQ=bullmq node bullmq_queue.mjs)
-        (cd "$work/peers" && node bull_queue.mjs)
-        if [[ -n ${PG_URL:-} ]]; then (cd "$work/peers" && node pg_queue.mjs); fi
+        ours
+        peer bullmq_queue.mjs
+        peer bull_queue.mjs
+        if [[ -n ${PG_URL:-} ]]; then peer pg_queue.mjs; fi
     } | sed "s/^{/{\"round\":$round,/" >>"$work/results.jsonl"
 done
 python3 "$here/ratios.py" "$work/results.jsonl"

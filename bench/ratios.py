@@ -1,67 +1,118 @@
-"""Ratios of Palomar against the best Node peer of each round, and against a table of SQL where one was measured: median,
-least and most over the rounds.
+"""Ratios of Palomar to its peers: to the best Node queue of each round, and to a table of SQL where one was measured.
 
-Reads the JSON lines of `beside-peers.sh`. For rates and for latencies alike, a ratio above 1 means that Palomar is better.
+    ratios.py FILE      FILE holds the JSON lines that `beside-peers.sh` has written
+
+Each ratio is taken within a round; printed are its median, least and most over the rounds. A ratio above 1 means that
+Palomar is better, for rates, times and sizes alike. `ours` and `best peer` are from the round in the middle.
 """
 import json
 import statistics
 import sys
+from collections import defaultdict
 
-rates, cpu, latency, disk, written = {}, {}, {}, {}, {}
-sql = {}
-SQL_TABLE, SQL_NAMES = "postgres skip locked", {"drain_c8_batch50": "drain_c50"}
-for line in open(sys.argv[1], encoding="utf-8"):
-    row = json.loads(line)
-    who = row.get("engine") or row.get("lib")
-    key = (row["what"], row["round"])
-    if "written_bytes_per_op" in row:
-        written.setdefault(row["what"], []).append(row["written_bytes_per_op"])
-    if who == SQL_TABLE and "per_s" in row:
-        sql[SQL_NAMES.get(row["what"], row["what"]), row["round"]] = row["per_s"]
-    elif row.get("lib", "").startswith("pg"):
-        continue
-    elif row["what"] == "fdatasync_append_4k":
-        disk[row["round"]] = row["per_s"]
-    elif "p50_ms" in row and "per_s" not in row:
-        latency.setdefault(key, {})[who] = (row["p50_ms"], row["p99_ms"])
-    elif "per_s" in row:
-        rates.setdefault(key, {})[who] = row["per_s"]
-        used = row.get("cpu_us_per_op")
-        if used is None:
-            used = row.get("node_cpu_us_per_op", 0) + row.get("redis_cpu_us_per_op", 0)
-        cpu.setdefault(key, {})[who] = used
+SQL_TABLE = "postgres skip locked"
+# Measured by the script of the table, and none of what we stand beside.
+OTHER_SQL = "pg-boss"
 
 
-def ours(names):
-    return next((name for name in names if name.startswith("palomar")), None)
+def is_ours(who):
+    return who.startswith("palomar")
 
 
-def table(title, values, ratio):
-    found = {}
+def processor_time(row):
+    """Of all processes together, where the row says it."""
+    if "cpu_us_per_op" in row:
+        return row["cpu_us_per_op"]
+    if "node_cpu_us_per_op" in row:
+        return row["node_cpu_us_per_op"] + row["redis_cpu_us_per_op"]
+    return None
+
+
+def figures(row):
+    """What a row says, as pairs of a table's name and a value."""
+    if "per_s" in row:
+        yield "rate", row["per_s"]
+        yield "cpu", processor_time(row)
+        yield "written", row.get("written_bytes_per_op")
+    elif "p50_ms" in row:
+        yield "p50", row["p50_ms"]
+        yield "p99", row["p99_ms"]
+    elif "bytes" in row:
+        yield "memory", row["bytes"]
+
+
+def read(path):
+    """table -> (measurement, round) -> who -> value, and round -> flushes a second of this disk."""
+    found, disk = defaultdict(lambda: defaultdict(dict)), {}
+    with open(path, encoding="utf-8") as lines:
+        for row in map(json.loads, lines):
+            who = row.get("engine") or row.get("lib")
+            if row["what"] == "fdatasync_append_4k":
+                disk[row["round"]] = row["per_s"]
+            elif not who.startswith(OTHER_SQL):
+                for name, value in figures(row):
+                    if value is not None:
+                        found[name][row["what"], row["round"]][who] = value
+    return found, disk
+
+
+def is_node(who):
+    return not is_ours(who) and who != SQL_TABLE
+
+
+def table(title, values, is_peer, more_is_better):
+    """One line a measurement that both sides have."""
+    rows = defaultdict(list)
     for (what, _), by_name in sorted(values.items()):
-        name = ours(by_name)
-        peers = {other: value for other, value in by_name.items() if other != name}
-        if name and peers:
-            found.setdefault(what, []).append(ratio(by_name[name], list(peers.values())) + (by_name[name],))
+        own = [value for who, value in by_name.items() if is_ours(who)]
+        peers = [value for who, value in by_name.items() if is_peer(who)]
+        if own and peers:
+            best = max(peers) if more_is_better else min(peers)
+            # Processor time is counted in hundredths of a second: a short measurement can show none.
+            ratio = own[0] / best if more_is_better else best / max(own[0], 0.1)
+            rows[what].append((ratio, own[0], best))
+    if not rows:
+        return
     print(title)
-    for what, rows in found.items():
-        ratios = sorted(row[0] for row in rows)
-        print(f"  {what:34} {statistics.median(ratios):7.2f}x  [{ratios[0]:.2f} to {ratios[-1]:.2f}]   "
-              f"ours {rows[len(rows) // 2][2]}, best peer {rows[len(rows) // 2][1]}")
+    for what, taken in rows.items():
+        taken.sort()
+        median = statistics.median(ratio for ratio, _, _ in taken)
+        _, own, best = taken[len(taken) // 2]
+        print(f"  {what:34} {median:7.2f}x  [{taken[0][0]:.2f} to {taken[-1][0]:.2f}]   ours {own}, best peer {best}")
 
 
-table("operations per second", rates, lambda own, peers: (own / max(peers), max(peers)))
-table("processor time per operation (all processes)", cpu, lambda own, peers: (min(peers) / max(own, 0.1), min(peers)))
-for index, name in ((0, "p50"), (1, "p99")):
-    table(f"latency, {name}", {key: {who: laps[index] for who, laps in by.items()} for key, by in latency.items()},
-          lambda own, peers: (min(peers) / own, min(peers)))
-table("operations per second, beside the table of SQL",
-      {key: {ours(by): by[ours(by)], SQL_TABLE: sql[key]} for key, by in rates.items() if ours(by) and key in sql},
-      lambda own, peers: (own / max(peers), max(peers)))
-print("bytes that we write per operation")
-for what, bytes_per_op in written.items():
-    print(f"  {what:34} {statistics.median(bytes_per_op):7.0f}")
-alone = [rates[key][ours(rates[key])] / disk[key[1]] for key in rates
-         if key[0] == "add_one_by_one_c1" and ours(rates[key]) and disk.get(key[1])]
-if alone:
-    print(f"one caller, share of this disk's flushes: {statistics.median(alone):.0%}")
+def written(values):
+    """What we write: the peers' scripts do not measure the same."""
+    by_measurement = defaultdict(list)
+    for (what, _), by_name in values.items():
+        by_measurement[what] += [value for who, value in by_name.items() if is_ours(who)]
+    print("bytes that we write per operation")
+    for what, values_of in by_measurement.items():
+        print(f"  {what:34} {statistics.median(values_of):7.0f}")
+
+
+def share_of_flushes(rates, disk):
+    """What one caller alone reaches of what the disk can flush: a durable add needs one flush."""
+    shares = [value / disk[round_] for (what, round_), by_name in rates.items() for who, value in by_name.items()
+              if what == "add_one_by_one_c1" and is_ours(who) and round_ in disk]
+    if shares:
+        print(f"one caller, share of this disk's flushes: {statistics.median(shares):.0%}")
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__.strip())
+    found, disk = read(sys.argv[1])
+    table("operations per second", found["rate"], is_node, more_is_better=True)
+    table("processor time per operation, us (all processes)", found["cpu"], is_node, more_is_better=False)
+    table("latency, p50, ms", found["p50"], is_node, more_is_better=False)
+    table("latency, p99, ms", found["p99"], is_node, more_is_better=False)
+    table("memory per job, bytes (beside Redis; its payloads included, ours on disk)", found["memory"], is_node,
+          more_is_better=False)
+    table("operations per second, beside the table of SQL", found["rate"], lambda who: who == SQL_TABLE,
+          more_is_better=True)
+    written(found["written"])
+    share_of_flushes(found["rate"], disk)
+
+
+main()
