@@ -234,6 +234,7 @@ impl Actor {
             Request::Enqueue(jobs, answer)
                 if !self.space.admits(size_of_rows(&jobs), || self.store.spare_bytes().unwrap_or(0)) =>
             {
+                self.meters.refused();
                 let _ = answer.send(Err(BrokerError::Full));
                 drop(jobs);
                 return;
@@ -364,10 +365,15 @@ impl Actor {
         if self.machine.has_changes() {
             let changes = self.machine.take_changes();
             let begun = self.clock.now();
-            self.reserved(|store| store.commit(&changes, begun))?;
-            let ended = self.clock.now();
-            self.machine.flushed(ended);
-            self.meters.commit(ended.since(begun), changes.log.len() + changes.rows.len());
+            let (clock, mut written) = (Arc::clone(&self.clock), begun);
+            self.reserved(|store| {
+                written = store.commit(&changes, begun, &*clock)?;
+                Ok(())
+            })?;
+            let now = clock.now();
+            self.machine.flushed(now);
+            let changed = changes.log.len() + changes.rows.len();
+            self.meters.commit(now.since(begun), now.since(written), changed);
             for row in changes.rows {
                 self.payloads.offer(row.seq, row.payload, row.spec.enqueued_at);
             }

@@ -1,4 +1,5 @@
-//! What the store counts: commits, how many operations each covers, how long they take.
+//! What the store counts: commits, how many operations each covers, how long they and their flushes take, and what it
+//! refused.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -15,6 +16,9 @@ pub(super) struct Meters {
     changes: AtomicU64,
     commit_micros: AtomicU64,
     buckets: [AtomicU64; 13],
+    flush_micros: AtomicU64,
+    flush_buckets: [AtomicU64; 13],
+    refused: AtomicU64,
 }
 
 /// The counters at a moment.
@@ -30,6 +34,12 @@ pub struct StoreMeters {
     pub commit_time: Duration,
     /// Commits by time: see [`COMMIT_BUCKETS_MICROS`].
     pub buckets: [u64; 13],
+    /// Time spent in their flushes alone: what was written, made to last.
+    pub flush_time: Duration,
+    /// Flushes by time, as commits.
+    pub flush_buckets: [u64; 13],
+    /// Requests to accept jobs that were refused for want of room.
+    pub refused: u64,
 }
 
 impl Meters {
@@ -37,13 +47,16 @@ impl Meters {
         self.operations.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn commit(&self, took: Duration, changes: usize) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    pub(super) fn refused(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
+    /// A commit that took so long, of which its flush took `flush`.
+    pub(super) fn commit(&self, took: Duration, flush: Duration, changes: usize) {
         self.commits.fetch_add(1, Relaxed);
         self.changes.fetch_add(changes as u64, Relaxed);
-        self.commit_micros.fetch_add(micros, Relaxed);
-        let bucket = COMMIT_BUCKETS_MICROS.iter().position(|bound| micros <= *bound).unwrap_or(12);
-        self.buckets[bucket].fetch_add(1, Relaxed);
+        observe(&self.commit_micros, &self.buckets, took);
+        observe(&self.flush_micros, &self.flush_buckets, flush);
     }
 
     pub(super) fn read(&self) -> StoreMeters {
@@ -53,6 +66,16 @@ impl Meters {
             changes: self.changes.load(Relaxed),
             commit_time: Duration::from_micros(self.commit_micros.load(Relaxed)),
             buckets: std::array::from_fn(|bucket| self.buckets[bucket].load(Relaxed)),
+            flush_time: Duration::from_micros(self.flush_micros.load(Relaxed)),
+            flush_buckets: std::array::from_fn(|bucket| self.flush_buckets[bucket].load(Relaxed)),
+            refused: self.refused.load(Relaxed),
         }
     }
+}
+
+fn observe(sum: &AtomicU64, buckets: &[AtomicU64; 13], took: Duration) {
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    sum.fetch_add(micros, Relaxed);
+    let bucket = COMMIT_BUCKETS_MICROS.iter().position(|bound| micros <= *bound).unwrap_or(12);
+    buckets[bucket].fetch_add(1, Relaxed);
 }

@@ -13,7 +13,7 @@
 
 use std::path::{Path, PathBuf};
 
-use palomar_model::Timestamp;
+use palomar_model::{Clock, Timestamp};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
@@ -271,8 +271,14 @@ impl Store {
         done
     }
 
-    /// Writes the changes of a batch.
-    pub(super) fn commit(&mut self, changes: &Changes, now: Timestamp) -> Result<(), StoreError> {
+    /// Writes the changes of a batch; when they were written, and only the flush was left.
+    pub(super) fn commit(
+        &mut self,
+        changes: &Changes,
+        now: Timestamp,
+        clock: &dyn Clock,
+    ) -> Result<Timestamp, StoreError> {
+        let mut written = now;
         let first = self.next_fact;
         let facts: u64 = changes.log.iter().map(crate::machine::Change::facts).sum();
         self.transaction(|store| {
@@ -280,6 +286,7 @@ impl Store {
             codec::write_log(&mut store.buffer, first, now, &changes.log);
             let mut insert = store.db.prepare_cached("INSERT INTO log (first, body) VALUES (?1, ?2)")?;
             insert.execute(params![first as i64, store.buffer])?;
+            written = clock.now();
             Ok(())
         })?;
         self.jobs.committed();
@@ -287,7 +294,7 @@ impl Store {
         self.changes += changes.log.len() + changes.rows.len();
         // Every row takes at least one number, so that numbers name rows.
         self.next_fact = first + facts.max(1);
-        Ok(())
+        Ok(written)
     }
 
     /// Whether the log has grown enough to be folded into rows.

@@ -9,7 +9,7 @@ use super::change::Change;
 use super::filter::Dates;
 use super::slab::{Phase, SlotIx};
 use crate::types::{
-    Control, ControlError, Controlled, JobFilter, JobId, JobState, Limits, QueueName, Resolution,
+    Control, ControlError, Controlled, JobFilter, JobId, JobState, Limits, QueueName, Resolution, Resolved,
 };
 
 impl Machine {
@@ -173,6 +173,7 @@ impl Machine {
             return Err(ControlError::WrongState(state_of(slot.phase)));
         }
         let seq = slot.seq;
+        self.was_resolved(ix, Resolved::ByPerson);
         match resolution {
             Resolution::Sent => self.conclude_with(ix, Change::Done { seq }),
             Resolution::Failed => {

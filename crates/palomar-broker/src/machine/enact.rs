@@ -42,7 +42,9 @@ impl Machine {
             }
             Change::Throttled { queue, throttle } => self.queue_mut(*queue).throttle = *throttle,
             Change::BreakerOpened { queue, until } => {
-                self.queue_mut(*queue).breaker = Breaker::Open { until: *until };
+                let state = self.queue_mut(*queue);
+                state.breaker = Breaker::Open { until: *until };
+                state.breaker_opens += 1;
                 self.wake_queue(*queue);
             }
             Change::Probing { queue, seq } => {
@@ -193,7 +195,7 @@ impl Machine {
         // A dead letter that evidence turns into a done job was counted as dead before.
         if self.slab[ix].phase == Phase::Dead {
             let queue = self.queue_of(ix);
-            self.queue_mut(queue).tally.dead -= 1;
+            self.queue_mut(queue).take_back(Phase::Dead);
             self.reasons.remove(&ix);
         }
         self.vouched.remove(&ix);
@@ -207,13 +209,7 @@ impl Machine {
     fn revived(&mut self, ix: SlotIx, by_person: bool) {
         let queue = self.queue_of(ix);
         let phase = self.slab[ix].phase;
-        let tally = &mut self.queue_mut(queue).tally;
-        match phase {
-            Phase::Dead => tally.dead -= 1,
-            Phase::Cancelled => tally.cancelled -= 1,
-            Phase::Expired => tally.expired -= 1,
-            _ => {}
-        }
+        self.queue_mut(queue).take_back(phase);
         self.reasons.remove(&ix);
         self.vouched.remove(&ix);
         // A person who retries a job means it to go out, whatever its expiry was.

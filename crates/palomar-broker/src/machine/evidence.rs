@@ -5,7 +5,7 @@ use palomar_model::Timestamp;
 use super::Machine;
 use super::change::Change;
 use super::slab::{Phase, SlotIx};
-use crate::types::{Evidence, EvidenceEffect, Verdict};
+use crate::types::{Evidence, EvidenceEffect, Resolved, Verdict};
 
 impl Machine {
     /// Takes in what was learned of an attempt. The events are logged whatever it changes.
@@ -48,6 +48,7 @@ impl Machine {
             (Phase::Done | Phase::Cancelled | Phase::Expired, _) => EvidenceEffect::Nothing,
             (Phase::Dead, Verdict::Failed { .. }) => EvidenceEffect::Nothing,
             (_, Verdict::Taken) => {
+                self.was_resolved(ix, Resolved::ByEvidence);
                 if !newest {
                     self.record_of(ix, Change::Proved { seq, attempt });
                 }
@@ -55,6 +56,7 @@ impl Machine {
                 EvidenceEffect::Resolved
             }
             (Phase::Doubted | Phase::Aside | Phase::Held, Verdict::Failed { reason }) if newest => {
+                self.was_resolved(ix, Resolved::ByEvidence);
                 self.conclude_with(ix, Change::Died { seq, reason });
                 EvidenceEffect::Resolved
             }

@@ -29,6 +29,7 @@ mod filter;
 mod fold;
 mod operate;
 mod queue;
+mod rate_held;
 mod restore;
 mod settle;
 mod slab;

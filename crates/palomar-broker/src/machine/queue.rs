@@ -9,11 +9,12 @@ use std::sync::Arc;
 use palomar_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::slab::{NONE, SlotIx};
+use super::rate_held::RateHeld;
+use super::slab::{NONE, Phase, SlotIx};
 use super::spread::Spread;
 use super::throttle::Throttle;
 use super::windows::Windows;
-use crate::types::{BreakerState, Hold, Limits, QueueName};
+use crate::types::{BreakerState, Hold, JobState, Limits, QueueName};
 
 /// A priority that waits gets one start for so many of the others.
 const TURNS_OWED_AFTER: u32 = 17;
@@ -117,6 +118,12 @@ pub(super) struct Queue {
     pub(super) stale: u64,
     /// Leases that ran out: not started, started.
     pub(super) expired_leases: [u64; 2],
+    /// Final jobs that were taken back, by the state that they were in.
+    pub(super) taken_back: [u64; 8],
+    pub(super) breaker_opens: u64,
+    /// Uncertain jobs that were resolved: by evidence, by a person, by the policy.
+    pub(super) resolved: [u64; 3],
+    pub(super) rate_held: RateHeld,
     pub(super) in_ring: bool,
     pub(super) gated_until: Option<Timestamp>,
     pub(super) dirty: bool,
@@ -166,6 +173,10 @@ impl Queue {
             tally: Tally::default(),
             stale: 0,
             expired_leases: [0; 2],
+            taken_back: [0; 8],
+            breaker_opens: 0,
+            resolved: [0; 3],
+            rate_held: RateHeld::default(),
             in_ring: false,
             gated_until: None,
             dirty: true,
@@ -177,12 +188,24 @@ impl Queue {
         self.leased() + self.started()
     }
 
+    /// A final job is not final any more, or not as it was: what was counted for it is taken back.
+    pub(super) fn take_back(&mut self, phase: Phase) {
+        let (count, state) = match phase {
+            Phase::Dead => (&mut self.tally.dead, JobState::Dead),
+            Phase::Cancelled => (&mut self.tally.cancelled, JobState::Cancelled),
+            Phase::Expired => (&mut self.tally.expired, JobState::Expired),
+            _ => return,
+        };
+        *count -= 1;
+        self.taken_back[state as usize] += 1;
+    }
+
     pub(super) fn leased(&self) -> u64 {
-        self.phases[super::slab::Phase::Leased as usize]
+        self.phases[Phase::Leased as usize]
     }
 
     pub(super) fn started(&self) -> u64 {
-        self.phases[super::slab::Phase::Started as usize]
+        self.phases[Phase::Started as usize]
     }
 
     /// Calls `each` with every restraint that holds the whole queue, and until when, where that is known.

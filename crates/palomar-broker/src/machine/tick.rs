@@ -7,7 +7,7 @@ use palomar_model::Timestamp;
 use super::Machine;
 use super::change::Change;
 use super::slab::{Phase, SlotIx};
-use crate::types::OnUncertain;
+use crate::types::{OnUncertain, Resolved};
 
 impl Machine {
     /// Moves the present on and does all that is due by then.
@@ -105,8 +105,22 @@ impl Machine {
         let seq = self.slab[ix].seq;
         match self.slab[ix].policy() {
             OnUncertain::Hold => self.shift(ix, Phase::Held, self.now),
-            OnUncertain::Retry => self.record_of(ix, Change::Revived { seq, by_person: false }),
-            OnUncertain::Drop => self.conclude_with(ix, Change::Died { seq, reason: "uncertain".into() }),
+            OnUncertain::Retry => {
+                self.was_resolved(ix, Resolved::ByPolicy);
+                self.record_of(ix, Change::Revived { seq, by_person: false });
+            }
+            OnUncertain::Drop => {
+                self.was_resolved(ix, Resolved::ByPolicy);
+                self.conclude_with(ix, Change::Died { seq, reason: "uncertain".into() });
+            }
+        }
+    }
+
+    /// Counts, where a job is uncertain, what ends that. Called before it does.
+    pub(super) fn was_resolved(&mut self, ix: SlotIx, how: Resolved) {
+        if matches!(self.slab[ix].phase, Phase::Doubted | Phase::Aside | Phase::Held) {
+            let queue = self.queue_of(ix);
+            self.queue_mut(queue).resolved[how as usize] += 1;
         }
     }
 

@@ -180,6 +180,7 @@ impl Machine {
         };
         if let Some(until) = state.gated_until.take() {
             self.gated.remove(&(until, queue));
+            state.rate_held.end(self.now);
         }
         if !state.in_ring {
             state.in_ring = true;
@@ -312,6 +313,7 @@ impl Machine {
                 state.in_ring = false;
                 if let Gate::Until(until) = gate {
                     state.gated_until = Some(until);
+                    state.rate_held.begin(state.rate_held_by(self.now), self.now);
                     self.gated.insert((until, queue));
                 }
             }

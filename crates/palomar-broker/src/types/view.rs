@@ -1,6 +1,7 @@
 //! What can be seen: jobs, what holds them, numbers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use palomar_model::{Priority, Timestamp};
 
@@ -136,6 +137,32 @@ pub enum BreakerState {
     HalfOpen,
 }
 
+/// What ended a doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolved {
+    /// Evidence of what became of the attempt.
+    ByEvidence,
+    /// A person.
+    ByPerson,
+    /// The job's policy, when no evidence had come in time.
+    ByPolicy,
+}
+
+impl Resolved {
+    /// All of them.
+    pub const ALL: [Resolved; 3] = [Resolved::ByEvidence, Resolved::ByPerson, Resolved::ByPolicy];
+
+    /// The word for it, as in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Resolved::ByEvidence => "evidence",
+            Resolved::ByPerson => "person",
+            Resolved::ByPolicy => "policy",
+        }
+    }
+}
+
 /// A queue in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueStats {
@@ -169,6 +196,16 @@ pub struct QueueStats {
     pub stale: u64,
     /// Leases that ran out: not started, started.
     pub expired_leases: [u64; 2],
+    /// Final jobs that were taken back since the process began, by [`JobState::ALL`]: together with `finished`, all that
+    /// ever came to an end.
+    pub taken_back: [u64; 8],
+    /// Times that the breaker opened since the process began.
+    pub breaker_opens: u64,
+    /// Uncertain jobs that were resolved since the process began, by [`Resolved::ALL`].
+    pub resolved: [u64; 3],
+    /// How long limits on the rate have held work since the process began: by window, and by the other side's wish
+    /// where there is none.
+    pub rate_held: Vec<(Option<Window>, Duration)>,
     /// When the oldest waiting job was queued.
     pub oldest_waiting: Option<Timestamp>,
     /// When the next start is possible, where the queue holds work and must wait.

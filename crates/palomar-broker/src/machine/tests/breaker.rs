@@ -46,6 +46,11 @@ fn opens_after_ten_in_a_row_probes_once_a_minute_and_closes_on_success() {
                 done(&mut machine, leasing.lease, now);
                 assert_eq!(breaker_of(&machine, "p/q"), BreakerState::Closed);
                 assert_eq!((other, probes.len()), (1000, 5));
+                assert_eq!(
+                    machine.stats().queues[0].breaker_opens,
+                    5,
+                    "once, and again after each probe but the last"
+                );
                 assert!(probes.windows(2).all(|pair| pair[1].since(pair[0]) >= secs(60)), "{probes:?}");
                 return;
             }

@@ -4,6 +4,7 @@ mod breaker;
 mod explain;
 mod fairness;
 mod interleave;
+mod measures;
 mod model;
 mod model_control;
 mod model_ops;
