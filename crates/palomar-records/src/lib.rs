@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use palomar_model::{ChannelName, MessageId, Timestamp};
 
-pub use apply::{Applied, Step};
+pub use apply::{Applied, Failed, Step};
 pub use check::{RecordsCheck, RecordsInfo};
 pub use error::RecordsError;
 pub use fact::{FailedWebhook, RecordFact, What};
@@ -233,6 +233,14 @@ impl Records {
     ) -> Result<Page<FailedWebhookView>> {
         let cursor = cursor.map(str::to_owned);
         self.read(move |db| failed_webhooks::list(db, cursor.as_deref(), limit)).await
+    }
+
+    /// How many failed webhooks are kept.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn failed_webhook_count(&self) -> Result<u64> {
+        self.read(failed_webhooks::count).await
     }
 
     /// One failed webhook.

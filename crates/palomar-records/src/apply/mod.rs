@@ -39,6 +39,17 @@ pub struct Applied {
     pub cursor: u64,
     /// How far messages came by it.
     pub steps: Vec<Step>,
+    /// Messages that failed by it.
+    pub failed: Vec<Failed>,
+}
+
+/// A message that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// Its channel.
+    pub channel: ChannelName,
+    /// Why it became a dead letter; none where the provider reported it.
+    pub dead: Option<String>,
 }
 
 /// A stage of a message's way that lies behind it.
@@ -70,14 +81,14 @@ pub(crate) fn apply(
     let new: Vec<_> = facts.iter().filter(|fact| fact.cursor > stored).collect();
     let mut batch = Batch::of(Known::load(db, &new)?, seq);
     new.iter().try_for_each(|fact| batch.fact(fact))?;
-    let Batch { changes, steps, known, seq } = batch;
+    let Batch { changes, steps, failed, known, seq } = batch;
     changes.write(db, &known, partition)?;
     if through <= stored {
-        return Ok(Applied { applied: 0, cursor: stored, steps });
+        return Ok(Applied { applied: 0, cursor: stored, steps, failed });
     }
     cursors::end_at(db, projection, seq)?;
     cursors::advance(db, projection, partition, stored, through, now)?;
-    Ok(Applied { applied: new.len() as u64, cursor: through, steps })
+    Ok(Applied { applied: new.len() as u64, cursor: through, steps, failed })
 }
 
 /// What a fact leaves behind beside its row.
@@ -97,13 +108,14 @@ struct Batch<'f> {
     known: Known,
     changes: Changes<'f>,
     steps: Vec<Step>,
+    failed: Vec<Failed>,
     /// The number of the journal's last entry.
     seq: u64,
 }
 
 impl<'f> Batch<'f> {
     fn of(known: Known, seq: u64) -> Batch<'f> {
-        Batch { known, changes: Changes::default(), steps: Vec::new(), seq }
+        Batch { known, changes: Changes::default(), steps: Vec::new(), failed: Vec::new(), seq }
     }
 
     fn fact(&mut self, fact: &'f RecordFact) -> Result<()> {
@@ -137,6 +149,10 @@ impl<'f> Batch<'f> {
             (what, _) => what.detail(),
         };
         if let Some(channel) = &channel {
+            if trace.counted.contains(&"failed") {
+                let dead = if let What::Dead { reason } = &fact.what { Some(reason.clone()) } else { None };
+                self.failed.push(Failed { channel: channel.clone(), dead });
+            }
             for kind in &trace.counted {
                 *self.changes.counters.entry((channel.clone(), day(fact.at), kind)).or_default() += 1;
             }

@@ -89,6 +89,12 @@ pub(crate) fn replayed(db: Db<'_>, id: &str, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
+/// How many there are.
+pub(crate) fn count(db: Db<'_>) -> Result<u64> {
+    let count = db.row("SELECT COUNT(*) AS kept FROM failed_webhooks", &[], |row| row.get::<i64>("kept"))?;
+    Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
+}
+
 /// A page of them, the newest first.
 pub(crate) fn list(db: Db<'_>, cursor: Option<&str>, limit: usize) -> Result<Page<FailedWebhookView>> {
     let place = Place::decode(cursor)?;
