@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::access::{self, Access, Refused, Rule};
 use crate::limiter::Allowance;
+use crate::metrics::AuthFailure;
 use crate::problem::{Code, Problem};
 use crate::state::Api;
 
@@ -103,25 +104,37 @@ fn admit(
             );
         }
     }
-    rule.admit(&caller)?;
+    rule.admit(&caller).inspect_err(|_| api.metrics.auth_failed(AuthFailure::Forbidden))?;
     request.extensions_mut().insert(caller);
     Ok(())
 }
 
 /// The caller that the `Authorization` header proves. The secret itself is compared inside the application, by hash.
 fn authenticate(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
-    let refused = |detail| Problem::new(Code::Unauthenticated, detail);
+    let refused = |why, code, detail| {
+        api.metrics.auth_failed(why);
+        Problem::new(code, detail)
+    };
     let given = headers.get(header::AUTHORIZATION);
-    let given = given.ok_or_else(|| refused("Send `Authorization: Bearer <key>`."))?;
+    let given = given.ok_or_else(|| {
+        refused(AuthFailure::Missing, Code::Unauthenticated, "Send `Authorization: Bearer <key>`.")
+    })?;
     let secret = given.to_str().ok().and_then(|value| {
         let (scheme, secret) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(secret.trim())
     });
-    let secret = secret.ok_or_else(|| refused("The Authorization header must say `Bearer <key>`."))?;
+    let secret = secret.ok_or_else(|| {
+        let detail = "The Authorization header must say `Bearer <key>`.";
+        refused(AuthFailure::Malformed, Code::Unauthenticated, detail)
+    })?;
     api.app.authenticate(secret).map_err(|why| match why {
-        KeyRefused::Unknown => refused("The key is not known."),
-        KeyRefused::Expired => Problem::new(Code::KeyExpired, "This key is past its end. Make a new one."),
-        KeyRefused::Revoked => Problem::new(Code::KeyRevoked, "This key was revoked. Make a new one."),
+        KeyRefused::Unknown => refused(AuthFailure::Unknown, Code::Unauthenticated, "The key is not known."),
+        KeyRefused::Expired => {
+            refused(AuthFailure::Expired, Code::KeyExpired, "This key is past its end. Make a new one.")
+        }
+        KeyRefused::Revoked => {
+            refused(AuthFailure::Revoked, Code::KeyRevoked, "This key was revoked. Make a new one.")
+        }
     })
 }
 

@@ -26,6 +26,8 @@ use crate::queues::{INBOUND, OUTBOUND, inbound_queue, outbound_queue};
 
 /// How often records forget what is past its retention.
 const TRIM_EVERY: Duration = Duration::from_secs(3600);
+/// How often it is looked whether the system's clock jumped.
+const WATCH_CLOCK_EVERY: Duration = Duration::from_secs(5);
 
 /// What the application is told about its surroundings.
 #[derive(Clone, Debug)]
@@ -140,7 +142,8 @@ impl App {
         metrics: Metrics,
     ) -> Result<Arc<App>, StartError> {
         let cursor = records.cursor(Partition::WHOLE).await?;
-        let log = broker.stats().await?.log_end.0;
+        let stats = broker.stats().await?;
+        let log = stats.log_end.0;
         if cursor > log {
             return Err(StartError::RecordsAhead { records: cursor, log });
         }
@@ -167,6 +170,7 @@ impl App {
             projected,
         };
         app.run_channels().await?;
+        app.metrics.begin(stats, app.registry.known());
         let running = app.run(position);
         *app.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
         Ok(Arc::new(app))
@@ -256,6 +260,8 @@ impl App {
         let stop = CancellationToken::new();
         let trimmer = trim(self.records.clone(), Arc::clone(&self.clock), self.config.journal_retention);
         tokio::spawn(stop.clone().run_until_cancelled_owned(trimmer));
+        let watch = watch_clock(self.metrics.clone(), Arc::clone(&self.clock));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(watch));
         let sends =
             WorkerConfig { lease: LEASE, ..WorkerConfig::new(OUTBOUND, self.config.send_concurrency) };
         // Reading a webhook again changes nothing more.
@@ -288,7 +294,7 @@ impl App {
             match self.registry.build(&record, self.entrance.sink(&record.name)) {
                 Ok(line) => self.run_channel(&record, line).await?,
                 Err(errors) => {
-                    self.registry.put_problem(&record.name, &errors);
+                    self.registry.put_problem(&record, &errors);
                     tracing::error!(channel = %record.name, ?errors, "a channel does not work");
                 }
             }
@@ -354,5 +360,12 @@ async fn trim(records: Records, clock: Arc<dyn Clock>, retention: Duration) {
             Err(error) => tracing::warn!(%error, "records: what is past its retention was not forgotten"),
         }
         tokio::time::sleep(TRIM_EVERY).await;
+    }
+}
+
+async fn watch_clock(metrics: Metrics, clock: Arc<dyn Clock>) {
+    loop {
+        metrics.look_at_clock(clock.now());
+        tokio::time::sleep(WATCH_CLOCK_EVERY).await;
     }
 }

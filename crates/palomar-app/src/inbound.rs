@@ -87,8 +87,7 @@ impl Receiver {
         if let ChannelEvent::Status(report) = &received.event
             && let Some(evidence) = self.evidence(line, report).await.map_err(|error| trouble(&error))?
         {
-            let effects = self.broker.evidence(vec![evidence]).await.map_err(|error| trouble(&error))?;
-            self.metrics.evidence(&effects);
+            self.broker.evidence(vec![evidence]).await.map_err(|error| trouble(&error))?;
         }
         self.metrics.received(line.provider, &channel, &received.event);
         let id = match &received.event {

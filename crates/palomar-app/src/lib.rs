@@ -45,7 +45,7 @@ pub use identity::{IdempotencyKey, fingerprint};
 pub use intake::{IntakeAnswer, MAX_WEBHOOK, WebhookRequest};
 pub use keys::{Caller, CreatedKey, KeyRefused, KeyView, NewKey, Role};
 pub use messages::{ExplainView, HoldView, MAX_PAGE, MessageDetail, StateView};
-pub use metrics::Metrics;
+pub use metrics::{LogLines, Metrics};
 pub use queues::{
     BudgetView, ByPriority, ControlView, Deduplication, EffectiveLimits, JobCounts, PairView, QueueMonitor,
     QueueView, WindowView,

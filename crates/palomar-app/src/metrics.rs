@@ -1,280 +1,221 @@
 //! What is counted for Prometheus. Labels are words of small sets and channels; never a person, a message or a text.
 //!
-//! What the broker counts is not counted again: `stores` shows the newest [`Stats`] as they are.
+//! | file | what |
+//! |---|---|
+//! | `sending`, `intake` | what is counted as it happens |
+//! | `queues` | the broker's own numbers, as of the newest [`Stats`]; its counters through `ledger` |
+//! | `stores`, `process` | stores, disk, workers and this process, as of the newest reading |
+//! | `clock`, `logs` | jumps of the clock, lines of the log |
+//! | `samples`, `counts` | how samples are added up and written |
+//!
+//! Every metric stands in `docs/METRICS.md`; a test compares the two. What the broker counts is not counted again. A
+//! counter begins at 0 for all labels that are known: what was not there before it grew has no rate.
 
+mod clock;
+mod counts;
+mod intake;
+mod ledger;
+mod logs;
 mod process;
+mod queues;
+mod samples;
+mod sending;
 mod stores;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use palomar_broker::{EvidenceEffect, Stats};
+use palomar_broker::Stats;
 use palomar_channels::{Observer, Sent};
 use palomar_model::{ChannelEvent, ChannelName, Outbound, Priority, Provider, SendFailure, Timestamp};
-use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
+use palomar_records::RecordsError;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+use tokio::time::Instant;
 
 use crate::channels::Line;
+use clock::ClockWatch;
+use intake::Intake;
 use process::Process;
-pub(crate) use process::{Reading, Workers};
-use stores::{Snapshot, Stores};
+use queues::{Queues, Snapshot};
+use samples::{Crowd, Labels, label};
+use sending::Sending;
+use stores::Stores;
 
-type Labels = Vec<(&'static str, String)>;
-type Counters = Family<Labels, Counter>;
+pub(crate) use intake::WebhookResult;
+pub use logs::LogLines;
+pub(crate) use process::Usage;
+pub(crate) use queues::{KnownChannel, Lag};
+pub(crate) use stores::{Reading, Workers};
+
 type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
-
-/// What became of a webhook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WebhookResult {
-    Accepted,
-    Handshake,
-    BadSignature,
-    Refused,
-    TooLarge,
-    NotDurable,
-}
-
-impl WebhookResult {
-    const fn as_str(self) -> &'static str {
-        match self {
-            WebhookResult::Accepted => "accepted",
-            WebhookResult::Handshake => "handshake",
-            WebhookResult::BadSignature => "bad_signature",
-            WebhookResult::Refused => "refused",
-            WebhookResult::TooLarge => "too_large",
-            WebhookResult::NotDurable => "not_durable",
-        }
-    }
-}
-
-/// The registry and what is in it. Clones share both.
-#[derive(Clone)]
-pub struct Metrics {
-    registry: Arc<Mutex<Registry>>,
-    families: Families,
-    stores: Stores,
-    process: Process,
-}
-
-#[derive(Clone)]
-struct Families {
-    attempts: Counters,
-    sent: Counters,
-    statuses: Counters,
-    failed: Counters,
-    request_duration: Histograms,
-    webhooks: Counters,
-    webhook_ack: Histograms,
-    webhook_lag: Histogram,
-    inbound: Counters,
-    resolved: Counters,
-    queue_wait: Histograms,
-    latency: Histograms,
-}
-
-/// From 1 ms to half a minute.
-fn seconds() -> Histogram {
-    Histogram::new(exponential_buckets(0.001, 2.0, 16))
-}
 
 /// From 10 ms to an hour.
 fn waits() -> Histogram {
-    Histogram::new(exponential_buckets(0.01, 2.5, 15))
+    Histogram::new([
+        0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0,
+        3600.0,
+    ])
+}
+
+/// All metrics. Clones count into the same.
+#[derive(Clone)]
+pub struct Metrics {
+    /// Ours, under our prefix; and those that every process has, under none.
+    registries: Arc<Mutex<[Registry; 2]>>,
+    sending: Sending,
+    intake: Intake,
+    queues: Queues,
+    stores: Stores,
+    process: Process,
+    clock: ClockWatch,
+    log_lines: LogLines,
+    crowd: Crowd,
+    /// The channels whose counts were begun.
+    begun: Arc<Mutex<Vec<KnownChannel>>>,
 }
 
 impl Default for Metrics {
     fn default() -> Metrics {
-        let families = Families {
-            attempts: Family::default(),
-            sent: Family::default(),
-            statuses: Family::default(),
-            failed: Family::default(),
-            request_duration: Family::new_with_constructor(seconds),
-            webhooks: Family::default(),
-            webhook_ack: Family::new_with_constructor(seconds),
-            webhook_lag: seconds(),
-            inbound: Family::default(),
-            resolved: Family::default(),
-            queue_wait: Family::new_with_constructor(waits),
-            latency: Family::new_with_constructor(waits),
-        };
         let mut registry = Registry::with_prefix("palomar");
-        families.register(&mut registry);
-        let stores = Stores::default();
-        registry.register_collector(Box::new(stores.clone()));
-        let process = Process::default();
-        registry.register_collector(Box::new(process.clone()));
         let commit = option_env!("PALOMAR_COMMIT").unwrap_or("unknown");
         let build = vec![label("version", env!("CARGO_PKG_VERSION")), label("commit", commit)];
         registry.register("build", "What is running", Info::new(build));
-        Metrics { registry: Arc::new(Mutex::new(registry)), families, stores, process }
+        let log_lines = LogLines::register(&mut registry);
+        let clock = ClockWatch::default();
+        let help = "Jumps of the system's clock by 2 s or more, a suspended machine's too";
+        registry.register("clock_jumps", help, clock.jumps.clone());
+        let crowd = Crowd::default();
+        let sending = Sending::register(&mut registry, &crowd);
+        let intake = Intake::register(&mut registry, &crowd);
+        let queues = Queues::new(&crowd);
+        registry.register_collector(Box::new(queues.clone()));
+        let stores = Stores::default();
+        registry.register_collector(Box::new(stores.clone()));
+        let mut common = Registry::default();
+        let process = Process::default();
+        common.register_collector(Box::new(process.clone()));
+        let registries = Arc::new(Mutex::new([registry, common]));
+        let begun = Arc::default();
+        Metrics { registries, sending, intake, queues, stores, process, clock, log_lines, crowd, begun }
     }
 }
 
-impl Families {
-    fn register(&self, registry: &mut Registry) {
-        let own = self.clone();
-        registry.register("attempts", "Attempts to send, by what came of them", own.attempts);
-        registry.register("messages_sent", "Messages that a provider took", own.sent);
-        registry.register("message_statuses", "Reports of providers on messages", own.statuses);
-        registry.register(
-            "messages_failed",
-            "Attempts that failed for good, by the class of their error",
-            own.failed,
-        );
-        let name = "provider_request_duration_seconds";
-        registry.register(name, "From an attempt's start to the provider's answer", own.request_duration);
-        registry.register("webhooks_received", "Webhooks, by what became of them", own.webhooks);
-        registry.register("webhook_ack_duration_seconds", "From a webhook to its answer", own.webhook_ack);
-        registry.register("webhook_lag_seconds", "From a webhook to its processing", own.webhook_lag);
-        registry.register(
-            "uncertain_resolved",
-            "Uncertain messages that were resolved, by how",
-            own.resolved,
-        );
-        registry.register("inbound_messages", "Messages that people wrote", own.inbound);
-        registry.register(
-            "queue_wait_seconds",
-            "From when a job is due to its first attempt",
-            own.queue_wait,
-        );
-        registry.register(
-            "message_latency_seconds",
-            "Stages of a message's way: accept_to_sent, sent_to_delivered, delivered_to_read",
-            own.latency,
-        );
-    }
-}
-
-fn label(name: &'static str, value: impl Into<String>) -> (&'static str, String) {
-    (name, value.into())
+/// What a scrape shows of the moment.
+pub(crate) struct Moment {
+    pub(crate) stats: Stats,
+    pub(crate) lag: Lag,
+    pub(crate) channels: Vec<KnownChannel>,
+    pub(crate) reading: Reading,
+    pub(crate) usage: Option<Usage>,
+    pub(crate) now: Timestamp,
 }
 
 impl Metrics {
     /// Registers more, under the same prefix.
     pub fn register(&self, add: impl FnOnce(&mut Registry)) {
-        add(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
+        let [registry, _] = &mut *self.registries.lock().unwrap_or_else(PoisonError::into_inner);
+        add(registry);
+    }
+
+    /// The counters of log lines, for who writes them.
+    #[must_use]
+    pub fn log_lines(&self) -> LogLines {
+        self.log_lines.clone()
     }
 
     /// All of it as text, in the format of OpenMetrics.
     pub(crate) fn text(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
-        encode(&mut text, &self.registry.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let registries = self.registries.lock().unwrap_or_else(PoisonError::into_inner);
+        registries.iter().try_for_each(|registry| encode_registry(&mut text, registry))?;
+        encode_eof(&mut text)?;
         Ok(text)
     }
 
-    /// Takes the newest numbers of the stores.
-    pub(crate) fn refresh(
-        &self,
-        stats: Stats,
-        projected: u64,
-        providers: Vec<(ChannelName, Provider)>,
-        reading: Reading,
-        now: Timestamp,
-    ) {
-        self.process.set(reading);
-        self.stores.set(Snapshot { stats, projected, providers, starts_per_second: Vec::new(), now });
+    /// What the broker counts from here on is this process's.
+    pub(crate) fn begin(&self, stats: Stats, channels: Vec<KnownChannel>) {
+        self.queues.begin(stats, channels);
+    }
+
+    /// Takes the newest numbers.
+    pub(crate) fn refresh(&self, moment: Moment) {
+        let Moment { stats, lag, channels, reading, usage, now } = moment;
+        self.crowd.set(channels.len());
+        self.begin_counts(&channels);
+        self.look_at_clock(now);
+        self.process.set(usage);
+        self.stores.set(reading);
+        self.queues.set(Snapshot { stats, lag, channels, now });
+    }
+
+    fn begin_counts(&self, channels: &[KnownChannel]) {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        if *begun != channels {
+            for channel in channels {
+                self.sending.expect(channel.provider, &channel.name);
+                self.intake.expect(channel.provider);
+            }
+            *begun = channels.to_vec();
+        }
+    }
+
+    /// Looks whether the clock jumped.
+    pub(crate) fn look_at_clock(&self, now: Timestamp) {
+        self.clock.look(now, Instant::now());
     }
 
     pub(crate) fn attempt(&self, line: &Line, message: &Outbound, result: &Result<Sent, SendFailure>) {
-        let (outcome, class) = match result {
-            Ok(_) => ("sent", "none"),
-            Err(failure) if failure.known_not_taken() => ("not_taken", failure.class.as_str()),
-            Err(failure) => ("unknown", failure.class.as_str()),
-        };
-        let provider = || label("provider", line.provider.as_str());
-        let channel = || label("channel", line.name.as_str());
-        let labels = vec![provider(), channel(), label("outcome", outcome), label("class", class)];
-        self.families.attempts.get_or_create(&labels).inc();
-        match result {
-            Ok(_) => {
-                let labels = vec![provider(), channel(), label("type", message.content.kind().as_str())];
-                self.families.sent.get_or_create(&labels).inc();
-            }
-            Err(failure) => {
-                use palomar_model::ErrorClass::{Content, NeedsTemplate, Recipient};
-                if matches!(failure.class, Recipient | Content | NeedsTemplate) {
-                    self.families.failed.get_or_create(&vec![provider(), label("reason", class)]).inc();
-                }
-            }
-        }
+        self.sending.attempt(line, message, result);
+    }
+
+    /// A message failed: as a dead letter with this reason, or by the provider's report.
+    pub(crate) fn failed(&self, provider: Provider, dead: Option<&str>) {
+        self.sending.failed(provider, dead);
     }
 
     /// How long a job waited for its first attempt.
     pub(crate) fn waited(&self, kind: &'static str, priority: Priority, took: Duration) {
-        let labels = vec![label("kind", kind), label("priority", priority.as_str())];
-        self.families.queue_wait.get_or_create(&labels).observe(took.as_secs_f64());
+        self.sending.waited(kind, priority, took);
     }
 
     /// How long a stage of a message's way took.
     pub(crate) fn latency(&self, provider: Provider, stage: &'static str, took: Duration) {
-        let labels = vec![label("provider", provider.as_str()), label("stage", stage)];
-        self.families.latency.get_or_create(&labels).observe(took.as_secs_f64());
+        self.sending.latency(provider, stage, took);
     }
 
     pub(crate) fn webhook(&self, provider: Provider, result: WebhookResult, took: Duration) {
-        let provider = || label("provider", provider.as_str());
-        self.families.webhooks.get_or_create(&vec![provider(), label("result", result.as_str())]).inc();
-        self.families.webhook_ack.get_or_create(&vec![provider()]).observe(took.as_secs_f64());
-    }
-
-    /// Counts what was resolved by a provider's report that carried our tag.
-    pub(crate) fn evidence(&self, effects: &[EvidenceEffect]) {
-        let resolved = effects.iter().filter(|effect| **effect == EvidenceEffect::Resolved).count();
-        self.families.resolved.get_or_create(&vec![label("how", "status")]).inc_by(resolved as u64);
+        self.intake.webhook(provider, result, took);
     }
 
     pub(crate) fn webhook_processed(&self, lag: Duration) {
-        self.families.webhook_lag.observe(lag.as_secs_f64());
+        self.intake.processed(lag);
     }
 
     pub(crate) fn received(&self, provider: Provider, channel: &ChannelName, event: &ChannelEvent) {
-        let provider = label("provider", provider.as_str());
         match event {
-            ChannelEvent::Message(message) => {
-                let labels = vec![provider, label("type", known_type(&message.kind))];
-                self.families.inbound.get_or_create(&labels).inc();
-            }
-            ChannelEvent::Status(report) => {
-                let status = match &report.status {
-                    palomar_model::Status::Known(status) => status.as_str(),
-                    palomar_model::Status::Other(_) => "other",
-                };
-                let labels = vec![provider, label("channel", channel.as_str()), label("status", status)];
-                self.families.statuses.get_or_create(&labels).inc();
-            }
+            ChannelEvent::Message(message) => self.intake.message(provider, &message.kind),
+            ChannelEvent::Status(report) => self.sending.status(provider, channel, &report.status),
             ChannelEvent::ChannelError { .. } | ChannelEvent::Other { .. } => {}
         }
     }
-}
 
-/// The provider's word for a type, where it is one that we know: a label must not grow with what others send.
-fn known_type(word: &str) -> &str {
-    const KNOWN: [&str; 13] = [
-        "text",
-        "image",
-        "video",
-        "audio",
-        "document",
-        "sticker",
-        "location",
-        "contacts",
-        "interactive",
-        "button",
-        "reaction",
-        "order",
-        "system",
-    ];
-    if KNOWN.contains(&word) { word } else { "other" }
+    /// Records took in so many facts.
+    pub(crate) fn recorded(&self, facts: usize, took: Duration) {
+        self.stores.committed(facts, took);
+    }
+
+    /// Records could not take facts in.
+    pub(crate) fn not_recorded(&self, error: &RecordsError) {
+        self.stores.failed(error);
+    }
 }
 
 impl Observer for Metrics {
     fn on_attempt(&self, provider: Provider, _: &'static str, took: Duration) {
-        let labels = vec![label("provider", provider.as_str())];
-        self.families.request_duration.get_or_create(&labels).observe(took.as_secs_f64());
+        self.sending.answered(provider, took);
     }
 }

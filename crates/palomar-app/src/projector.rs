@@ -85,17 +85,24 @@ impl Projector {
         let facts = move || entries.into_iter().filter_map(record_fact).collect::<Vec<_>>();
         let facts = tokio::task::spawn_blocking(facts).await;
         let facts = facts.map_err(|error| AppError::Unavailable(error.to_string()))?;
-        let applied =
-            match self.records.apply(Partition::WHOLE, after, facts, through, self.clock.now()).await {
-                Ok(applied) => applied,
-                Err(error) => {
-                    // Whether the commit took place is not known: the rows themselves tell.
-                    let stands = self.records.cursor(Partition::WHOLE).await?;
-                    self.position.send_replace(stands);
-                    return Err(error.into());
-                }
-            };
+        let begun = self.clock.now();
+        let applied = match self.records.apply(Partition::WHOLE, after, facts, through, begun).await {
+            Ok(applied) => applied,
+            Err(error) => {
+                self.metrics.not_recorded(&error);
+                // Whether the commit took place is not known: the rows themselves tell.
+                let stands = self.records.cursor(Partition::WHOLE).await?;
+                self.position.send_replace(stands);
+                return Err(error.into());
+            }
+        };
         self.position.send_replace(applied.cursor);
+        self.metrics.recorded(read, self.clock.now().since(begun));
+        for failed in &applied.failed {
+            if let Some(provider) = self.registry.provider(&failed.channel) {
+                self.metrics.failed(provider, failed.dead.as_deref());
+            }
+        }
         for step in &applied.steps {
             if let Some(line) = self.registry.get(&step.channel) {
                 self.metrics.latency(line.provider, step.stage, step.took);

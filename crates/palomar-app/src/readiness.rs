@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use palomar_broker::Cursor;
 use palomar_records::PROJECTION;
 use serde::Serialize;
 
-use crate::metrics::Reading;
+use crate::metrics::{Lag, Moment, Reading, Usage};
 use crate::{App, AppError};
 
 /// Records that are further behind the log than this are worth a warning.
@@ -104,17 +106,30 @@ impl App {
     /// All metrics as text, in the format of OpenMetrics.
     ///
     /// # Errors
-    /// Where the broker does not answer.
+    /// Where a store does not answer.
     pub async fn metrics_text(&self) -> Result<String, AppError> {
         let stats = self.broker.stats().await?;
-        let providers = self.registry.all().iter().map(|line| (line.name.clone(), line.provider)).collect();
         let reading = Reading {
             workers: self.workers(),
             disk: self.disk().await,
-            meters: self.store_reading().map(|reading| reading.meters),
+            queue: self.store_reading(),
+            failed_webhooks: self.records.failed_webhook_count().await?,
         };
-        let projected = *self.projected.borrow();
-        self.metrics.refresh(stats, projected, providers, reading, self.now());
+        // The kernel is quick to answer, but not always.
+        let usage = tokio::task::spawn_blocking(Usage::read).await.ok().flatten();
+        let (lag, channels) = (self.lag(stats.log_end).await?, self.registry.known());
+        self.metrics.refresh(Moment { stats, lag, channels, reading, usage, now: self.now() });
         self.metrics.text().map_err(|error| AppError::Unavailable(error.to_string()))
+    }
+
+    /// How far records are behind the log. Numbers of the log may be skipped at its end: where nothing is left to read,
+    /// they are not behind.
+    async fn lag(&self, log_end: Cursor) -> Result<Lag, AppError> {
+        let projected = Cursor(*self.projected.borrow());
+        let unread = self.broker.events(projected, 1, Duration::ZERO).await?;
+        Ok(unread.first().map_or_else(Lag::default, |first| Lag {
+            facts: log_end.0.saturating_sub(projected.0).max(1),
+            age: self.now().since(first.at),
+        }))
     }
 }

@@ -4,7 +4,11 @@
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::EnvFilter;
+use palomar_app::LogLines;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt, registry};
 
 use crate::config::LogFormat;
 use crate::failure::Failure;
@@ -19,8 +23,17 @@ pub(crate) fn is_filter(text: &str) -> bool {
         && EnvFilter::try_new(text).is_ok()
 }
 
-/// Sets logging up for the life of the process.
-pub(crate) fn start(level: &str, format: LogFormat) -> Result<(), Failure> {
+/// Counts the lines that are written.
+struct Counted(LogLines);
+
+impl<S: Subscriber> Layer<S> for Counted {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        self.0.count(*event.metadata().level());
+    }
+}
+
+/// Sets logging up for the life of the process; its lines are counted.
+pub(crate) fn start(level: &str, format: LogFormat, counted: LogLines) -> Result<(), Failure> {
     let filter =
         EnvFilter::try_new(level).map_err(|error| Failure::wrong_use(format!("log.level: {error}")))?;
     let terminal = io::stderr().is_terminal();
@@ -29,11 +42,14 @@ pub(crate) fn start(level: &str, format: LogFormat) -> Result<(), Failure> {
         LogFormat::Pretty => false,
         LogFormat::Json => true,
     };
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(true);
+    let lines = fmt::layer().with_writer(io::stderr).with_target(true);
+    // The filter stands before both: what it holds back is neither written nor counted.
+    let filtered = registry().with(filter).with(Counted(counted));
     let set = if json {
-        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+        let lines = lines.json().flatten_event(true).with_current_span(true).with_span_list(false);
+        filtered.with(lines).try_init()
     } else {
-        lines.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none()).try_init()
+        filtered.with(lines.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none())).try_init()
     };
     set.map_err(|error| Failure::new(format!("can't set logging up: {error}")))
 }

@@ -53,6 +53,7 @@ pub(crate) async fn login(State(api): Shared, method: Method, uri: Uri) -> Answe
         return Ok(html::respond(StatusCode::OK, ""));
     }
     let good = !token.is_empty() && api.config.login.as_ref().is_some_and(|login| login.redeem(&token));
+    api.metrics.login(good);
     let (status, title, text) = if good {
         (StatusCode::OK, "The link was good", html::LINK_GOOD)
     } else {

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use palomar_api::{ApiConfig, router};
-use palomar_app::{App, AppConfig, Metrics, NewKey, Providers, Role};
+use palomar_app::{App, AppConfig, Metrics, NewKey, Providers, Role, StoreReading};
 use palomar_broker::{Broker, EmbeddedBroker, EmbeddedConfig};
 use palomar_model::{Clock, IdGenerator, Timestamp};
 use palomar_records::Records;
@@ -94,6 +94,8 @@ impl House {
         let app =
             App::start(AppConfig::default(), shared, records, providers, clock, ids, Metrics::default());
         let app = app.await.expect("started");
+        let seen = broker.clone();
+        app.observe_store(Box::new(move || StoreReading { meters: seen.meters(), failure: seen.failure() }));
         let key = async |name: &str, role| {
             let key = NewKey { name: name.to_owned(), role, channels: None, expires_at: None };
             app.create_key(key).await.expect("a key").secret

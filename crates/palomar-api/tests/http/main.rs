@@ -6,5 +6,6 @@ mod bulk;
 mod contract;
 mod flow;
 mod house;
+mod metrics;
 mod refusals;
 mod webhooks;

@@ -96,6 +96,15 @@ pub struct ChannelTest {
     pub detail: String,
 }
 
+/// The state of a channel, in a word: see [`ChannelView::state`].
+pub(crate) const fn channel_state(works: bool, paused: bool) -> &'static str {
+    match (works, paused) {
+        (false, _) => "broken",
+        (true, true) => "paused",
+        (true, false) => "active",
+    }
+}
+
 impl App {
     /// All channels that the caller may use, by name.
     ///
@@ -242,11 +251,7 @@ impl App {
         });
         let paused = queue.and_then(|queue| queue.paused.as_deref()).map(str::to_owned);
         let problem = self.registry.problem(&record.name);
-        let state = match (&problem, &paused) {
-            (Some(_), _) => "broken",
-            (None, Some(_)) => "paused",
-            (None, None) => "active",
-        };
+        let state = channel_state(problem.is_none(), paused.is_some());
         ChannelView {
             state,
             paused,

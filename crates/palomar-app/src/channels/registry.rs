@@ -10,6 +10,7 @@ use palomar_records::ChannelRecord;
 use serde_json::{Map, Value};
 
 use super::limits::{LimitsInput, limits};
+use crate::metrics::KnownChannel;
 use crate::queues::OUTBOUND;
 
 /// Makes channels of their records: the one place that knows all providers.
@@ -117,7 +118,7 @@ struct State {
     lines: BTreeMap<ChannelName, Arc<Line>>,
     /// The provider's id of a number → the channel that it belongs to.
     by_number: HashMap<(Provider, String), ChannelName>,
-    problems: BTreeMap<ChannelName, String>,
+    problems: BTreeMap<ChannelName, (Provider, String)>,
 }
 
 impl Registry {
@@ -160,11 +161,11 @@ impl Registry {
     }
 
     /// Notes that a channel does not run, and why.
-    pub(crate) fn put_problem(&self, name: &ChannelName, errors: &[FieldError]) {
+    pub(crate) fn put_problem(&self, record: &ChannelRecord, errors: &[FieldError]) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.forget(name);
+        state.forget(&record.name);
         let words: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        state.problems.insert(name.clone(), words.join("; "));
+        state.problems.insert(record.name.clone(), (record.provider, words.join("; ")));
     }
 
     pub(crate) fn remove(&self, name: &ChannelName) {
@@ -187,8 +188,24 @@ impl Registry {
         lines.next().filter(|_| lines.len() == 0).cloned()
     }
 
-    pub(crate) fn all(&self) -> Vec<Arc<Line>> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).lines.values().cloned().collect()
+    /// All channels, those that don't run too.
+    pub(crate) fn known(&self) -> Vec<KnownChannel> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let known = |(name, provider, works): (&ChannelName, Provider, bool)| KnownChannel {
+            name: name.clone(),
+            provider,
+            works,
+        };
+        let lines = state.lines.iter().map(|(name, line)| (name, line.provider, true));
+        let problems = state.problems.iter().map(|(name, (provider, _))| (name, *provider, false));
+        lines.chain(problems).map(known).collect()
+    }
+
+    /// Who carries a channel, whether it runs or not.
+    pub(crate) fn provider(&self, name: &ChannelName) -> Option<Provider> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let line = state.lines.get(name).map(|line| line.provider);
+        line.or_else(|| state.problems.get(name).map(|(provider, _)| *provider))
     }
 
     /// The channel that an event is for: one webhook address may bring events for several numbers.
@@ -206,7 +223,12 @@ impl Registry {
     }
 
     pub(crate) fn problem(&self, name: &ChannelName) -> Option<String> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).problems.get(name).cloned()
+        self.state
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .problems
+            .get(name)
+            .map(|(_, why)| why.clone())
     }
 }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use palomar_app::App;
+use palomar_app::{App, Metrics};
 use palomar_broker::EmbeddedBroker;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -74,7 +74,8 @@ pub(crate) async fn run(context: &Context, flags: Flags) -> Result<(), Failure> 
         context.load(listen.map(|address| ("--listen", "server.listen", address)).into_iter().collect())?;
     let settings = &loaded.settings;
     let level = if context.is_verbose() { "debug" } else { &settings.log.level };
-    logs::start(level, settings.log.format)?;
+    let metrics = Metrics::default();
+    logs::start(level, settings.log.format, metrics.log_lines())?;
     for notice in loaded.seeds.notices() {
         tracing::warn!("{notice}");
     }
@@ -84,7 +85,7 @@ pub(crate) async fn run(context: &Context, flags: Flags) -> Result<(), Failure> 
     let stop = Stop::listen()?;
     data_dir::prepare(&settings.data_dir)?;
     let (listener, address) = bind(settings.server.listen).await?;
-    let engine = open::open(settings).await?;
+    let engine = open::open(settings, metrics).await?;
     let serving = serve(context, &loaded, &engine, listener, address, new_admin_key, &stop).await;
     // Whatever happened: what is kept is closed in order.
     engine.app.shutdown(Duration::ZERO).await;

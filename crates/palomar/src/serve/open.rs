@@ -16,7 +16,7 @@ use crate::config::{Settings, records_url};
 use crate::failure::Failure;
 
 /// Opens everything that is kept, and starts what works on it.
-pub(super) async fn open(settings: &Settings) -> Result<Engine, Failure> {
+pub(super) async fn open(settings: &Settings, metrics: Metrics) -> Result<Engine, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let dir = settings.data_dir.clone();
     // The broker takes the directory's lock: nothing else is touched before.
@@ -39,7 +39,7 @@ pub(super) async fn open(settings: &Settings) -> Result<Engine, Failure> {
         Arc::new(providers),
         clock,
         ids,
-        Metrics::default(),
+        metrics,
     )
     .await
     .map_err(|error| Failure::new(format!("can't start on {}: {error}", dir.display())))?;

@@ -9,4 +9,5 @@ mod crash;
 mod first_minute;
 mod harness;
 mod limits;
+mod metrics;
 mod provider;
