@@ -40,8 +40,8 @@ struct Common {
 /// `palomar bench broker`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Figures of memory are those of the process: ask for the parts that give them (memory, backlog, delayed, channels) one
-by one, because what one part has freed the next one gets for nothing.
+Figures of memory are those of the process: ask for the parts that give them (memory, backlog, channels) one by one,
+because what one part has freed the next one gets for nothing.
 
 Examples:
   palomar bench broker --only fdatasync,add1,add50,bulk,drain,flow

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::stage::{
     Bench, Counter, PAYLOAD_MEMORY, Seen, Store, fill, queue, stamp, stamped, stop, wide_open, worker,
 };
-use crate::bench::measure::{Measurement, Usage, percentiles};
+use crate::bench::measure::{Measurement, percentiles};
 
 /// Jobs that fall due in a second at most.
 const PACE: u64 = 20_000;
@@ -89,8 +89,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Adds jobs that are delayed. `rss_per_job` holds what the store takes once, and the payloads that it keeps at hand:
-/// the part `memory` has the figure without.
+/// Adds jobs that are delayed. What memory each takes, the part `memory` tells: here are payloads and buffers in it.
 async fn added(
     bench: &Bench,
     store: &Store,
@@ -99,7 +98,6 @@ async fn added(
     order: Order,
     what: &str,
 ) -> anyhow::Result<Schedule> {
-    let before = Usage::now().resident;
     let measurement = Measurement::begin();
     let much_later = bench.clock.now().after(MUCH_LATER);
     let sleep = |job: &mut NewJob, i: usize| {
@@ -113,8 +111,7 @@ async fn added(
         stamp(job, due.micros() as u64);
     };
     fill(bench, &store.broker, falling_due, fall_due).await?;
-    let resident = Usage::now().resident.saturating_sub(before) / size as u64;
-    measurement.end(bench.engine(), what, size, json!({ "rss_per_job": resident }));
+    measurement.end(bench.engine(), what, size, json!({}));
     ensure!(
         bench.clock.now() < schedule.first,
         "this disk is too slow: the first of {falling_due} jobs was due before all were added; give smaller sizes with \
