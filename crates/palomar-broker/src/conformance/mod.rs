@@ -62,7 +62,9 @@ const CASES: &[Case] = cases! {
         a_retrying_job_holds_its_key_until_it_is_final, an_uncertain_job_holds_its_key_for_the_order_wait,
         a_returned_job_goes_before_the_later_ones_of_its_key, a_delayed_job_waits_for_its_time,
         a_job_that_expires_never_starts, a_job_that_expires_under_an_unstarted_lease_never_starts,
-        the_urgent_go_first_and_the_rest_get_their_share, groups_take_turns;
+        the_urgent_go_first_and_the_rest_get_their_share, groups_take_turns,
+        a_paused_group_holds_no_other_job_of_its_keys, groups_that_are_paused_do_not_hold_each_other,
+        a_job_that_was_started_holds_its_key_in_a_paused_group_too, a_lease_that_a_pause_took_back_lets_others_pass;
     leases: a_lease_takes_from_its_pool_only_and_at_most_what_it_asks, tokens_rise_and_a_stale_one_changes_nothing,
         an_unstarted_lease_that_ends_puts_the_job_back, three_unstarted_leases_in_a_row_are_poison,
         a_start_ends_the_row_of_unstarted_leases, a_started_lease_that_ends_is_uncertain_and_never_leased_again,

@@ -2,8 +2,8 @@
 
 use palomar_model::Priority;
 
-use super::bench::{Bench, LEASE, grouped, id, job, keyed, numbers, seconds};
-use crate::types::{Hold, JobState, LeaseError, NewJob, Outcome};
+use super::bench::{Bench, LEASE, grouped, id, job, keyed, line, numbers, seconds};
+use crate::types::{Control, Hold, JobState, LeaseError, NewJob, Outcome};
 
 pub(super) async fn jobs_leave_in_the_order_of_arrival(bench: Bench) {
     bench.accept((1..=5).map(job)).await;
@@ -115,4 +115,86 @@ pub(super) async fn groups_take_turns(bench: Bench) {
     let started = numbers(&bench.take(30).await);
     let count = |of: std::ops::RangeInclusive<u128>| started.iter().filter(|n| of.contains(n)).count();
     assert_eq!([count(1..=30), count(31..=45), count(46..=60)], [10, 10, 10]);
+}
+
+/// Job `n` of `group` for the key `a`.
+fn of_group(n: u128, group: &str) -> NewJob {
+    NewJob { group: Some(group.into()), ..keyed(n, "a") }
+}
+
+fn pause(group: &str) -> Control {
+    Control::PauseGroup { queue: line(), group: group.into() }
+}
+
+fn resume(group: &str) -> Control {
+    Control::ResumeGroup { queue: line(), group: group.into() }
+}
+
+pub(super) async fn a_paused_group_holds_no_other_job_of_its_keys(bench: Bench) {
+    bench.accept([of_group(1, "g"), of_group(2, "g"), keyed(3, "a"), of_group(4, "h")]).await;
+    bench.control(pause("g")).await;
+    assert_eq!(bench.explain(1).await.holds.first(), Some(&Hold::GroupPaused));
+    // What comes later passes too, in its own order, one at a time.
+    bench.accept([keyed(5, "a")]).await;
+    for n in [3, 4, 5] {
+        let taken = bench.take(9).await;
+        assert_eq!(numbers(&taken), [n]);
+        bench.done(&taken).await;
+    }
+    assert!(bench.started().await.is_empty(), "the group is paused");
+    bench.accept([of_group(6, "h")]).await;
+    bench.control(resume("g")).await;
+    for n in [6, 1, 2] {
+        let taken = bench.take(9).await;
+        assert_eq!(numbers(&taken), [n], "who has passed goes first; a group keeps its own order");
+        bench.done(&taken).await;
+    }
+}
+
+pub(super) async fn groups_that_are_paused_do_not_hold_each_other(bench: Bench) {
+    bench.accept([of_group(1, "g"), of_group(2, "h"), keyed(3, "a")]).await;
+    for group in ["g", "h"] {
+        bench.control(pause(group)).await;
+    }
+    let taken = bench.take(9).await;
+    assert_eq!(numbers(&taken), [3]);
+    bench.done(&taken).await;
+    assert!(bench.started().await.is_empty());
+    bench.control(resume("h")).await;
+    let taken = bench.take(9).await;
+    assert_eq!(numbers(&taken), [2]);
+    bench.done(&taken).await;
+    bench.control(resume("g")).await;
+    assert_eq!(bench.started().await, [1]);
+}
+
+pub(super) async fn a_job_that_was_started_holds_its_key_in_a_paused_group_too(bench: Bench) {
+    bench.accept([of_group(1, "g"), keyed(2, "a")]).await;
+    let taken = bench.take_one().await;
+    bench.control(pause("g")).await;
+    bench.settle(&taken, Outcome::Retry { at: bench.now().after(seconds(10)), counts: true }).await;
+    bench.pass(seconds(3600)).await;
+    assert!(bench.started().await.is_empty(), "behind one that is retried");
+    bench.control(resume("g")).await;
+    let taken = bench.take_one().await;
+    bench.control(pause("g")).await;
+    bench.settle(&taken, Outcome::Uncertain).await;
+    bench.pass(seconds(59)).await;
+    assert!(bench.started().await.is_empty(), "behind one that is uncertain, for the order wait");
+    bench.pass(seconds(1)).await;
+    assert_eq!(bench.started().await, [2]);
+}
+
+pub(super) async fn a_lease_that_a_pause_took_back_lets_others_pass(bench: Bench) {
+    bench.accept([of_group(1, "g"), keyed(2, "a")]).await;
+    let leased = bench.lease_one().await;
+    bench.control(pause("g")).await;
+    assert!(bench.started().await.is_empty(), "it is in a worker's hands");
+    assert_eq!(bench.start(leased.lease).await, Err(LeaseError::TakenBack));
+    let taken = bench.take(9).await;
+    assert_eq!(numbers(&taken), [2]);
+    bench.control(resume("g")).await;
+    assert!(bench.started().await.is_empty(), "one at a time");
+    bench.done(&taken).await;
+    assert_eq!(bench.started().await, [1]);
 }

@@ -34,7 +34,9 @@ impl Machine {
             Some(at) => self.enter(ix, Phase::Scheduled, at),
             None => self.append(ix, spec.enqueued_at),
         }
-        if self.slab[ix].when == spec.since() {
+        // A fresh job stands where its row says: at the end of its key's chain, unless it passed others there.
+        let passed = self.slab[ix].phase == Phase::Ready && ![NONE, ix].contains(&self.slab[ix].next_in_key);
+        if self.slab[ix].when == spec.since() && !passed {
             self.untouch(ix);
         }
     }

@@ -1,10 +1,11 @@
 //! The invariants, asserted: the random walks call this after every step.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::Machine;
 use super::slab::{NONE, Phase, SlotIx};
 use super::view::PHASES;
+use crate::types::{JobId, QueueName};
 
 impl Machine {
     /// Panics where something does not hold that always must.
@@ -98,5 +99,34 @@ impl Machine {
             assert!(len <= members, "a chain ends");
         }
         assert_eq!(len, members, "a chain holds all its jobs");
+        self.check_passed(first);
+    }
+
+    /// Whoever may pass the jobs of a paused group has passed them.
+    fn check_passed(&self, first: SlotIx) {
+        let mut ix = first;
+        while self.lets_others_pass(ix) {
+            ix = self.slab[ix].next_in_key;
+            if ix == first {
+                return;
+            }
+        }
+        let held = ix == first || self.group(self.slab[ix].lane / 4).paused;
+        assert!(held, "a job waits behind those of a paused group");
+    }
+
+    /// The jobs of each key of each queue, in the order in which they leave.
+    pub(crate) fn chains(&self) -> BTreeMap<(QueueName, u64), Vec<JobId>> {
+        let mut chains = BTreeMap::new();
+        for (ix, slot) in self.slab.iter().filter(|(_, slot)| slot.has_key() && slot.phase.chained()) {
+            let first = self.first_of_chain(ix);
+            let (mut jobs, mut at) = (vec![self.id_of(first)], self.slab[first].next_in_key);
+            while at != first {
+                jobs.push(self.id_of(at));
+                at = self.slab[at].next_in_key;
+            }
+            chains.insert((self.queue(self.queue_of(ix)).name.clone(), slot.key), jobs);
+        }
+        chains
     }
 }

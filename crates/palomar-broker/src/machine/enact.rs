@@ -29,11 +29,7 @@ impl Machine {
                 state.throttle = state.throttle.resumed();
                 self.wake_queue(*queue);
             }
-            Change::GroupPaused { queue, group } => {
-                let group = self.group_named(*queue, Some(group));
-                self.group_mut(group).paused = true;
-                self.queue_mut(*queue).dirty = true;
-            }
+            Change::GroupPaused { queue, group } => self.group_paused(*queue, group),
             Change::GroupResumed { queue, group } => self.group_resumed(*queue, group),
             Change::Succeeded { queue } => self.queue_mut(*queue).breaker = Breaker::Fresh,
             Change::Faulted { queue } => {
@@ -118,6 +114,7 @@ impl Machine {
                 self.watch_expiry(ix);
                 self.leave(ix);
                 self.enter_first(ix, Phase::Ready, self.now);
+                self.let_pass(queue, self.slab[ix].key);
             }
             Change::Requeued { at, counts, strike, .. } => {
                 if !counts {
@@ -181,6 +178,7 @@ impl Machine {
         } else {
             self.enter_first(ix, Phase::Ready, self.now);
         }
+        self.let_pass(self.queue_of(ix), self.slab[ix].key);
     }
 
     /// A job that may expire waits again.
@@ -318,12 +316,23 @@ impl Machine {
         self.gone_queues.push(queue);
     }
 
+    fn group_paused(&mut self, queue: u32, name: &Arc<str>) {
+        let group = self.group_named(queue, Some(name));
+        if !std::mem::replace(&mut self.group_mut(group).paused, true) {
+            self.queue_mut(queue).paused_groups += 1;
+            self.let_all_pass(group);
+        }
+    }
+
     fn group_resumed(&mut self, queue: u32, name: &Arc<str>) {
         let group = self.group_named(queue, Some(name));
-        self.group_mut(group).paused = false;
-        self.queue_mut(queue).dirty = true;
-        for priority in 0..4 {
-            self.join_ring(group, priority);
+        if std::mem::replace(&mut self.group_mut(group).paused, false) {
+            self.queue_mut(queue).paused_groups -= 1;
+            for priority in 0..4 {
+                self.join_ring(group, priority);
+            }
+            // They may stand behind jobs of another group that is paused.
+            self.let_all_pass(group);
         }
         self.drop_group_if_empty(group);
         self.wake_queue(queue);

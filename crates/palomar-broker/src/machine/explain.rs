@@ -35,6 +35,9 @@ impl Machine {
             }
             Phase::Parked => self.parked(ix, &mut holds),
             Phase::Blocked => {
+                if self.group(slot.lane / 4).paused {
+                    holds.push(Hold::GroupPaused);
+                }
                 let behind = self.first_of_chain(ix);
                 holds.push(Hold::Order { behind: self.slab[behind].job_id() });
                 None

@@ -10,7 +10,7 @@
 //! What always holds (asserted by [`Machine::check`] after every step of the random walks):
 //! - a job is in one phase, and in the list that the phase says, once;
 //! - of the jobs of one key in one queue at most one is ready, leased, started or waiting for its next attempt: the
-//!   first of the key's chain, which stands in the order of arrival;
+//!   first of the key's chain, which stands in the order of arrival, but for jobs that passed those of a paused group;
 //! - accepted = live + final, for every queue;
 //! - tokens only grow; an operation with another token than the newest changes nothing;
 //! - starts are within every window, the pace of the key, the budget, the concurrency and the breaker.

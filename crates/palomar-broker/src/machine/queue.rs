@@ -106,6 +106,7 @@ pub(super) struct Queue {
     /// Theoretical arrival time of the next start, by key; only keys that are ahead of the present.
     pub(super) pairs: HashMap<u64, i64>,
     pub(super) groups: HashMap<Option<Arc<str>>, u32>,
+    pub(super) paused_groups: u32,
     pub(super) rings: [VecDeque<u32>; 4],
     owed: [u32; 4],
     pub(super) parked: List,
@@ -165,6 +166,7 @@ impl Queue {
             spread,
             pairs: HashMap::new(),
             groups: HashMap::new(),
+            paused_groups: 0,
             rings: Default::default(),
             owed: [0; 4],
             parked: List::default(),

@@ -71,6 +71,7 @@ impl Model {
         self.expire();
         let now = self.now;
         self.requests.retain(|_, (_, _, until)| *until > now);
+        self.let_pass();
     }
 
     fn wake(&mut self, ix: usize, at: Timestamp) {

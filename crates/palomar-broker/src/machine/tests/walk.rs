@@ -94,6 +94,7 @@ pub(super) fn step(
         }
     }
     machine.check();
+    model.let_pass();
     compare(machine, model);
 }
 
@@ -144,6 +145,9 @@ pub(super) fn compare(machine: &Machine, model: &Model) {
         assert_eq!(view.reason.is_some(), job.at == At::Dead, "{job:?}");
         assert_eq!(view.group.as_deref(), job.group);
     }
+    let chains = model.chains().into_iter();
+    let ids = |chain: Vec<usize>| chain.into_iter().map(|ix| model.jobs[ix].id).collect();
+    assert_eq!(machine.chains(), chains.map(|(key, chain)| (key, ids(chain))).collect(), "order");
     let stats = machine.stats();
     assert_eq!(stats.dedupe_ids, model.requests.len() as u64, "requests that are remembered");
     assert_eq!(stats.dedupe_hits, model.hits);
