@@ -8,6 +8,7 @@ mod measures;
 mod model;
 mod model_control;
 mod model_ops;
+mod model_order;
 mod model_time;
 mod order;
 mod provider;
