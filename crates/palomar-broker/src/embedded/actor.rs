@@ -85,6 +85,10 @@ pub(super) struct Actor {
     pub(super) readers: HashMap<String, Option<Cursor>>,
     parked: Vec<Parked>,
     replies: Vec<Reply>,
+    /// Whoever closes the broker.
+    closing: Option<Answer<()>>,
+    /// What came after that: dropped when it is known why nothing of it was done.
+    unasked: Vec<Request>,
     /// Answers that the last commit released.
     answered: usize,
     looked_at: Timestamp,
@@ -129,6 +133,8 @@ impl Actor {
             readers,
             parked: Vec::new(),
             replies: Vec::new(),
+            closing: None,
+            unasked: Vec::new(),
             answered: 0,
             looked_at,
         }
@@ -136,16 +142,14 @@ impl Actor {
 
     /// Serves until the broker is closed or fails.
     pub(super) fn run(mut self, requests: &Receiver<Request>) {
-        let ended = self.serve(requests);
-        let (error, closed) = match ended {
-            Ok(closed) => (BrokerError::Stopped, closed),
-            Err(error) => {
-                tracing::error!(%error, "the store failed: this process accepts nothing more");
-                let why: Arc<str> = error.to_string().into();
-                let _ = self.failure.set(Arc::clone(&why));
-                (BrokerError::Failed(why), None)
-            }
-        };
+        let ended = self.serve(requests).map_err(|error| {
+            tracing::error!(%error, "the store failed: this process accepts nothing more");
+            let why: Arc<str> = error.to_string().into();
+            // Before any answer is dropped: whoever sees that looks here for the reason.
+            let _ = self.failure.set(Arc::clone(&why));
+            BrokerError::Failed(why)
+        });
+        let error = ended.clone().err().unwrap_or(BrokerError::Stopped);
         for reply in self.replies.drain(..) {
             refuse(reply, &error);
         }
@@ -153,29 +157,31 @@ impl Actor {
             let _ = parked.answer.send(Err(error.clone()));
         }
         // The files are closed before whoever closed the broker hears of it.
+        let closing = self.closing.take();
         drop(self);
-        if let Some(answer) = closed {
-            let _ = answer.send(Ok(()));
+        if let Some(answer) = closing {
+            let _ = answer.send(ended);
         }
     }
 
-    fn serve(&mut self, requests: &Receiver<Request>) -> Result<Option<Answer<()>>, StoreError> {
+    fn serve(&mut self, requests: &Receiver<Request>) -> Result<(), StoreError> {
         // What recovery changed is made durable before anything is asked.
         self.flush()?;
         loop {
             let first = match requests.recv_timeout(self.patience()) {
                 Ok(request) => Some(request),
                 Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return self.close().map(|()| None),
+                Err(RecvTimeoutError::Disconnected) => return self.close(),
             };
-            let batch = self.gather(first, requests);
+            let mut batch = self.gather(first, requests).into_iter();
             let now = self.clock.now();
             self.machine.tick(now);
-            for request in batch {
+            while let Some(request) = batch.next() {
                 if let Request::Close(answer) = request {
+                    self.closing = Some(answer);
+                    self.unasked.extend(batch);
                     self.flush()?;
-                    self.close()?;
-                    return Ok(Some(answer));
+                    return self.close();
                 }
                 self.apply(request, now);
             }
@@ -375,7 +381,7 @@ impl Actor {
             let changed = changes.log.len() + changes.rows.len();
             self.meters.commit(now.since(begun), now.since(written), changed);
             for row in changes.rows {
-                self.payloads.offer(row.seq, row.payload, row.spec.enqueued_at);
+                self.payloads.accepted(row, now);
             }
             self.log_end.send_replace(self.store.log_end());
         }

@@ -139,9 +139,13 @@ pub(super) fn unpack(payloads: &[u8]) -> Result<Cow<'_, [u8]>, &'static str> {
     codec::unpack(payloads, ROOMY + codec::MAX_PAYLOAD)
 }
 
-/// A batch of some of the records of another, which keeps its key.
-pub(super) fn rewrite(first: u64, kept: &[Record<'_>], payloads: &[u8]) -> Result<Written, Damaged> {
-    let mut written = Written::default();
+/// Writes a batch of some of the records of another, which keeps its key.
+pub(super) fn rewrite(
+    first: u64,
+    kept: &[Record<'_>],
+    payloads: &[u8],
+    written: &mut Written,
+) -> Result<(), Damaged> {
     written.begin();
     for record in kept {
         let payload = record.payload(payloads)?;
@@ -150,7 +154,7 @@ pub(super) fn rewrite(first: u64, kept: &[Record<'_>], payloads: &[u8]) -> Resul
         written.push(record.seq, at, payload, |heads| heads.extend_from_slice(record.spec));
     }
     written.close(first);
-    Ok(written)
+    Ok(())
 }
 
 /// How many records a batch holds, by its heads.
@@ -348,7 +352,8 @@ mod tests {
         let (first, _, heads, payloads) = batches(&rows).remove(0);
         let (records, _) = read(first, &heads);
         let kept: Vec<_> = records.into_iter().filter(|record| record.seq % 7 == 0).collect();
-        let smaller = rewrite(first, &kept, &payloads).expect("whole");
+        let mut smaller = Written::default();
+        rewrite(first, &kept, &payloads, &mut smaller).expect("whole");
         let payloads = unpack(&smaller.payloads).expect("unpacks");
         assert_eq!(payloads.len(), kept.len() * 100);
         let (again, damaged) = read(first, &smaller.heads);

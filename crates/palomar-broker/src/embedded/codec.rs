@@ -5,6 +5,7 @@
 //! found when the row is read. Readers of retired versions stay.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use palomar_model::Timestamp;
 use serde::Serialize;
@@ -163,6 +164,25 @@ impl Packer {
     }
 }
 
+/// What unpacks: it is large, so that a thread makes one and keeps it.
+#[derive(Default)]
+struct Unpacker(Option<zstd::bulk::Decompressor<'static>>);
+
+thread_local! {
+    static UNPACKER: RefCell<Unpacker> = RefCell::default();
+}
+
+impl Unpacker {
+    fn unpack(&mut self, packed: &[u8], size: usize) -> Result<Vec<u8>, &'static str> {
+        let wrong = |_| "it can't be unpacked";
+        let unpacker = match &mut self.0 {
+            Some(unpacker) => unpacker,
+            none => none.insert(zstd::bulk::Decompressor::new().map_err(wrong)?),
+        };
+        unpacker.decompress(packed, size).map_err(wrong)
+    }
+}
+
 /// Bytes from their packed form; more than `most` are refused.
 pub(super) fn unpack(packed: &[u8], most: usize) -> Result<Cow<'_, [u8]>, &'static str> {
     match packed.split_first() {
@@ -172,7 +192,7 @@ pub(super) fn unpack(packed: &[u8], most: usize) -> Result<Cow<'_, [u8]>, &'stat
             let size = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten();
             let size = size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= most);
             let size = size.ok_or("its size is not known")?;
-            zstd::bulk::decompress(packed, size).map(Cow::Owned).map_err(|_| "it can't be unpacked")
+            UNPACKER.with_borrow_mut(|unpacker| unpacker.unpack(packed, size)).map(Cow::Owned)
         }
         _ => Err("its form is not known"),
     }

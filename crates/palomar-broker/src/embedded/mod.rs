@@ -15,6 +15,7 @@
 mod actor;
 mod batch;
 mod check;
+mod checkpoint;
 mod codec;
 mod facts;
 mod jobs;

@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use bytes::Bytes;
 use palomar_model::Timestamp;
@@ -12,6 +13,7 @@ use super::batch::{self, Record};
 use super::codec::Damaged;
 use super::jobs::{LastBatch, Row};
 use super::store::Store;
+use crate::machine::NewRow;
 use crate::types::JobId;
 
 /// What an entry costs beside its bytes.
@@ -19,6 +21,8 @@ const OVERHEAD: usize = 96;
 /// So many that were handed out are remembered at most, in this share of the budget.
 const LENT: usize = 1024;
 const LENT_SHARE: usize = 16;
+/// What is due later than this takes no more than half of the budget: it would keep out what is due before it.
+const SOON: Duration = Duration::from_secs(60);
 
 /// A payload and when its job was queued.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +87,14 @@ impl Payloads {
             self.bytes -= cost(&old.bytes);
         }
         true
+    }
+
+    /// Holds the payload of a job that was just accepted, if there is room for one that is due then.
+    pub(super) fn accepted(&mut self, row: NewRow, now: Timestamp) {
+        let is_soon = row.spec.run_at.is_none_or(|due| due <= now.after(SOON));
+        if is_soon || self.bytes < self.budget / 2 {
+            self.offer(row.seq, row.payload, row.spec.enqueued_at);
+        }
     }
 
     /// Takes a payload out: from memory, or from disk. What stands behind it in its batch is likely next in turn: as

@@ -41,6 +41,11 @@ impl Space {
         self.full || self.room < LOW_WATER
     }
 
+    /// Bytes that may still be written, as far as is known.
+    pub(super) fn room(&self) -> u64 {
+        if self.full { 0 } else { self.room }
+    }
+
     /// Whether `bytes` may be accepted. They are written twice, to the log and to the database, where they may find
     /// room within the file: were there none, a commit would fail for good.
     pub(super) fn admits(&mut self, bytes: u64, spare: impl FnOnce() -> u64) -> bool {

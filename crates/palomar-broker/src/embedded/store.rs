@@ -17,6 +17,7 @@ use palomar_model::{Clock, Timestamp};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
+use super::checkpoint::Checkpoints;
 use super::codec::{self, Table};
 use super::jobs::{self, Counted, Index, Jobs};
 use crate::machine::{Changes, Folded};
@@ -124,6 +125,8 @@ impl Default for Fold {
 
 /// The writing connection.
 pub(super) struct Store {
+    /// Ended before the connection is.
+    checkpoints: Checkpoints,
     db: Connection,
     fold: Fold,
     jobs: Jobs,
@@ -185,12 +188,13 @@ impl Store {
                 "SQLite {found} is too old: it can corrupt a write-ahead log"
             )));
         }
-        let db = Connection::open(dir.join("queue.db"))?;
+        let file = dir.join("queue.db");
+        let mut db = Connection::open(&file)?;
         let found = schema(&db, dir)?;
         db.pragma_update(None, "page_size", PAGE)?;
         db.pragma_update(None, "journal_mode", "wal")?;
         db.pragma_update(None, "synchronous", if flush == Flush::EachCommit { "full" } else { "normal" })?;
-        db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_AT / PAGE)?;
+        let checkpoints = Checkpoints::of(&mut db, &file, (CHECKPOINT_AT / PAGE) as i32)?;
         db.pragma_update(None, "journal_size_limit", 64 << 20)?;
         db.pragma_update(None, "cache_size", -32_768)?;
         db.set_prepared_statement_cache_capacity(64);
@@ -211,6 +215,7 @@ impl Store {
         let (fold, next_fact) = fold_of(&db)?;
         let last: Option<i64> = db.query_row("SELECT max(n) FROM request", [], |row| row.get(0))?;
         Ok(Store {
+            checkpoints,
             db,
             fold,
             jobs: Jobs::default(),
@@ -268,6 +273,7 @@ impl Store {
         if done.is_err() && !self.db.is_autocommit() {
             self.db.execute_batch("ROLLBACK")?;
         }
+        self.checkpoints.go_on(&self.db);
         done
     }
 
@@ -395,8 +401,14 @@ impl Store {
         })
     }
 
+    /// Says whether the disk has room for more log than is usual.
+    pub(super) fn log_may_grow(&mut self, free: u64) {
+        self.checkpoints.may_grow(free > 8 * CHECKPOINT_AT as u64);
+    }
+
     /// Gives the room of the write-ahead log back to the disk, where nobody reads in it just now.
-    pub(super) fn give_back(&self) {
+    pub(super) fn give_back(&mut self) {
+        self.checkpoints.settle();
         if let Err(error) = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
             // The disk may be too full for it: nothing is lost, and it is tried again.
             tracing::debug!(%error, "the write-ahead log was not given back");
@@ -425,7 +437,8 @@ impl Store {
     }
 
     /// Brings the write-ahead log into the database file.
-    pub(super) fn checkpoint(&self) -> Result<(), StoreError> {
+    pub(super) fn checkpoint(&mut self) -> Result<(), StoreError> {
+        self.checkpoints.settle();
         self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
         Ok(())
     }

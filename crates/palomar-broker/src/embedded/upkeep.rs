@@ -28,6 +28,7 @@ impl Actor {
             self.store.give_back();
         }
         self.space.look(self.store.spare_bytes()?);
+        self.store.log_may_grow(self.space.room());
         Ok(())
     }
 
