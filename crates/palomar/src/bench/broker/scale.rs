@@ -34,9 +34,9 @@ async fn memory_per_job(
 ) -> anyhow::Result<Store> {
     let store = bench.open(0)?;
     // The page cache and the buffers of the store are not per job: fill them first.
-    fill(bench, &store.broker, 150_000, |_, _| {}).await?;
+    fill(bench, &store.broker, 400_000, |_, _| {}).await?;
     let before = Usage::now().resident;
-    let n = bench.options.n.max(500_000);
+    let n = bench.options.n.max(1_000_000);
     fill(bench, &store.broker, n, change).await?;
     let bytes = Usage::now().resident.saturating_sub(before) / n as u64;
     print(bench.engine(), &format!("memory_per_{what}_job"), json!({ "n": n, "bytes": bytes }));
