@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use palomar_broker::worker::{OnPanic, Worker, WorkerConfig};
-use palomar_broker::{Broker, BrokerError, Control, Cursor, Limits};
+use palomar_broker::{Broker, BrokerError, Control, Limits};
 use palomar_model::{Clock, IdGenerator, OnUncertain, RetryPolicy, Timestamp};
-use palomar_records::{ChannelRecord, LEAST_RETENTION, Partition, Records, RecordsError};
-use tokio::sync::watch;
+use palomar_records::{ChannelRecord, LEAST_RETENTION, Records, RecordsError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +20,7 @@ use crate::intake::Entrance;
 use crate::keys::KeyRing;
 use crate::metrics::{Metrics, Workers};
 use crate::outbound::Sender;
-use crate::projector::Projector;
+use crate::projector::{Progress, Projector};
 use crate::queues::{INBOUND, OUTBOUND, inbound_queue, outbound_queue};
 
 /// How often records forget what is past its retention.
@@ -110,7 +109,9 @@ pub struct App {
     pub(crate) metrics: Metrics,
     pub(crate) keys: KeyRing,
     pub(crate) entrance: Entrance,
-    pub(crate) projected: watch::Receiver<u64>,
+    pub(crate) progress: Progress,
+    /// What this process is called among those that share the stores.
+    pub(crate) node: Arc<str>,
     pub(crate) draining: AtomicBool,
     /// The broker has refused what was to be accepted: its disk is full.
     pub(crate) full: AtomicBool,
@@ -141,19 +142,18 @@ impl App {
         ids: Arc<IdGenerator>,
         metrics: Metrics,
     ) -> Result<Arc<App>, StartError> {
-        let cursor = records.cursor(Partition::WHOLE).await?;
+        let progress = Progress::load(Arc::clone(&broker), records.clone()).await?;
         let stats = broker.stats().await?;
-        let log = stats.log_end.0;
-        if cursor > log {
-            return Err(StartError::RecordsAhead { records: cursor, log });
+        if let Some((records, log)) = progress.ahead(&stats) {
+            return Err(StartError::RecordsAhead { records, log });
         }
         let observer = Arc::new(metrics.clone());
         let defaults = Defaults { limits: config.limits.clone(), on_uncertain: config.on_uncertain };
         let registry = Arc::new(Registry::new(providers, observer, Arc::clone(&clock), defaults));
         let entrance =
             Entrance { broker: Arc::clone(&broker), clock: Arc::clone(&clock), ids: Arc::clone(&ids) };
-        let (position, projected) = watch::channel(cursor);
         let app = App {
+            node: ids.uuid(clock.now()).to_string().into(),
             keys: KeyRing::load(&records).await?,
             draining: AtomicBool::new(false),
             full: AtomicBool::new(false),
@@ -167,11 +167,11 @@ impl App {
             ids,
             metrics,
             entrance,
-            projected,
+            progress,
         };
         app.run_channels().await?;
         app.metrics.begin(stats, app.registry.known());
-        let running = app.run(position);
+        let running = app.run();
         *app.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
         Ok(Arc::new(app))
     }
@@ -226,17 +226,16 @@ impl App {
     /// # Errors
     /// Where the broker does not answer, or records have not caught up in time.
     pub async fn caught_up(&self, within: Duration) -> Result<(), AppError> {
-        caught_up(&*self.broker, self.projected.clone(), within).await
+        self.progress.caught_up(within).await
     }
 
-    fn run(&self, position: watch::Sender<u64>) -> Running {
+    fn run(&self) -> Running {
         let sender = Sender {
-            broker: Arc::clone(&self.broker),
             records: self.records.clone(),
             registry: Arc::clone(&self.registry),
             clock: Arc::clone(&self.clock),
             metrics: self.metrics.clone(),
-            projected: self.projected.clone(),
+            progress: self.progress.clone(),
             repeats: Mutex::new(HashMap::new()),
             retry: self.config.retry,
             campaign_attempts: self.config.campaign_attempts,
@@ -255,7 +254,8 @@ impl App {
             clock: Arc::clone(&self.clock),
             registry: Arc::clone(&self.registry),
             metrics: self.metrics.clone(),
-            position,
+            progress: self.progress.clone(),
+            node: Arc::clone(&self.node),
         };
         let stop = CancellationToken::new();
         let trimmer = trim(self.records.clone(), Arc::clone(&self.clock), self.config.journal_retention);
@@ -321,29 +321,6 @@ impl App {
         self.registry.put(record, line);
         Ok(())
     }
-}
-
-/// Waits until a projection has all that was logged by now. Numbers of the log may be skipped at its end, so what counts
-/// is that nothing is left to read.
-pub(crate) async fn caught_up(
-    broker: &dyn Broker,
-    mut projected: watch::Receiver<u64>,
-    within: Duration,
-) -> Result<(), AppError> {
-    let log = broker.stats().await?.log_end.0;
-    let catch_up = async {
-        loop {
-            let stands = *projected.borrow_and_update();
-            if stands >= log || broker.events(Cursor(stands), 1, Duration::ZERO).await?.is_empty() {
-                return Ok(());
-            }
-            if projected.changed().await.is_err() {
-                return Err(AppError::Unavailable("the projection of records has ended".to_owned()));
-            }
-        }
-    };
-    let late = || AppError::Unavailable("records are behind the log".to_owned());
-    tokio::time::timeout(within, catch_up).await.map_err(|_| late())?
 }
 
 /// What providers report is never held back, and read again at once where a reader was killed.

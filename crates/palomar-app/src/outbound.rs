@@ -5,19 +5,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use palomar_broker::worker::{Handled, Handler};
-use palomar_broker::{Broker, LeasedJob, OnUncertain, Outcome, Signal};
+use palomar_broker::{LeasedJob, OnUncertain, Outcome, Signal};
 use palomar_channels::Sent;
 use palomar_model::{
     Clock, Content, ErrorClass, MessageId, Outbound, Phone, Provider, RetryPolicy, SendFailure, Tag,
 };
 use palomar_records::{Records, TimelineEntry};
-use tokio::sync::watch;
 
-use crate::app::caught_up;
 use crate::attempt::Attempt;
 use crate::channels::{Line, Registry};
 use crate::metrics::Metrics;
 use crate::payload;
+use crate::projector::Progress;
 use crate::queues::OUTBOUND;
 
 /// A message whose history can't be read yet comes back after so long.
@@ -37,13 +36,12 @@ pub(crate) const fn policy(policy: palomar_model::OnUncertain) -> OnUncertain {
 
 /// Handles jobs of the pool `outbound`.
 pub(crate) struct Sender {
-    pub(crate) broker: Arc<dyn Broker>,
     pub(crate) records: Records,
     pub(crate) registry: Arc<Registry>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
     /// How far records follow the event log.
-    pub(crate) projected: watch::Receiver<u64>,
+    pub(crate) progress: Progress,
     /// Messages whose last attempt ended unknown at a provider that takes a tag once, with that attempt's tag. A
     /// short cut: after a restart the same is read from the journal.
     pub(crate) repeats: Mutex<HashMap<MessageId, u32>>,
@@ -123,7 +121,7 @@ impl Sender {
         if known.is_some() {
             return known;
         }
-        caught_up(&*self.broker, self.projected.clone(), HISTORY_WAIT).await.ok()?;
+        self.progress.caught_up(HISTORY_WAIT).await.ok()?;
         let timeline = self.records.timeline(job.lease.id).await.ok()?;
         Some(open_tag(&timeline, attempt))
     }

@@ -1,22 +1,28 @@
 //! From the broker's event log to records: reads on from where the rows stand, applies, then lets the log be trimmed.
+//! Each partition of the log has a reader of its own.
 //!
-//! The rows and the place that was reached are one transaction, so it can be stopped anywhere, or killed.
+//! The rows and the place that was reached are one transaction, so it can be stopped anywhere, or killed. Of several
+//! nodes one has the right to follow the log, which spares the others the work; where two believe that they have it,
+//! each batch takes effect once all the same.
 
+mod progress;
 mod translate;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use palomar_broker::{Broker, Cursor};
+use palomar_broker::{Broker, Cursor, Partition};
 use palomar_model::Clock;
-use palomar_records::{PROJECTION, Partition, Records};
+use palomar_records::{Follower, PROJECTION, Records};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::AppError;
 use crate::channels::Registry;
 use crate::metrics::Metrics;
 
+pub(crate) use progress::{Progress, partitions};
 pub(crate) use translate::record_fact;
 
 /// So many facts go into one transaction.
@@ -30,26 +36,88 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// A database that is back is followed again within so long.
 const LAST_BACKOFF: Duration = Duration::from_secs(2);
 
-/// The projection `records`, as a task.
+/// A node follows the log for all others; it says so often enough that it keeps the right to.
+const HOLD: Duration = Duration::from_secs(6);
+const KEEP: Duration = Duration::from_secs(2);
+
+/// The projection `records`: a reader for each partition of the log, on the one of all nodes that has the right to
+/// follow it. The others only look whether it still has.
 pub(crate) struct Projector {
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) records: Records,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) metrics: Metrics,
-    /// Where the rows stand, for whoever waits for them.
-    pub(crate) position: watch::Sender<u64>,
+    pub(crate) progress: Progress,
+    /// What this node is called among those that share the records.
+    pub(crate) node: Arc<str>,
 }
 
 impl Projector {
-    /// Runs until it is told to stop and has applied all that was logged by then.
+    /// Runs until it is told to stop and, where this node follows the log, has applied all that was logged by then.
     pub(crate) async fn run(self, stop: CancellationToken) {
+        let projector = Arc::new(self);
+        let right = watch::Sender::new(Follower::Another);
+        let mut readers = JoinSet::new();
+        for partition in partitions(&*projector.broker) {
+            readers.spawn(Arc::clone(&projector).follow(partition, right.subscribe(), stop.clone()));
+        }
+        projector.keep_right(&right, &stop).await;
+        while let Some(ended) = readers.join_next().await {
+            if ended.is_err() {
+                tracing::error!("a reader of the log ended in a panic; records go on at the next start");
+            }
+        }
+        if *right.borrow() == Follower::This
+            && let Err(error) = projector.records.unfollow(&projector.node).await
+        {
+            tracing::debug!(%error, "the right to follow the log was not given back: it ends by itself");
+        }
+    }
+
+    /// Takes the right to follow the log where it is free, keeps it, and learns how far the rows are where another node
+    /// has it.
+    async fn keep_right(&self, right: &watch::Sender<Follower>, stop: &CancellationToken) {
+        loop {
+            match self.records.follow(&self.node, HOLD).await {
+                Ok((follower, cursors)) => {
+                    for (partition, stands) in cursors {
+                        self.progress.read(Partition(partition.0), stands);
+                    }
+                    if right.send_replace(follower) != follower {
+                        tracing::debug!(?follower, "who follows the log has changed");
+                    }
+                }
+                // Whoever has the right can't use it now either.
+                Err(error) => tracing::debug!(%error, "who follows the log is not known"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(KEEP) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Follows a partition whenever this node has the right to.
+    async fn follow(
+        self: Arc<Self>,
+        partition: Partition,
+        mut right: watch::Receiver<Follower>,
+        stop: CancellationToken,
+    ) {
         let mut backoff = FIRST_BACKOFF;
         loop {
             let stopping = stop.is_cancelled();
+            if *right.borrow_and_update() == Follower::Another {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    changed = right.changed() => if changed.is_err() { return },
+                }
+                continue;
+            }
             let wait = if stopping { Duration::ZERO } else { WAIT };
             let step = tokio::select! {
-                step = self.step(wait) => step,
+                step = self.step(partition, wait) => step,
                 () = stop.cancelled(), if !stopping => continue,
             };
             match step {
@@ -74,9 +142,9 @@ impl Projector {
     }
 
     /// Applies one batch; how many facts were read.
-    async fn step(&self, wait: Duration) -> Result<usize, AppError> {
-        let after = *self.position.borrow();
-        let entries = self.broker.events(Cursor(after), BATCH, wait).await?;
+    async fn step(&self, partition: Partition, wait: Duration) -> Result<usize, AppError> {
+        let after = self.progress.stands(partition);
+        let entries = self.broker.events(partition, Cursor(after), BATCH, wait).await?;
         let Some(through) = entries.last().map(|entry| entry.cursor.0) else {
             return Ok(0);
         };
@@ -86,17 +154,17 @@ impl Projector {
         let facts = tokio::task::spawn_blocking(facts).await;
         let facts = facts.map_err(|error| AppError::Unavailable(error.to_string()))?;
         let begun = self.clock.now();
-        let applied = match self.records.apply(Partition::WHOLE, after, facts, through, begun).await {
+        let applied = match self.records.apply(of_records(partition), after, facts, through, begun).await {
             Ok(applied) => applied,
             Err(error) => {
                 self.metrics.not_recorded(&error);
                 // Whether the commit took place is not known: the rows themselves tell.
-                let stands = self.records.cursor(Partition::WHOLE).await?;
-                self.position.send_replace(stands);
+                let stands = self.records.cursor(of_records(partition)).await?;
+                self.progress.set(partition, stands);
                 return Err(error.into());
             }
         };
-        self.position.send_replace(applied.cursor);
+        self.progress.set(partition, applied.cursor);
         self.metrics.recorded(read, self.clock.now().since(begun));
         for failed in &applied.failed {
             if let Some(provider) = self.registry.provider(&failed.channel) {
@@ -108,7 +176,12 @@ impl Projector {
                 self.metrics.latency(line.provider, step.stage, step.took);
             }
         }
-        self.broker.acknowledge(PROJECTION, Cursor(applied.cursor)).await?;
+        self.broker.acknowledge(PROJECTION, partition, Cursor(applied.cursor)).await?;
         Ok(read)
     }
+}
+
+/// A partition as the records name it.
+const fn of_records(partition: Partition) -> palomar_records::Partition {
+    palomar_records::Partition(partition.0)
 }

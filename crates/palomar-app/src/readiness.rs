@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use palomar_broker::Cursor;
 use palomar_records::PROJECTION;
 use serde::Serialize;
 
-use crate::metrics::{Lag, Moment, Reading, Usage};
+use crate::metrics::{Moment, Reading, Usage};
 use crate::{App, AppError};
 
 /// Records that are further behind the log than this are worth a warning.
@@ -66,8 +64,7 @@ impl App {
             Ok(()) => check(Health::Pass, "can be written"),
             Err(error) => check(Health::Fail, error.to_string()),
         };
-        let projected = *self.projected.borrow();
-        let behind = stats.map_or(0, |stats| stats.log_end.0.saturating_sub(projected));
+        let behind = stats.map_or(0, |stats| self.progress.behind(&stats));
         let lag = if behind > LAG_TO_WARN { Health::Warn } else { Health::Pass };
         let projections = check(lag, format!("{PROJECTION} is {behind} facts behind"));
         let mut checks = BTreeMap::from([
@@ -117,19 +114,8 @@ impl App {
         };
         // The kernel is quick to answer, but not always.
         let usage = tokio::task::spawn_blocking(Usage::read).await.ok().flatten();
-        let (lag, channels) = (self.lag(stats.log_end).await?, self.registry.known());
+        let (lag, channels) = (self.progress.lag(&stats, self.now()).await?, self.registry.known());
         self.metrics.refresh(Moment { stats, lag, channels, reading, usage, now: self.now() });
         self.metrics.text().map_err(|error| AppError::Unavailable(error.to_string()))
-    }
-
-    /// How far records are behind the log. Numbers of the log may be skipped at its end: where nothing is left to read,
-    /// they are not behind.
-    async fn lag(&self, log_end: Cursor) -> Result<Lag, AppError> {
-        let projected = Cursor(*self.projected.borrow());
-        let unread = self.broker.events(projected, 1, Duration::ZERO).await?;
-        Ok(unread.first().map_or_else(Lag::default, |first| Lag {
-            facts: log_end.0.saturating_sub(projected.0).max(1),
-            age: self.now().since(first.at),
-        }))
     }
 }

@@ -4,8 +4,8 @@ use futures_util::future::BoxFuture;
 
 use crate::types::{
     Control, ControlError, Controlled, Cursor, Enqueued, EventBody, Evidence, EvidenceEffect, Explanation,
-    JobFilter, JobId, JobView, LeaseError, LeaseRef, LeaseRequest, LeasedJob, LogEntry, NewJob, Settle,
-    Started, Stats,
+    JobFilter, JobId, JobView, LeaseError, LeaseRef, LeaseRequest, LeasedJob, LogEntry, NewJob, Partition,
+    Settle, Started, Stats,
 };
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ pub trait Broker: Send + Sync + 'static {
     /// What was learned of attempts whose lease is over.
     fn evidence(&self, evidence: Vec<Evidence>) -> Answer<'_, Vec<EvidenceEffect>>;
 
-    /// Logs events that belong to no job.
+    /// Logs events that belong to no job, in the first partition of the log.
     fn log(&self, events: Vec<EventBody>) -> Answer<'_, Cursor>;
 
     /// Changes what is queued or how it flows.
@@ -67,9 +67,21 @@ pub trait Broker: Send + Sync + 'static {
     /// All in numbers.
     fn stats(&self) -> Answer<'_, Stats>;
 
-    /// Facts after `after`, in order; waits for one, for at most `wait`.
-    fn events(&self, after: Cursor, limit: usize, wait: Duration) -> Answer<'_, Vec<LogEntry>>;
+    /// Into how many partitions the event log is divided: from 0 on, for good. A queue's facts are all in one of them.
+    fn partitions(&self) -> u32 {
+        1
+    }
 
-    /// A reader of the log has made all up to `through` its own: it may be trimmed.
-    fn acknowledge(&self, reader: &str, through: Cursor) -> Answer<'_, ()>;
+    /// Facts of a partition after `after`, in order; waits for one, for at most `wait`. A partition that is not there has
+    /// none.
+    fn events(
+        &self,
+        partition: Partition,
+        after: Cursor,
+        limit: usize,
+        wait: Duration,
+    ) -> Answer<'_, Vec<LogEntry>>;
+
+    /// A reader of the log has made all of a partition up to `through` its own: it may be trimmed.
+    fn acknowledge(&self, reader: &str, partition: Partition, through: Cursor) -> Answer<'_, ()>;
 }

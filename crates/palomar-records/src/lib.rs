@@ -38,6 +38,7 @@ pub use tables::api_keys::KeyRecord;
 pub use tables::channels::ChannelRecord;
 pub use tables::counters::Counter;
 pub use tables::failed_webhooks::FailedWebhookView;
+pub use tables::followers::Follower;
 pub use tables::journal::TimelineEntry;
 pub use tables::page::Page;
 pub use tables::stored::StoredMessage;
@@ -45,7 +46,9 @@ pub use transfer::Moved;
 
 use secret_key::SecretKey;
 use store::{Db, Patience, Store};
-use tables::{api_keys, channels, conversations, counters, cursors, early_statuses, failed_webhooks};
+use tables::{
+    api_keys, channels, conversations, counters, cursors, early_statuses, failed_webhooks, followers,
+};
 use tables::{inbound_seen, journal, messages, provider_ids, stored};
 
 /// The name of the projection that writes these records.
@@ -107,6 +110,35 @@ impl Records {
     /// Where the database can't be read.
     pub async fn cursor(&self, partition: Partition) -> Result<u64> {
         self.read(move |db| cursors::get(db, PROJECTION, partition)).await
+    }
+
+    /// Takes the right to follow the event log for `hold`, where no other node has it, or keeps it; and where the rows
+    /// stand. In SQLite it is always one's own: its directory is.
+    ///
+    /// # Errors
+    /// Where the database can't be read or written.
+    pub async fn follow(&self, node: &str, hold: Duration) -> Result<(Follower, Vec<(Partition, u64)>)> {
+        if matches!(*self.store, Store::Sqlite(_)) {
+            let cursors = self.read(|db| cursors::all(db, PROJECTION)).await?;
+            return Ok((Follower::This, cursors));
+        }
+        let node = node.to_owned();
+        let work = move |db: Db<'_>| {
+            Ok((followers::take(db, PROJECTION, &node, hold)?, cursors::all(db, PROJECTION)?))
+        };
+        self.write(work).await
+    }
+
+    /// Lets go of that right, so that another node follows at once.
+    ///
+    /// # Errors
+    /// Where the database can't be written: the right ends by itself.
+    pub async fn unfollow(&self, node: &str) -> Result<()> {
+        if matches!(*self.store, Store::Sqlite(_)) {
+            return Ok(());
+        }
+        let node = node.to_owned();
+        self.write(move |db| followers::let_go(db, PROJECTION, &node)).await
     }
 
     /// Forgets what is past its retention ([`LEAST_RETENTION`] at least); how many rows it were. Messages stay.

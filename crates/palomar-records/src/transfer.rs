@@ -21,7 +21,7 @@ use crate::secret_key::SecretKey;
 use crate::store::migrate::KNOWN_SCHEMA;
 use crate::store::table::{Kind, names};
 use crate::store::{Db, Patience, Row, Rows, Table, Value, Write};
-use crate::tables::{ALL, SCHEMA_STEPS, channels, cursors, seals};
+use crate::tables::{ALL, SCHEMA_STEPS, channels, cursors, followers, seals};
 
 const VERSION: u32 = 1;
 /// So many rows are read or written together.
@@ -64,9 +64,11 @@ impl Records {
     }
 }
 
-/// The tables that move. The schema is the other database's own, and so is what shows that its key fits.
+/// The tables that move. The schema is the other database's own, and so are what shows that its key fits and what its
+/// nodes do.
 fn tables() -> impl Iterator<Item = &'static Table> {
-    ALL.into_iter().filter(|table| ![SCHEMA_STEPS.name, seals::SEALS.name].contains(&table.name))
+    let own = [SCHEMA_STEPS.name, seals::SEALS.name, followers::FOLLOWERS.name];
+    ALL.into_iter().filter(move |table| !own.contains(&table.name))
 }
 
 fn export(db: Db<'_>, mut to: impl std::io::Write) -> Result<Moved> {

@@ -12,7 +12,19 @@ use palomar_broker::{Broker, EmbeddedBroker, EmbeddedConfig};
 use palomar_model::{Clock, IdGenerator, MessageId, MessageState, Provider, Recipient, Timestamp};
 use palomar_records::Records;
 
-struct SystemClock;
+/// A process on stores that it may share with others.
+pub(crate) async fn node(
+    config: AppConfig,
+    broker: Arc<dyn Broker>,
+    records: Records,
+    providers: Arc<dyn ProviderFactory>,
+) -> Arc<App> {
+    let seed = palomar_records::random_bytes().map(u64::from_ne_bytes).expect("random bytes");
+    let (clock, ids) = (Arc::new(SystemClock), Arc::new(IdGenerator::new(seed)));
+    App::start(config, broker, records, providers, clock, ids, Metrics::default()).await.expect("started")
+}
+
+pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the edge of these tests")]
@@ -40,18 +52,7 @@ impl House {
         let config = EmbeddedConfig { readers, ..EmbeddedConfig::in_dir(dir) };
         let broker = Arc::new(EmbeddedBroker::open(config, Arc::clone(&clock)).expect("a broker"));
         let records = Records::open(dir, clock.now()).expect("records");
-        let seed = u64::try_from(clock.now().micros()).expect("after 1970");
-        let app = App::start(
-            AppConfig::default(),
-            Arc::clone(&broker) as Arc<dyn Broker>,
-            records,
-            providers,
-            clock,
-            Arc::new(IdGenerator::new(seed)),
-            Metrics::default(),
-        )
-        .await
-        .expect("started");
+        let app = node(AppConfig::default(), Arc::clone(&broker) as _, records, providers).await;
         let observed = Arc::clone(&broker);
         app.observe_store(Box::new(move || StoreReading {
             meters: observed.meters(),

@@ -13,7 +13,7 @@ use crate::broker::Broker;
 use crate::types::{
     Control, ControlError, Controlled, Cursor, Enqueued, Evidence, EvidenceEffect, Explanation, Fact,
     JobFilter, JobId, JobState, JobView, Key, LeaseError, LeaseRef, LeaseRequest, LeasedJob, Limits,
-    LogEntry, NewJob, Outcome, QueueName, QueueStats, Settle, Signal, Started, Verdict,
+    LogEntry, NewJob, Outcome, Partition, QueueName, QueueStats, Settle, Signal, Started, Verdict,
 };
 
 /// How long a case waits for an answer that must come: bounded, far beyond what a loaded machine needs.
@@ -213,7 +213,9 @@ impl Bench {
 
     /// Facts after a cursor that are there now.
     pub(super) async fn facts(&self, after: Cursor, limit: usize) -> Vec<LogEntry> {
-        soon("facts", self.broker.events(after, limit, Duration::ZERO)).await.expect("events")
+        soon("facts", self.broker.events(Partition::WHOLE, after, limit, Duration::ZERO))
+            .await
+            .expect("events")
     }
 
     /// All facts of a job.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::bench::{Bench, id, job, line, payload, seconds, settle, soon};
-use crate::types::{Control, Cursor, Fact, JobState, LogEntry, NewJob, Outcome, Settle, Signal};
+use crate::types::{Control, Cursor, Fact, JobState, LogEntry, NewJob, Outcome, Partition, Settle, Signal};
 
 pub(super) async fn the_log_tells_a_job_s_whole_life(bench: Bench) {
     let due = bench.now().after(seconds(5));
@@ -49,7 +49,7 @@ pub(super) async fn reading_goes_on_after_any_cursor(bench: Bench) {
         bench.broker.log(vec!["a".into(), "b".into()]).await.expect("log");
     }
     let all = bench.facts(Cursor(0), 10_000).await;
-    let end = bench.broker.stats().await.expect("stats").log_end;
+    let end = bench.broker.stats().await.expect("stats").log_ends[0];
     assert!(all.last().is_some_and(|last| last.cursor <= end));
     for (place, entry) in all.iter().enumerate() {
         let rest = &all[place + 1..];
@@ -120,9 +120,9 @@ pub(super) async fn the_log_takes_events_of_no_job(bench: Bench) {
 
 pub(super) async fn a_reader_waits_for_a_fact(bench: Bench) {
     bench.accept([job(1)]).await;
-    let end = bench.broker.stats().await.expect("stats").log_end;
+    let end = bench.broker.stats().await.expect("stats").log_ends[0];
     assert!(bench.facts(end, 10).await.is_empty(), "no wait, no fact");
-    let mut waiting = bench.broker.events(end, 10, Duration::from_secs(3600));
+    let mut waiting = bench.broker.events(Partition::WHOLE, end, 10, Duration::from_secs(3600));
     Bench::waits(&mut waiting);
     bench.accept([job(2)]).await;
     let facts = soon("a fact", waiting).await.expect("events");
@@ -137,7 +137,7 @@ pub(super) async fn what_was_acknowledged_is_not_needed_again(bench: Bench) {
     }
     let all = bench.facts(Cursor(0), 1_000).await;
     let half = all[all.len() / 2].cursor;
-    bench.broker.acknowledge("reader", half).await.expect("acknowledge");
+    bench.broker.acknowledge("reader", Partition::WHOLE, half).await.expect("acknowledge");
     let rest: Vec<_> = all.into_iter().filter(|entry| entry.cursor > half).collect();
     assert_eq!(bench.facts(half, 1_000).await, rest, "what it has not acknowledged stays");
 }

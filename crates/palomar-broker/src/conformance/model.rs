@@ -176,7 +176,7 @@ impl Model {
 
 /// Numbers in a form in which two brokers' can be compared: sets in order, without the place in the log.
 pub(super) fn comparable(mut stats: Stats) -> Stats {
-    stats.log_end = crate::types::Cursor(0);
+    stats.log_ends.clear();
     stats.queues.sort_by(|a, b| a.queue.cmp(&b.queue));
     for queue in &mut stats.queues {
         queue.paused_groups.sort();

@@ -10,8 +10,8 @@ use super::model::{Model, comparable};
 use crate::broker::Broker;
 use crate::types::{
     BreakerConfig, Budget, Control, Cursor, Dedupe, Evidence, JobFilter, JobId, JobState, Key, LeaseRef,
-    LeaseRequest, Limits, NewJob, OnUncertain, Outcome, Pair, QueueName, Resolution, Settle, Signal, Verdict,
-    Window,
+    LeaseRequest, Limits, NewJob, OnUncertain, Outcome, Pair, Partition, QueueName, Resolution, Settle,
+    Signal, Verdict, Window,
 };
 
 /// A small generator of numbers (SplitMix64): the same walk for the same seed, for ever.
@@ -353,7 +353,8 @@ impl Walk {
         self.model.keep(now);
         let (mut cursor, mut read) = (Cursor(0), Vec::new());
         loop {
-            let page = self.broker.events(cursor, 1_000, Duration::ZERO).await.expect("events");
+            let page =
+                self.broker.events(Partition::WHOLE, cursor, 1_000, Duration::ZERO).await.expect("events");
             let Some(last) = page.last() else { break };
             cursor = last.cursor;
             read.extend(page.into_iter().map(|entry| (entry.job, entry.fact)));

@@ -283,7 +283,7 @@ impl Actor {
             Request::Explain(id, answer) => later(machine.explain(id), answer),
             Request::Stats(answer) => {
                 let mut stats = machine.stats();
-                stats.log_end = Cursor(self.store.log_end());
+                stats.log_ends = vec![Cursor(self.store.log_end())];
                 later(stats, answer)
             }
             Request::Acknowledge(reader, through, answer) => {

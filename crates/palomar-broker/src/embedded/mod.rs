@@ -43,8 +43,8 @@ use crate::broker::{Broker, BrokerError};
 use crate::machine::MachineConfig;
 use crate::types::{
     Control, ControlError, Controlled, Cursor, Enqueued, EventBody, Evidence, EvidenceEffect, Explanation,
-    JobFilter, JobId, JobView, LeaseError, LeaseRef, LeaseRequest, LeasedJob, LogEntry, NewJob, Settle,
-    Started, Stats,
+    JobFilter, JobId, JobView, LeaseError, LeaseRef, LeaseRequest, LeasedJob, LogEntry, NewJob, Partition,
+    Settle, Started, Stats,
 };
 use actor::{Actor, Request};
 pub use check::{CheckReport, QueueCheck, StoreInfo, check, store_info};
@@ -317,6 +317,7 @@ impl Broker for EmbeddedBroker {
 
     fn events(
         &self,
+        partition: Partition,
         after: Cursor,
         limit: usize,
         wait: Duration,
@@ -327,7 +328,7 @@ impl Broker for EmbeddedBroker {
             tokio::pin!(deadline);
             loop {
                 let end = *log_end.borrow_and_update();
-                if end > after.0 {
+                if end > after.0 && partition == Partition::WHOLE {
                     let entries = self.read_facts(after, limit).await?;
                     // Numbers may be skipped: a commit without facts takes one too.
                     if !entries.is_empty() {
@@ -344,7 +345,15 @@ impl Broker for EmbeddedBroker {
         })
     }
 
-    fn acknowledge(&self, reader: &str, through: Cursor) -> BoxFuture<'_, Result<(), BrokerError>> {
+    fn acknowledge(
+        &self,
+        reader: &str,
+        partition: Partition,
+        through: Cursor,
+    ) -> BoxFuture<'_, Result<(), BrokerError>> {
+        if partition != Partition::WHOLE {
+            return Box::pin(std::future::ready(Ok(())));
+        }
         let reader = reader.to_owned();
         self.ask(|answer| Request::Acknowledge(reader, through, answer))
     }

@@ -69,7 +69,7 @@ impl Machine {
             queues: queues.map(|queue| self.queue_stats(queue)).collect(),
             dedupe_ids: self.remembered.len() as u64,
             dedupe_hits: self.dedupe_hits,
-            log_end: Cursor(0),
+            log_ends: vec![Cursor(0)],
         }
     }
 

@@ -8,7 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{EventBody, JobId, QueueName};
 
-/// A place in the event log. Facts are numbered from 1; a cursor names the last one that was read.
+/// A part of the event log that is read by itself, with cursors of its own. A log that is not divided is its part 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Partition(pub u32);
+
+impl Partition {
+    /// All of a log that is not divided.
+    pub const WHOLE: Partition = Partition(0);
+}
+
+/// A place in a partition of the event log. Facts are numbered from 1; a cursor names the last one that was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cursor(pub u64);

@@ -223,6 +223,6 @@ pub struct Stats {
     pub dedupe_ids: u64,
     /// Requests that were answered from them.
     pub dedupe_hits: u64,
-    /// The end of the event log.
-    pub log_end: Cursor,
+    /// The end of each partition of the event log.
+    pub log_ends: Vec<Cursor>,
 }

@@ -4,6 +4,8 @@
 //! What concerns many rows is one statement a row on SQLite, where a statement costs a microsecond, and one statement
 //! for all on PostgreSQL, where it costs a round trip.
 
+use palomar_model::Timestamp;
+
 use super::postgres::Session;
 use super::sqlite;
 use super::table::{self, Rows, Write};
@@ -27,6 +29,17 @@ impl Db<'_> {
             Db::Sqlite(connection) => Ok(connection.execute_batch(text)?),
             Db::Postgres(session) => session.batch(text),
         }
+    }
+
+    /// The present by the database's own clock: the same for all nodes that share a server.
+    pub(crate) fn now(&self) -> Result<Timestamp> {
+        let text = match self {
+            Db::Sqlite(_) => "SELECT CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER) AS now",
+            Db::Postgres(_) => {
+                "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS now"
+            }
+        };
+        Ok(self.row(text, &[], |row| row.time("now"))?.unwrap_or(Timestamp::EPOCH))
     }
 
     /// Whether there is a table of this name.

@@ -13,6 +13,7 @@ const STEPS: &[(&str, &str)] = &[
     ("0001_messages", include_str!("../../migrations/0001_messages.sql")),
     ("0002_retries", include_str!("../../migrations/0002_retries.sql")),
     ("0003_partitions", include_str!("../../migrations/0003_partitions.sql")),
+    ("0004_nodes", include_str!("../../migrations/0004_nodes.sql")),
 ];
 
 /// The newest schema.

@@ -8,6 +8,7 @@ pub(crate) mod counters;
 pub(crate) mod cursors;
 pub(crate) mod early_statuses;
 pub(crate) mod failed_webhooks;
+pub(crate) mod followers;
 pub(crate) mod inbound_seen;
 pub(crate) mod journal;
 pub(crate) mod messages;
@@ -20,7 +21,7 @@ use crate::error::{RecordsError, Result};
 use crate::store::{Row, Table};
 
 /// All tables, each once.
-pub(crate) const ALL: [&Table; 16] = [
+pub(crate) const ALL: [&Table; 17] = [
     &messages::MESSAGES,
     &provider_ids::PROVIDER_IDS,
     &early_statuses::EARLY_STATUSES,
@@ -28,6 +29,7 @@ pub(crate) const ALL: [&Table; 16] = [
     &journal::JOURNAL,
     &cursors::CURSORS,
     &cursors::TURNS,
+    &followers::FOLLOWERS,
     &counters::COUNTERS,
     &contacts::CONTACTS,
     &contacts::CONTACT_IDENTITIES,

@@ -1,7 +1,9 @@
 //! Several nodes on the same records: whoever brings a batch, it takes effect once.
 
+use std::time::Duration;
+
 use palomar_model::{MessageState, ReportedStatus};
-use palomar_records::{MessageStatus, Partition, RecordFact, Records, What};
+use palomar_records::{Follower, MessageStatus, Partition, RecordFact, Records, What};
 
 use crate::facts::{LOG, START, id, log, report, sent};
 use crate::house::{House, counts, exported, on_both, sound, totals};
@@ -84,4 +86,36 @@ async fn an_empty_batch_moves_the_cursor() {
     let other = What::Other { kind: "breaker".to_owned(), detail: serde_json::json!({}) };
     records.apply(LOG, 0, log(1, vec![(None, other)]), 9, START).await.expect("applied");
     assert_eq!(records.cursor(LOG).await.expect("read"), 9);
+}
+
+/// One node follows the log; another takes over when it lets go, or when it has been silent for too long.
+#[tokio::test]
+async fn one_node_follows_and_another_takes_over() {
+    let house = House::on_postgres().await;
+    let (one, other) = (house.open().await, house.open().await);
+    let follower = async |records: &Records, node: &str, hold: u64| {
+        records.follow(node, Duration::from_secs(hold)).await.expect("asked").0
+    };
+    assert_eq!(follower(&one, "a", 3600).await, Follower::This);
+    assert_eq!(follower(&other, "b", 3600).await, Follower::Another);
+    assert_eq!(follower(&one, "a", 3600).await, Follower::This, "kept");
+    other.unfollow("b").await.expect("nothing to let go of");
+    assert_eq!(follower(&other, "b", 3600).await, Follower::Another);
+    one.unfollow("a").await.expect("let go");
+    // It takes it for no time at all, as one that dies does.
+    assert_eq!(follower(&other, "b", 0).await, Follower::This);
+    assert_eq!(follower(&one, "a", 3600).await, Follower::This);
+    one.apply(LOG, 0, log(1, sent(1)), 4, START).await.expect("applied");
+    let (_, cursors) = other.follow("b", Duration::ZERO).await.expect("asked");
+    assert_eq!(cursors, [(LOG, 4)], "who does not follow knows how far it is");
+}
+
+#[tokio::test]
+async fn records_in_sqlite_are_followed_by_whoever_has_their_directory() {
+    let house = House::on_sqlite();
+    let records = house.open().await;
+    for node in ["a", "b"] {
+        let followed = records.follow(node, Duration::from_secs(3600)).await.expect("asked");
+        assert_eq!(followed, (Follower::This, Vec::new()));
+    }
 }

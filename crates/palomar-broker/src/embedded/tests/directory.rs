@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::super::{EmbeddedBroker, EmbeddedConfig, StoreError, check, store_info};
 use super::{Fixture, accept, job, lease, number, settle};
 use crate::broker::{Broker, BrokerError};
-use crate::types::{Cursor, JobState, LeaseRequest, Outcome};
+use crate::types::{Cursor, JobState, LeaseRequest, Outcome, Partition};
 
 #[tokio::test]
 async fn a_directory_has_one_process_at_a_time() {
@@ -162,8 +162,15 @@ async fn after_a_failed_commit_nothing_is_answered_but_the_failure() {
     assert!(broker.enqueue(vec![job(3)]).await.is_err_and(|error| failed(&error)));
     assert!(broker.stats().await.is_err_and(|error| failed(&error)));
     assert!(broker.job(job(1).id).await.is_err_and(|error| failed(&error)));
-    assert!(broker.acknowledge("reader", Cursor(1)).await.is_err_and(|error| failed(&error)));
-    assert!(broker.events(Cursor(99), 1, Duration::from_secs(3600)).await.is_err_and(|error| failed(&error)));
+    assert!(
+        broker.acknowledge("reader", Partition::WHOLE, Cursor(1)).await.is_err_and(|error| failed(&error))
+    );
+    assert!(
+        broker
+            .events(Partition::WHOLE, Cursor(99), 1, Duration::from_secs(3600))
+            .await
+            .is_err_and(|error| failed(&error))
+    );
     assert!(broker.close().await.is_err_and(|error| failed(&error)));
     assert!(broker.failure().is_some());
     let db = Connection::open(fixture.dir.path().join("queue.db")).expect("opens");

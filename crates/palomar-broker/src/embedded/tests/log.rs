@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::super::{EmbeddedBroker, EmbeddedConfig, store_info};
 use super::{Fixture, accept, job, lease, settle};
 use crate::broker::Broker;
-use crate::types::{Control, Cursor, Fact, JobFilter, LogEntry, Outcome};
+use crate::types::{Control, Cursor, Fact, JobFilter, LogEntry, Outcome, Partition};
 
 /// All facts after a cursor, in pages.
 async fn read(broker: &EmbeddedBroker, mut after: Cursor) -> Vec<LogEntry> {
     let mut all = Vec::new();
     loop {
-        let page = broker.events(after, 7, Duration::ZERO).await.expect("events");
+        let page = broker.events(Partition::WHOLE, after, 7, Duration::ZERO).await.expect("events");
         let Some(last) = page.last() else { return all };
         assert!(page.iter().all(|entry| entry.cursor > after), "only what comes after the cursor");
         after = last.cursor;
@@ -43,14 +43,14 @@ async fn readers_lose_and_repeat_nothing_over_folds_and_restarts() {
         let facts = read(&broker, quick).await;
         quick = facts.last().expect("there is more in each round").cursor;
         seen_quick.extend(facts);
-        broker.acknowledge("quick", quick).await.expect("acknowledge");
+        broker.acknowledge("quick", Partition::WHOLE, quick).await.expect("acknowledge");
         if round % 7 == 6 {
             let facts = read(&broker, slow).await;
             slow = facts.last().expect("there is more").cursor;
             seen_slow.extend(facts);
-            broker.acknowledge("slow", slow).await.expect("acknowledge");
+            broker.acknowledge("slow", Partition::WHOLE, slow).await.expect("acknowledge");
         } else {
-            broker.acknowledge("slow", slow).await.expect("acknowledge");
+            broker.acknowledge("slow", Partition::WHOLE, slow).await.expect("acknowledge");
         }
         broker.close().await.expect("closes");
         let kept = store_info(fixture.dir.path()).expect("info").log_rows;
@@ -81,12 +81,12 @@ async fn the_log_is_gone_when_all_have_read_it() {
     let before = store_info(fixture.dir.path()).expect("info");
     assert!(before.log_rows >= 40 && before.job_rows == 50, "all is kept for the reader: {before:?}");
     let broker = fixture.open_with(config());
-    broker.acknowledge("only", Cursor(before.log_end)).await.expect("acknowledge");
+    broker.acknowledge("only", Partition::WHOLE, Cursor(before.log_end)).await.expect("acknowledge");
     broker.close().await.expect("closes");
     let after = store_info(fixture.dir.path()).expect("info");
     assert_eq!((after.log_rows, after.job_rows), (0, 0), "{after:?}");
     let broker = fixture.open_with(config());
-    assert_eq!(broker.stats().await.expect("stats").log_end, Cursor(after.log_end), "numbers go on");
+    assert_eq!(broker.stats().await.expect("stats").log_ends, [Cursor(after.log_end)], "numbers go on");
     live(&broker, 99).await;
     assert!(read(&broker, Cursor(0)).await[0].cursor > Cursor(after.log_end));
 }
@@ -108,7 +108,7 @@ async fn a_fold_in_full_flow_changes_nothing_for_readers() {
     }
     let (mut after, mut accepted, mut cancelled) = (Cursor(0), Vec::new(), 0);
     loop {
-        let page = broker.events(after, 50_000, Duration::ZERO).await.expect("events");
+        let page = broker.events(Partition::WHOLE, after, 50_000, Duration::ZERO).await.expect("events");
         let Some(last) = page.last() else { break };
         after = last.cursor;
         for entry in page {

@@ -9,7 +9,7 @@ use super::super::payloads::Payloads;
 use super::super::{EmbeddedConfig, codec};
 use super::{Fixture, accept, job, lease, number, settle};
 use crate::broker::{Broker, BrokerError};
-use crate::types::{Cursor, Fact, NewJob, Outcome};
+use crate::types::{Cursor, Fact, NewJob, Outcome, Partition};
 
 /// Payloads of all sizes, compressible and not.
 fn payload(n: u128) -> Bytes {
@@ -70,7 +70,7 @@ async fn the_log_carries_whole_payloads() {
     let fixture = Fixture::new();
     let broker = fixture.open_with(EmbeddedConfig { payload_memory: 0, ..fixture.config() });
     accept(&broker, (1..=50).map(|n| NewJob { payload: payload(n), ..job(n) })).await;
-    let facts = broker.events(Cursor(0), 1_000, Duration::ZERO).await.expect("events");
+    let facts = broker.events(Partition::WHOLE, Cursor(0), 1_000, Duration::ZERO).await.expect("events");
     for (entry, n) in facts.iter().zip(1..=50) {
         assert_eq!(entry.fact, Fact::Enqueued { scheduled: false, payload: payload(n) });
     }

@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use palomar_broker::{
     Broker, BrokerError, Control, ControlError, Controlled, Cursor, EmbeddedBroker, Enqueued, EventBody,
     Evidence, EvidenceEffect, Explanation, JobFilter, JobId, JobView, LeaseError, LeaseRef, LeaseRequest,
-    LeasedJob, LogEntry, NewJob, Settle, Started, Stats,
+    LeasedJob, LogEntry, NewJob, Partition, Settle, Started, Stats,
 };
 use rustix::process::{Signal, getpid, kill_process};
 use tokio::sync::{Notify, RwLock};
@@ -169,11 +169,17 @@ impl Broker for Watched {
         self.inner.stats()
     }
 
-    fn events(&self, after: Cursor, limit: usize, wait: Duration) -> Answer<'_, Vec<LogEntry>> {
-        self.inner.events(after, limit, wait)
+    fn events(
+        &self,
+        partition: Partition,
+        after: Cursor,
+        limit: usize,
+        wait: Duration,
+    ) -> Answer<'_, Vec<LogEntry>> {
+        self.inner.events(partition, after, limit, wait)
     }
 
-    fn acknowledge(&self, reader: &str, through: Cursor) -> Answer<'_, ()> {
-        self.inner.acknowledge(reader, through)
+    fn acknowledge(&self, reader: &str, partition: Partition, through: Cursor) -> Answer<'_, ()> {
+        self.inner.acknowledge(reader, partition, through)
     }
 }

@@ -1,0 +1,9 @@
+-- Several nodes share these records, and each finds out here what the others do.
+
+-- Which node follows the event log for a projection, and until when, by the database's own clock. It spares the others
+-- work that would come to nothing; that nothing takes effect twice is the cursors' part.
+CREATE TABLE followers (
+    projection TEXT NOT NULL PRIMARY KEY,
+    node       TEXT NOT NULL,
+    until      BIGINT NOT NULL
+) WITHOUT ROWID;
