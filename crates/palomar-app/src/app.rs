@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use palomar_broker::worker::{OnPanic, Worker, WorkerConfig};
-use palomar_broker::{Broker, BrokerError, Control, Limits};
+use palomar_broker::{Broker, BrokerError, Limits};
 use palomar_model::{Clock, IdGenerator, OnUncertain, RetryPolicy, Timestamp};
-use palomar_records::{ChannelRecord, LEAST_RETENTION, Records, RecordsError};
+use palomar_records::{LEAST_RETENTION, Records, RecordsError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::AppError;
-use crate::channels::{Defaults, LEASE, Line, ProviderFactory, Registry};
+use crate::channels::{Defaults, LEASE, ProviderFactory, Registry};
 use crate::disk::StoreSource;
 use crate::inbound::Receiver;
 use crate::intake::Entrance;
@@ -21,7 +21,8 @@ use crate::keys::KeyRing;
 use crate::metrics::{Metrics, Workers};
 use crate::outbound::Sender;
 use crate::projector::{Progress, Projector};
-use crate::queues::{INBOUND, OUTBOUND, inbound_queue, outbound_queue};
+use crate::queues::{INBOUND, OUTBOUND};
+use crate::setup::{self, Setup};
 
 /// How often records forget what is past its retention.
 const TRIM_EVERY: Duration = Duration::from_secs(3600);
@@ -107,7 +108,8 @@ pub struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<IdGenerator>,
     pub(crate) metrics: Metrics,
-    pub(crate) keys: KeyRing,
+    pub(crate) setup: Arc<Setup>,
+    pub(crate) keys: Arc<KeyRing>,
     pub(crate) entrance: Entrance,
     pub(crate) progress: Progress,
     /// What this process is called among those that share the stores.
@@ -152,9 +154,12 @@ impl App {
         let registry = Arc::new(Registry::new(providers, observer, Arc::clone(&clock), defaults));
         let entrance =
             Entrance { broker: Arc::clone(&broker), clock: Arc::clone(&clock), ids: Arc::clone(&ids) };
+        let inbound = config.inbound_concurrency;
+        let setup = Setup::new(records.clone(), Arc::clone(&registry), entrance.clone(), inbound);
         let app = App {
             node: ids.uuid(clock.now()).to_string().into(),
-            keys: KeyRing::load(&records).await?,
+            keys: Arc::clone(setup.keys()),
+            setup: Arc::new(setup),
             draining: AtomicBool::new(false),
             full: AtomicBool::new(false),
             store: OnceLock::new(),
@@ -169,11 +174,13 @@ impl App {
             entrance,
             progress,
         };
-        app.run_channels().await?;
+        app.setup.begin().await?;
         app.metrics.begin(stats, app.registry.known());
+        let app = Arc::new(app);
         let running = app.run();
+        tokio::spawn(running.stop.clone().run_until_cancelled_owned(setup::look(Arc::downgrade(&app))));
         *app.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
-        Ok(Arc::new(app))
+        Ok(app)
     }
 
     /// Stops: leases no more, lets attempts finish within `grace`, and brings records up to the end of the log.
@@ -233,6 +240,7 @@ impl App {
         let sender = Sender {
             records: self.records.clone(),
             registry: Arc::clone(&self.registry),
+            setup: Arc::clone(&self.setup),
             clock: Arc::clone(&self.clock),
             metrics: self.metrics.clone(),
             progress: self.progress.clone(),
@@ -288,46 +296,6 @@ impl App {
             ]
         })
     }
-
-    async fn run_channels(&self) -> Result<(), StartError> {
-        for record in self.records.channels().await? {
-            match self.registry.build(&record, self.entrance.sink(&record.name)) {
-                Ok(line) => self.run_channel(&record, line).await?,
-                Err(errors) => {
-                    self.registry.put_problem(&record, &errors);
-                    tracing::error!(channel = %record.name, ?errors, "a channel does not work");
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes a channel of its record, without running it.
-    pub(crate) fn build_channel(&self, record: &ChannelRecord) -> Result<Line, AppError> {
-        let sink = self.entrance.sink(&record.name);
-        self.registry.build(record, sink).map_err(AppError::Invalid)
-    }
-
-    /// Sets up a channel's queues, and runs it.
-    pub(crate) async fn run_channel(&self, record: &ChannelRecord, line: Line) -> Result<(), AppError> {
-        let outbound =
-            Control::Configure { queue: outbound_queue(&record.name)?, limits: line.limits.clone() };
-        let concurrency = u32::try_from(self.config.inbound_concurrency).unwrap_or(u32::MAX);
-        let inbound =
-            Control::Configure { queue: inbound_queue(&record.name)?, limits: inbound_limits(concurrency) };
-        for control in [outbound, inbound] {
-            self.broker.control(control).await??;
-        }
-        self.registry.put(record, line);
-        Ok(())
-    }
-}
-
-/// What providers report is never held back, and read again at once where a reader was killed.
-fn inbound_limits(concurrency: u32) -> Limits {
-    let defaults = Limits::default();
-    let breaker = palomar_broker::BreakerConfig { failures: 0, ..defaults.breaker };
-    Limits { concurrency, breaker, order_wait: Duration::ZERO, uncertain_wait: Duration::ZERO, ..defaults }
 }
 
 async fn trim(records: Records, clock: Arc<dyn Clock>, retention: Duration) {

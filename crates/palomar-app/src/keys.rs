@@ -1,7 +1,7 @@
 //! Who calls, and what they may: API keys.
 //!
 //! A key's secret is shown once and kept as its SHA-256. All keys are in memory, so that proving one waits for nothing;
-//! the table is read at the start and followed with every change.
+//! the table is read at the start and after every change, whichever node made it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use palomar_model::{ChannelName, FieldError, Timestamp};
-use palomar_records::{KeyRecord, Records, random_bytes};
+use palomar_records::{KeyRecord, random_bytes};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -171,29 +171,23 @@ pub(crate) struct KeyRing {
 }
 
 impl KeyRing {
-    pub(crate) async fn load(records: &Records) -> Result<KeyRing, AppError> {
-        let ring = KeyRing::default();
-        for key in records.keys().await? {
-            ring.put(&key);
-        }
-        Ok(ring)
+    /// Knows these keys and no others.
+    pub(crate) fn replace(&self, records: &[KeyRecord]) {
+        let mut keys = self.by_hash.write().unwrap_or_else(PoisonError::into_inner);
+        let known = |key: &KeyRecord| {
+            let known = Known::of(key);
+            // One that did not change goes on as it is: when its use was noted last is known of it.
+            let before = keys.get(&key.hash).filter(|before| before.is_as(&known)).cloned();
+            (key.hash.clone(), before.unwrap_or_else(|| Arc::new(known)))
+        };
+        let newest = records.iter().map(known).collect();
+        *keys = newest;
     }
 
     /// Adds a key, or takes in that it was revoked.
     fn put(&self, key: &KeyRecord) {
-        let known = Known {
-            caller: Caller {
-                key_id: key.id.as_str().into(),
-                name: key.name.as_str().into(),
-                role: role_of(key),
-                channels: key.channels.as_deref().map(Arc::from),
-                expires_at: key.expires_at,
-            },
-            revoked: key.revoked_at.is_some(),
-            noted: AtomicI64::new(i64::MIN),
-        };
         let mut keys = self.by_hash.write().unwrap_or_else(PoisonError::into_inner);
-        keys.insert(key.hash.clone(), Arc::new(known));
+        keys.insert(key.hash.clone(), Arc::new(Known::of(key)));
     }
 
     fn find(&self, secret: &str, now: Timestamp) -> Result<Arc<Known>, KeyRefused> {
@@ -212,6 +206,24 @@ impl KeyRing {
 }
 
 impl Known {
+    fn of(key: &KeyRecord) -> Known {
+        Known {
+            caller: Caller {
+                key_id: key.id.as_str().into(),
+                name: key.name.as_str().into(),
+                role: role_of(key),
+                channels: key.channels.as_deref().map(Arc::from),
+                expires_at: key.expires_at,
+            },
+            revoked: key.revoked_at.is_some(),
+            noted: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    fn is_as(&self, other: &Known) -> bool {
+        self.caller == other.caller && self.revoked == other.revoked
+    }
+
     /// Notes a use; whether it is to be written down.
     fn note_use(&self, now: Timestamp) -> bool {
         let last = self.noted.load(Ordering::Relaxed);
@@ -269,6 +281,7 @@ impl App {
             revoked_at: None,
             last_used_at: None,
         };
+        let _change = self.setup.change().await;
         self.records.create_key(key.clone()).await?;
         self.keys.put(&key);
         Ok(CreatedKey { key: view(key), secret })
@@ -287,6 +300,7 @@ impl App {
     /// # Errors
     /// [`AppError::NotFound`].
     pub async fn revoke_key(&self, id: &str) -> Result<KeyView, AppError> {
+        let _change = self.setup.change().await;
         let key = self.records.revoke_key(id, self.now()).await?;
         self.keys.put(&key);
         Ok(view(key))

@@ -30,6 +30,7 @@ mod queues;
 mod readiness;
 mod request;
 mod retry;
+mod setup;
 mod submit;
 
 pub use app::{App, AppConfig, StartError};

@@ -18,9 +18,13 @@ use crate::metrics::Metrics;
 use crate::payload;
 use crate::projector::Progress;
 use crate::queues::OUTBOUND;
+use crate::setup::Setup;
 
 /// A message whose history can't be read yet comes back after so long.
 const HISTORY_WAIT: Duration = Duration::from_secs(1);
+
+/// A message whose channel can't be looked up comes back after so long.
+const SETUP_WAIT: Duration = Duration::from_secs(1);
 
 /// More are not kept in memory; the journal has them all.
 const MOST_REPEATS: usize = 10_000;
@@ -38,6 +42,7 @@ pub(crate) const fn policy(policy: palomar_model::OnUncertain) -> OnUncertain {
 pub(crate) struct Sender {
     pub(crate) records: Records,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) setup: Arc<Setup>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
     /// How far records follow the event log.
@@ -56,8 +61,9 @@ impl Handler for Sender {
         ) else {
             return Handled::new(Outcome::Dead { reason: "the stored message can't be read".into() });
         };
-        let Some(line) = self.registry.of_queue(&job.queue) else {
-            return self.without_channel();
+        let line = match self.line(&job).await {
+            Ok(line) => line,
+            Err(handled) => return handled,
         };
         // The message's own count, over all of its jobs.
         let attempt = payload::earlier_attempts(&job.payload).saturating_add(job.attempt);
@@ -100,6 +106,19 @@ impl Handler for Sender {
 }
 
 impl Sender {
+    /// The channel of a job. One that is not known here may just have been made on another node.
+    async fn line(&self, job: &LeasedJob) -> Result<Arc<Line>, Handled> {
+        if let Some(line) = self.registry.of_queue(&job.queue) {
+            return Ok(line);
+        }
+        if let Err(error) = self.setup.take_in().await {
+            tracing::debug!(%error, "whether there is such a channel is not known now");
+            let at = self.clock.now().after(SETUP_WAIT);
+            return Err(Handled::new(Outcome::Retry { at, counts: false }));
+        }
+        self.registry.of_queue(&job.queue).ok_or_else(|| self.without_channel())
+    }
+
     /// A queue whose channel does not work: it waits, visibly, for a person.
     fn without_channel(&self) -> Handled {
         Handled {

@@ -7,3 +7,9 @@ CREATE TABLE followers (
     node       TEXT NOT NULL,
     until      BIGINT NOT NULL
 ) WITHOUT ROWID;
+
+-- How often what people set up (channels, keys) has changed: a node that remembers it sees that another one changed it.
+CREATE TABLE versions (
+    what    TEXT NOT NULL PRIMARY KEY,       -- the table
+    version BIGINT NOT NULL
+) WITHOUT ROWID;

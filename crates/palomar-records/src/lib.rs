@@ -42,6 +42,7 @@ pub use tables::followers::Follower;
 pub use tables::journal::TimelineEntry;
 pub use tables::page::Page;
 pub use tables::stored::StoredMessage;
+pub use tables::versions::Versions;
 pub use transfer::Moved;
 
 use secret_key::SecretKey;
@@ -49,7 +50,7 @@ use store::{Db, Patience, Store};
 use tables::{
     api_keys, channels, conversations, counters, cursors, early_statuses, failed_webhooks, followers,
 };
-use tables::{inbound_seen, journal, messages, provider_ids, stored};
+use tables::{inbound_seen, journal, messages, provider_ids, stored, versions};
 
 /// The name of the projection that writes these records.
 pub const PROJECTION: &str = "records";
@@ -291,6 +292,16 @@ impl Records {
     pub async fn webhook_replayed(&self, id: &str, now: Timestamp) -> Result<()> {
         let id = id.to_owned();
         self.write(move |db| failed_webhooks::replayed(db, &id, now)).await
+    }
+
+    // --- what people set up ---
+
+    /// How often channels and keys have changed, whichever node changed them.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn versions(&self) -> Result<Versions> {
+        self.read(versions::get).await
     }
 
     // --- channels ---

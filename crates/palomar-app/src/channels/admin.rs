@@ -146,9 +146,10 @@ impl App {
             created_at: now,
             updated_at: now,
         };
-        let line = self.build_channel(&record)?;
+        let line = self.setup.build(&record)?;
+        let _change = self.setup.change().await;
         self.records.create_channel(record.clone()).await?;
-        self.run_channel(&record, line).await?;
+        self.setup.run(&record, line).await?;
         Ok(self.channel_view(record, &self.broker.stats().await?))
     }
 
@@ -161,6 +162,7 @@ impl App {
         name: &ChannelName,
         patch: ChannelPatch,
     ) -> Result<ChannelView, AppError> {
+        let _change = self.setup.change().await;
         let mut record = self.channel_record(name).await?;
         if let Some(settings) = patch.settings {
             record.settings = object("/settings", settings)?;
@@ -177,9 +179,9 @@ impl App {
         }
         record.on_uncertain = patch.on_uncertain.or(record.on_uncertain);
         record.updated_at = self.now();
-        let line = self.build_channel(&record)?;
+        let line = self.setup.build(&record)?;
         self.records.update_channel(record.clone()).await?;
-        self.run_channel(&record, line).await?;
+        self.setup.run(&record, line).await?;
         Ok(self.channel_view(record, &self.broker.stats().await?))
     }
 
@@ -188,14 +190,15 @@ impl App {
     /// # Errors
     /// A conflict (`not_empty`) while its queue holds live messages.
     pub async fn delete_channel(&self, name: &ChannelName) -> Result<(), AppError> {
+        let _change = self.setup.change().await;
         let record = self.channel_record(name).await?;
         for queue in [outbound_queue(name)?, inbound_queue(name)?] {
             match self.broker.control(Control::Remove { queue }).await? {
                 Ok(_) | Err(palomar_broker::ControlError::NoQueue(_)) => {}
                 Err(error) => {
                     // What was removed already comes back: the channel stays whole.
-                    if let Ok(line) = self.build_channel(&record) {
-                        self.run_channel(&record, line).await?;
+                    if let Ok(line) = self.setup.build(&record) {
+                        self.setup.run(&record, line).await?;
                     }
                     return Err(error.into());
                 }
@@ -235,7 +238,7 @@ impl App {
     /// [`AppError::NotFound`].
     pub async fn test_channel(&self, name: &ChannelName) -> Result<ChannelTest, AppError> {
         let record = self.channel_record(name).await?;
-        Ok(match self.build_channel(&record) {
+        Ok(match self.setup.build(&record) {
             Ok(_) => ChannelTest { ok: true, detail: "its settings are complete".to_owned() },
             Err(error) => ChannelTest { ok: false, detail: error.to_string() },
         })

@@ -119,6 +119,8 @@ struct State {
     /// The provider's id of a number → the channel that it belongs to.
     by_number: HashMap<(Provider, String), ChannelName>,
     problems: BTreeMap<ChannelName, (Provider, String)>,
+    /// What each channel was made of, whether it works or not.
+    records: BTreeMap<ChannelName, ChannelRecord>,
 }
 
 impl Registry {
@@ -158,6 +160,7 @@ impl Registry {
             state.by_number.insert((record.provider, number), record.name.clone());
         }
         state.lines.insert(record.name.clone(), Arc::new(line));
+        state.records.insert(record.name.clone(), record.clone());
     }
 
     /// Notes that a channel does not run, and why.
@@ -166,6 +169,13 @@ impl Registry {
         state.forget(&record.name);
         let words: Vec<String> = errors.iter().map(ToString::to_string).collect();
         state.problems.insert(record.name.clone(), (record.provider, words.join("; ")));
+        state.records.insert(record.name.clone(), record.clone());
+    }
+
+    /// Whether what is known of a channel was made of this record.
+    pub(crate) fn runs(&self, record: &ChannelRecord) -> bool {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.records.get(&record.name) == Some(record)
     }
 
     pub(crate) fn remove(&self, name: &ChannelName) {
@@ -236,6 +246,7 @@ impl State {
     fn forget(&mut self, name: &ChannelName) {
         self.lines.remove(name);
         self.problems.remove(name);
+        self.records.remove(name);
         self.by_number.retain(|_, owner| owner != name);
     }
 }

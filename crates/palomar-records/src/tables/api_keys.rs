@@ -2,7 +2,7 @@
 
 use palomar_model::{ChannelName, Timestamp};
 
-use super::{optional_json, to_json};
+use super::{optional_json, to_json, versions};
 use crate::error::{RecordsError, Result};
 use crate::store::table::{int, text};
 use crate::store::{Db, Row, Rows, Table, Value, Write, values};
@@ -64,7 +64,7 @@ pub(crate) fn insert(db: Db<'_>, key: &KeyRecord) -> Result<()> {
             key.expires_at,
         ],
     )?;
-    if written == 1 { Ok(()) } else { Err(RecordsError::Exists("the key")) }
+    if written == 1 { versions::raise(db, &API_KEYS) } else { Err(RecordsError::Exists("the key")) }
 }
 
 /// All keys, in the order in which they were made.
@@ -76,6 +76,7 @@ pub(crate) fn list(db: Db<'_>) -> Result<Vec<KeyRecord>> {
 pub(crate) fn revoke(db: Db<'_>, id: &str, now: Timestamp) -> Result<KeyRecord> {
     let text = "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $2) WHERE id = $1";
     db.execute(text, &values![id, now])?;
+    versions::raise(db, &API_KEYS)?;
     let found = db.row("SELECT * FROM api_keys WHERE id = $1", &[Value::from(id)], read)?;
     found.ok_or(RecordsError::NotFound("key"))
 }

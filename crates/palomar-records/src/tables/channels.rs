@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use palomar_model::{ChannelName, OnUncertain, Provider, Secret, Timestamp};
 use serde_json::Value as Json;
 
-use super::{json, optional, parsed, to_json};
+use super::{json, optional, parsed, to_json, versions};
 use crate::error::{RecordsError, Result};
 use crate::secret_key::SecretKey;
 use crate::store::table::{bytes, int, text};
@@ -68,7 +68,7 @@ pub(crate) fn insert(db: Db<'_>, key: &SecretKey, channel: &ChannelRecord) -> Re
             channel.updated_at,
         ],
     )?;
-    if written == 1 { Ok(()) } else { Err(RecordsError::Exists("the channel")) }
+    if written == 1 { versions::raise(db, &CHANNELS) } else { Err(RecordsError::Exists("the channel")) }
 }
 
 /// Changes a channel. Its name and provider stay.
@@ -87,13 +87,13 @@ pub(crate) fn update(db: Db<'_>, key: &SecretKey, channel: &ChannelRecord) -> Re
             channel.updated_at,
         ],
     )?;
-    if written == 1 { Ok(()) } else { Err(RecordsError::NotFound("channel")) }
+    if written == 1 { versions::raise(db, &CHANNELS) } else { Err(RecordsError::NotFound("channel")) }
 }
 
 /// Forgets a channel. Its messages stay.
 pub(crate) fn delete(db: Db<'_>, name: &ChannelName) -> Result<()> {
     let written = db.execute("DELETE FROM channels WHERE name = $1", &[Value::from(name)])?;
-    if written == 1 { Ok(()) } else { Err(RecordsError::NotFound("channel")) }
+    if written == 1 { versions::raise(db, &CHANNELS) } else { Err(RecordsError::NotFound("channel")) }
 }
 
 /// One channel.

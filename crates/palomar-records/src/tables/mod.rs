@@ -16,12 +16,13 @@ pub(crate) mod page;
 pub(crate) mod provider_ids;
 pub(crate) mod seals;
 pub(crate) mod stored;
+pub(crate) mod versions;
 
 use crate::error::{RecordsError, Result};
 use crate::store::{Row, Table};
 
 /// All tables, each once.
-pub(crate) const ALL: [&Table; 17] = [
+pub(crate) const ALL: [&Table; 18] = [
     &messages::MESSAGES,
     &provider_ids::PROVIDER_IDS,
     &early_statuses::EARLY_STATUSES,
@@ -36,6 +37,7 @@ pub(crate) const ALL: [&Table; 17] = [
     &conversations::CONVERSATIONS,
     &channels::CHANNELS,
     &api_keys::API_KEYS,
+    &versions::VERSIONS,
     &failed_webhooks::FAILED_WEBHOOKS,
     &seals::SEALS,
     &SCHEMA_STEPS,
