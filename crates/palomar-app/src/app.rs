@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use palomar_broker::worker::{OnPanic, Worker, WorkerConfig};
 use palomar_broker::{Broker, BrokerError, Limits};
 use palomar_model::{Clock, IdGenerator, OnUncertain, RetryPolicy, Timestamp};
@@ -19,6 +20,7 @@ use crate::inbound::Receiver;
 use crate::intake::Entrance;
 use crate::keys::KeyRing;
 use crate::metrics::{Metrics, Workers};
+use crate::nodes::{NodeRole, Nodes};
 use crate::outbound::Sender;
 use crate::projector::{Progress, Projector};
 use crate::queues::{INBOUND, OUTBOUND};
@@ -54,6 +56,10 @@ pub struct AppConfig {
     pub journal_retention: Duration,
     /// What an answer survives, in words: the broker's level of durability.
     pub durability: String,
+    /// What this process does.
+    pub role: NodeRole,
+    /// What its machine is called, to be told apart by people.
+    pub node_name: String,
 }
 
 impl Default for AppConfig {
@@ -70,6 +76,8 @@ impl Default for AppConfig {
             inbound_backoff: Duration::from_secs(2),
             journal_retention: LEAST_RETENTION,
             durability: "embedded: SQLite in WAL mode, flushed before every answer".to_owned(),
+            role: NodeRole::All,
+            node_name: String::new(),
         }
     }
 }
@@ -114,6 +122,7 @@ pub struct App {
     pub(crate) progress: Progress,
     /// What this process is called among those that share the stores.
     pub(crate) node: Arc<str>,
+    pub(crate) nodes: Arc<Nodes>,
     pub(crate) draining: AtomicBool,
     /// The broker has refused what was to be accepted: its disk is full.
     pub(crate) full: AtomicBool,
@@ -123,9 +132,10 @@ pub struct App {
 
 /// What runs beside the callers.
 struct Running {
-    senders: Worker,
-    receivers: Worker,
+    /// The workers of each pool, where this process has any.
+    workers: Vec<(&'static str, Worker)>,
     projector: JoinHandle<()>,
+    heart: JoinHandle<()>,
     stop: CancellationToken,
 }
 
@@ -154,10 +164,12 @@ impl App {
         let registry = Arc::new(Registry::new(providers, observer, Arc::clone(&clock), defaults));
         let entrance =
             Entrance { broker: Arc::clone(&broker), clock: Arc::clone(&clock), ids: Arc::clone(&ids) };
+        let node: Arc<str> = ids.uuid(clock.now()).to_string().into();
         let inbound = config.inbound_concurrency;
         let setup = Setup::new(records.clone(), Arc::clone(&registry), entrance.clone(), inbound);
         let app = App {
-            node: ids.uuid(clock.now()).to_string().into(),
+            nodes: Arc::new(Nodes::new(records.clone(), &node, &config.node_name, config.role)),
+            node,
             keys: Arc::clone(setup.keys()),
             setup: Arc::new(setup),
             draining: AtomicBool::new(false),
@@ -177,6 +189,7 @@ impl App {
         app.setup.begin().await?;
         app.metrics.begin(stats, app.registry.known());
         let app = Arc::new(app);
+        app.nodes.beat().await;
         let running = app.run();
         tokio::spawn(running.stop.clone().run_until_cancelled_owned(setup::look(Arc::downgrade(&app))));
         *app.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
@@ -188,17 +201,24 @@ impl App {
         self.set_draining();
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(running) = running else { return };
-        let (sending, receiving) = tokio::join!(running.senders.stop(grace), running.receivers.stop(grace));
-        if sending > 0 {
-            tracing::warn!(attempts = sending, "attempts were given up: their messages become uncertain");
-        }
-        if receiving > 0 {
-            tracing::info!(
-                jobs = receiving,
-                "webhooks were given back: they are processed at the next start"
-            );
+        let stopping =
+            running.workers.into_iter().map(async |(pool, worker)| (pool, worker.stop(grace).await));
+        for (pool, given_up) in join_all(stopping).await.into_iter().filter(|(_, given_up)| *given_up > 0) {
+            if pool == OUTBOUND {
+                tracing::warn!(
+                    attempts = given_up,
+                    "attempts were given up: their messages become uncertain"
+                );
+            } else {
+                tracing::info!(
+                    jobs = given_up,
+                    "webhooks were given back: they are processed at the next start"
+                );
+            }
         }
         running.stop.cancel();
+        // It only says that this node ends.
+        let _ = running.heart.await;
         if running.projector.await.is_err() {
             tracing::error!("the projection of records ended in a panic; it goes on at the next start");
         }
@@ -237,25 +257,6 @@ impl App {
     }
 
     fn run(&self) -> Running {
-        let sender = Sender {
-            records: self.records.clone(),
-            registry: Arc::clone(&self.registry),
-            setup: Arc::clone(&self.setup),
-            clock: Arc::clone(&self.clock),
-            metrics: self.metrics.clone(),
-            progress: self.progress.clone(),
-            repeats: Mutex::new(HashMap::new()),
-            retry: self.config.retry,
-            campaign_attempts: self.config.campaign_attempts,
-        };
-        let receiver = Receiver {
-            broker: Arc::clone(&self.broker),
-            registry: Arc::clone(&self.registry),
-            clock: Arc::clone(&self.clock),
-            metrics: self.metrics.clone(),
-            attempts: self.config.inbound_attempts,
-            backoff: self.config.inbound_backoff,
-        };
         let projector = Projector {
             broker: Arc::clone(&self.broker),
             records: self.records.clone(),
@@ -270,30 +271,65 @@ impl App {
         tokio::spawn(stop.clone().run_until_cancelled_owned(trimmer));
         let watch = watch_clock(self.metrics.clone(), Arc::clone(&self.clock));
         tokio::spawn(stop.clone().run_until_cancelled_owned(watch));
-        let sends =
-            WorkerConfig { lease: LEASE, ..WorkerConfig::new(OUTBOUND, self.config.send_concurrency) };
-        // Reading a webhook again changes nothing more.
-        let reads = WorkerConfig {
-            on_panic: OnPanic::Retry,
-            ..WorkerConfig::new(INBOUND, self.config.inbound_concurrency)
-        };
         Running {
-            senders: Worker::spawn(Arc::clone(&self.broker), sends, sender),
-            receivers: Worker::spawn(Arc::clone(&self.broker), reads, receiver),
+            workers: self.config.role.pools().iter().map(|pool| (*pool, self.worker(pool))).collect(),
+            heart: tokio::spawn(Arc::clone(&self.nodes).run(stop.clone())),
             projector: tokio::spawn(projector.run(stop.clone())),
             stop,
         }
+    }
+
+    /// Starts the worker of a pool.
+    fn worker(&self, pool: &str) -> Worker {
+        if pool == OUTBOUND { self.sender() } else { self.receiver() }
+    }
+
+    fn sender(&self) -> Worker {
+        let sender = Sender {
+            records: self.records.clone(),
+            registry: Arc::clone(&self.registry),
+            setup: Arc::clone(&self.setup),
+            clock: Arc::clone(&self.clock),
+            metrics: self.metrics.clone(),
+            progress: self.progress.clone(),
+            repeats: Mutex::new(HashMap::new()),
+            retry: self.config.retry,
+            campaign_attempts: self.config.campaign_attempts,
+        };
+        let config =
+            WorkerConfig { lease: LEASE, ..WorkerConfig::new(OUTBOUND, self.config.send_concurrency) };
+        Worker::spawn(Arc::clone(&self.broker), config, sender)
+    }
+
+    fn receiver(&self) -> Worker {
+        let receiver = Receiver {
+            broker: Arc::clone(&self.broker),
+            registry: Arc::clone(&self.registry),
+            clock: Arc::clone(&self.clock),
+            metrics: self.metrics.clone(),
+            attempts: self.config.inbound_attempts,
+            backoff: self.config.inbound_backoff,
+        };
+        // Reading a webhook again changes nothing more.
+        let config = WorkerConfig {
+            on_panic: OnPanic::Retry,
+            ..WorkerConfig::new(INBOUND, self.config.inbound_concurrency)
+        };
+        Worker::spawn(Arc::clone(&self.broker), config, receiver)
     }
 
     /// The workers of each kind; none before the start and after the end.
     pub(crate) fn workers(&self) -> Vec<Workers> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.as_ref().map_or_else(Vec::new, |running| {
-            let workers = |kind, worker: &Worker, all| Workers { kind, busy: worker.busy(), all };
-            vec![
-                workers(OUTBOUND, &running.senders, self.config.send_concurrency),
-                workers(INBOUND, &running.receivers, self.config.inbound_concurrency),
-            ]
+            let all = |pool| match pool {
+                OUTBOUND => self.config.send_concurrency,
+                _ => self.config.inbound_concurrency,
+            };
+            let workers = running.workers.iter();
+            workers
+                .map(|(pool, worker)| Workers { kind: pool, busy: worker.busy(), all: all(pool) })
+                .collect()
         })
     }
 }

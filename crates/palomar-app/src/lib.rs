@@ -23,6 +23,7 @@ mod intake;
 mod keys;
 mod messages;
 mod metrics;
+mod nodes;
 mod outbound;
 mod payload;
 mod projector;
@@ -47,6 +48,7 @@ pub use intake::{IntakeAnswer, MAX_WEBHOOK, WebhookRequest};
 pub use keys::{Caller, CreatedKey, KeyRefused, KeyView, NewKey, Role};
 pub use messages::{ExplainView, HoldView, MAX_PAGE, MessageDetail, StateView};
 pub use metrics::{LogLines, Metrics};
+pub use nodes::{NodeRole, NodeView};
 pub use queues::{
     BudgetView, ByPriority, ControlView, Deduplication, EffectiveLimits, JobCounts, PairView, QueueMonitor,
     QueueView, WindowView,

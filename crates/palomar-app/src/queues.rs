@@ -49,6 +49,8 @@ impl App {
             message: of_pool(OUTBOUND),
             deduplication: Deduplication { cached_messages: stats.dedupe_ids, hits: stats.dedupe_hits },
             queues: own.into_iter().map(QueueView::from).collect(),
+            // Machines are nothing that a tenant must know.
+            nodes: if caller.channels.is_none() { self.nodes.view() } else { Vec::new() },
         })
     }
 

@@ -111,6 +111,7 @@ impl App {
             disk: self.disk().await,
             queue: self.store_reading(),
             failed_webhooks: self.records.failed_webhook_count().await?,
+            heartbeats: self.nodes.heartbeat_ages(),
         };
         // The kernel is quick to answer, but not always.
         let usage = tokio::task::spawn_blocking(Usage::read).await.ok().flatten();

@@ -13,3 +13,14 @@ CREATE TABLE versions (
     what    TEXT NOT NULL PRIMARY KEY,       -- the table
     version BIGINT NOT NULL
 ) WITHOUT ROWID;
+
+-- The nodes that share these records, each with its last sign of life, by the database's own clock.
+CREATE TABLE nodes (
+    id         TEXT NOT NULL PRIMARY KEY,
+    name       TEXT NOT NULL,                -- of its machine
+    role       TEXT NOT NULL,
+    version    TEXT NOT NULL,
+    queues     TEXT NOT NULL,                -- JSON array: the pools that it works
+    started_at BIGINT NOT NULL,
+    beat_at    BIGINT NOT NULL
+) WITHOUT ROWID;

@@ -40,6 +40,7 @@ pub use tables::counters::Counter;
 pub use tables::failed_webhooks::FailedWebhookView;
 pub use tables::followers::Follower;
 pub use tables::journal::TimelineEntry;
+pub use tables::nodes::{KnownNode, NodeRecord};
 pub use tables::page::Page;
 pub use tables::stored::StoredMessage;
 pub use tables::versions::Versions;
@@ -50,7 +51,7 @@ use store::{Db, Patience, Store};
 use tables::{
     api_keys, channels, conversations, counters, cursors, early_statuses, failed_webhooks, followers,
 };
-use tables::{inbound_seen, journal, messages, provider_ids, stored, versions};
+use tables::{inbound_seen, journal, messages, nodes, provider_ids, stored, versions};
 
 /// The name of the projection that writes these records.
 pub const PROJECTION: &str = "records";
@@ -292,6 +293,29 @@ impl Records {
     pub async fn webhook_replayed(&self, id: &str, now: Timestamp) -> Result<()> {
         let id = id.to_owned();
         self.write(move |db| failed_webhooks::replayed(db, &id, now)).await
+    }
+
+    // --- nodes ---
+
+    /// Gives a sign of life of a node; all nodes that there are.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn node_beat(&self, node: NodeRecord) -> Result<Vec<KnownNode>> {
+        let work = move |db: Db<'_>| {
+            nodes::beat(db, &node)?;
+            nodes::list(db)
+        };
+        self.write(work).await
+    }
+
+    /// Forgets a node that ends.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn node_left(&self, id: &str) -> Result<()> {
+        let id = id.to_owned();
+        self.write(move |db| nodes::leave(db, &id)).await
     }
 
     // --- what people set up ---

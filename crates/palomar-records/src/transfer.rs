@@ -21,7 +21,7 @@ use crate::secret_key::SecretKey;
 use crate::store::migrate::KNOWN_SCHEMA;
 use crate::store::table::{Kind, names};
 use crate::store::{Db, Patience, Row, Rows, Table, Value, Write};
-use crate::tables::{ALL, SCHEMA_STEPS, channels, cursors, followers, seals};
+use crate::tables::{ALL, SCHEMA_STEPS, channels, cursors, followers, nodes, seals};
 
 const VERSION: u32 = 1;
 /// So many rows are read or written together.
@@ -67,7 +67,7 @@ impl Records {
 /// The tables that move. The schema is the other database's own, and so are what shows that its key fits and what its
 /// nodes do.
 fn tables() -> impl Iterator<Item = &'static Table> {
-    let own = [SCHEMA_STEPS.name, seals::SEALS.name, followers::FOLLOWERS.name];
+    let own = [SCHEMA_STEPS.name, seals::SEALS.name, followers::FOLLOWERS.name, nodes::NODES.name];
     ALL.into_iter().filter(move |table| !own.contains(&table.name))
 }
 

@@ -16,6 +16,30 @@ pub(crate) struct QueueStats {
     message: QueueTotals,
     deduplication: Deduplication,
     queues: Vec<Queue>,
+    /// The processes that share the queues; none for a key that is bound to channels.
+    nodes: Vec<Node>,
+}
+
+/// A process that shares the queues.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct Node {
+    /// What it is called: another one after each start.
+    id: String,
+    /// What its machine is called.
+    name: String,
+    /// `all`, `api`, `worker` or `intake`.
+    role: String,
+    version: String,
+    /// The pools of queues that it works.
+    queues: Vec<String>,
+    /// By the database's clock, as the heartbeat.
+    started_at: String,
+    /// Its last sign of life.
+    heartbeat_at: String,
+    heartbeat_age_seconds: f64,
+    /// Whether it is the one that answers.
+    answers: bool,
 }
 
 /// Jobs of several queues, by state.

@@ -30,6 +30,8 @@ pub(crate) struct Reading {
     pub(crate) queue: Option<StoreReading>,
     /// Webhooks that are kept because they could not be processed.
     pub(crate) failed_webhooks: u64,
+    /// For each kind of work how long ago a node that does it gave a sign of life.
+    pub(crate) heartbeats: Vec<(&'static str, Duration)>,
 }
 
 /// The newest reading, and what the records' commits were like.
@@ -101,6 +103,10 @@ impl Collector for Stores {
         let kept = [(Vec::new(), number(reading.failed_webhooks))];
         let help = "Webhooks that could not be processed and are kept to be replayed.";
         writer.gauge("webhooks_failed", help, kept)?;
+        let heartbeats = reading.heartbeats.iter();
+        let heartbeats = heartbeats.map(|(kind, age)| (vec![label("kind", *kind)], age.as_secs_f64()));
+        let help = "Seconds since the last sign of life of any node that works the queues of a kind.";
+        writer.gauge("heartbeat_age_seconds", help, heartbeats)?;
         if let Some(disk) = &reading.disk {
             disk_gauges(&mut writer, disk)?;
         }

@@ -4,6 +4,8 @@ use palomar_broker::{BreakerState, Controlled, JobState, Limits, QueueName, Queu
 use palomar_model::Timestamp;
 use serde::Serialize;
 
+use crate::nodes::NodeView;
+
 /// All queues in numbers, in the shape that monitors of such queues know.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -16,6 +18,8 @@ pub struct QueueMonitor {
     pub deduplication: Deduplication,
     /// Every queue.
     pub queues: Vec<QueueView>,
+    /// The processes that share the queues; none for a caller who is bound to channels.
+    pub nodes: Vec<NodeView>,
 }
 
 /// Jobs of several queues, by state.

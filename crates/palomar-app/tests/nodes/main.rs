@@ -7,5 +7,6 @@ mod partitioned;
 #[path = "../../../palomar-records/tests/records/postgres.rs"]
 #[allow(dead_code, reason = "it is shared, and each test takes of it what it needs")]
 mod postgres;
+mod roles;
 mod setup;
 mod shared;

@@ -12,6 +12,7 @@ pub(crate) mod followers;
 pub(crate) mod inbound_seen;
 pub(crate) mod journal;
 pub(crate) mod messages;
+pub(crate) mod nodes;
 pub(crate) mod page;
 pub(crate) mod provider_ids;
 pub(crate) mod seals;
@@ -22,7 +23,7 @@ use crate::error::{RecordsError, Result};
 use crate::store::{Row, Table};
 
 /// All tables, each once.
-pub(crate) const ALL: [&Table; 18] = [
+pub(crate) const ALL: [&Table; 19] = [
     &messages::MESSAGES,
     &provider_ids::PROVIDER_IDS,
     &early_statuses::EARLY_STATUSES,
@@ -38,6 +39,7 @@ pub(crate) const ALL: [&Table; 18] = [
     &channels::CHANNELS,
     &api_keys::API_KEYS,
     &versions::VERSIONS,
+    &nodes::NODES,
     &failed_webhooks::FAILED_WEBHOOKS,
     &seals::SEALS,
     &SCHEMA_STEPS,

@@ -204,6 +204,7 @@ fn metrics(out: Output, stats: &Value) -> Result<(), Failure> {
         "paused",
     ];
     out.table(&heads, &rows, "no queues");
+    nodes(out, stats);
     let deduplication = &stats["deduplication"];
     out.talk(format_args!(
         "\n{} requests are remembered; {} were answered from memory",
@@ -211,4 +212,16 @@ fn metrics(out: Output, stats: &Value) -> Result<(), Failure> {
         number(deduplication, "hits")
     ));
     Ok(())
+}
+
+/// The processes that share the queues, where they are several.
+fn nodes(out: Output, stats: &Value) {
+    let nodes = stats["nodes"].as_array().map_or(&[][..], Vec::as_slice);
+    if nodes.len() < 2 {
+        return;
+    }
+    let keys = ["id", "name", "role", "version", "startedAt", "heartbeatAt"];
+    let rows: Vec<_> = nodes.iter().map(|node| row(node, &keys)).collect();
+    out.line("");
+    out.table(&["node", "machine", "role", "version", "started", "last heard of"], &rows, "no nodes");
 }
