@@ -1,5 +1,6 @@
 //! Rules across settings: what no single value can show to be wrong.
 
+use palomar_app::NodeRole;
 use palomar_records::{LEAST_CONNECTIONS, LEAST_RETENTION, NotPostgres, PostgresUrl};
 
 use super::RECORDS_URL;
@@ -31,6 +32,15 @@ pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec
         format!(
             "{:?} is no address: expected for example \"https://wa.example.com\", without a path",
             server.public_url
+        ),
+    );
+    demand(
+        server.role == NodeRole::All || are_shared(settings),
+        "server.role",
+        format!(
+            "{:?} leaves work to other processes, and these stores are this process' own (queues in its data \
+             directory): expected \"all\"",
+            server.role.as_str()
         ),
     );
     let region = &sending.default_region;
@@ -73,6 +83,11 @@ pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec
         ),
     );
     problems
+}
+
+/// Whether other processes share what this one works on, its queues and its records: queues are never shared so far.
+const fn are_shared(_: &Settings) -> bool {
+    false
 }
 
 /// The address of PostgreSQL, where records are kept there.

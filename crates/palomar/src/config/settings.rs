@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use palomar_app::NodeRole;
 use palomar_model::Secret;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -34,6 +35,7 @@ pub(crate) struct Server {
     pub(crate) public_url: String,
     pub(crate) rate_limit: Rate,
     pub(crate) shutdown_grace: Span,
+    pub(crate) role: NodeRole,
 }
 
 /// `[broker]`: the queues.

@@ -47,6 +47,20 @@ fn every_default_is_documented() {
 }
 
 #[test]
+fn a_process_that_shares_nothing_does_everything() {
+    assert!(problems("[server]\nrole = \"all\"\n", &[]).is_empty());
+    for role in ["api", "worker", "intake"] {
+        let found = problems(&format!("[server]\nrole = \"{role}\"\n"), &[]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("server.role") && found[0].contains("expected \"all\""), "{found:?}");
+        // Records alone are not enough.
+        let url = ("PALOMAR__RECORDS__URL", "postgres://u@127.0.0.1/x");
+        assert_eq!(problems("", &[("PALOMAR__SERVER__ROLE", role), url]).len(), 1);
+    }
+    assert_eq!(problems("[server]\nrole = \"boss\"\n", &[]).len(), 1);
+}
+
+#[test]
 fn the_later_layer_counts() {
     let file = "environment = \"staging\"\n[server]\nlisten = \"127.0.0.1:9000\"\n[log]\nlevel = \"debug\"\n";
     let mut sources = sources(

@@ -104,10 +104,13 @@ async fn make(
         limits: LimitsInput::default(),
         on_uncertain: None,
     };
-    engine.app.create_channel(new).await.map_err(|error| match channel {
-        SEED_CHANNEL => variables(&error),
-        _ => failed("make the demo channel", &error),
-    })?;
+    match engine.app.create_channel(new).await {
+        // Another node that starts at the same time was first.
+        Err(AppError::Conflict { code: "exists", .. }) => return Ok(()),
+        Err(error) if channel == SEED_CHANNEL => return Err(variables(&error)),
+        Err(error) => return Err(failed("make the demo channel", &error)),
+        Ok(_) => {}
+    }
     tracing::info!(channel, provider = provider.as_str(), "a channel was made");
     Ok(())
 }

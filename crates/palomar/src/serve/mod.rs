@@ -18,8 +18,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
-use palomar_app::{App, Metrics};
+use clap::Args;
+use palomar_app::{App, Metrics, NodeRole};
 use palomar_broker::EmbeddedBroker;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,9 @@ pub(crate) use open::{LOG_ROOM, records, records_place};
 
 /// The file of the first admin's API key, in the data directory.
 pub(crate) const ADMIN_KEY: &str = "admin.key";
+
+/// What a process may be told to do.
+const ROLES: [NodeRole; 4] = [NodeRole::All, NodeRole::Api, NodeRole::Worker, NodeRole::Intake];
 
 /// How often the broker is asked whether it has failed.
 const LOOK: Duration = Duration::from_millis(500);
@@ -53,25 +56,19 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
     /// What this process does [usual: all]. Splitting it over processes needs stores that they share.
-    #[arg(long)]
-    role: Option<Role>,
+    #[arg(long, value_parser = ROLES.map(NodeRole::as_str))]
+    role: Option<String>,
     /// Make a new admin key and write it to admin.key, where the old one is lost.
     #[arg(long)]
     new_admin_key: bool,
 }
 
-/// What a process does.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Role {
-    /// Everything.
-    All,
-}
-
 /// Runs it until it is told to stop.
 pub(crate) async fn run(context: &Context, flags: Flags) -> Result<(), Failure> {
-    let Flags { listen, role: None | Some(Role::All), new_admin_key } = flags;
-    let loaded =
-        context.load(listen.map(|address| ("--listen", "server.listen", address)).into_iter().collect())?;
+    let Flags { listen, role, new_admin_key } = flags;
+    let said = [("--listen", "server.listen", listen), ("--role", "server.role", role)];
+    let said = said.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?)));
+    let loaded = context.load(said.collect())?;
     let settings = &loaded.settings;
     let level = if context.is_verbose() { "debug" } else { &settings.log.level };
     let metrics = Metrics::default();

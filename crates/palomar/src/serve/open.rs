@@ -90,8 +90,16 @@ fn app_config(settings: &Settings) -> AppConfig {
         send_concurrency: count(settings.sending.concurrency),
         inbound_concurrency: count(settings.intake.concurrency),
         journal_retention: settings.records.journal_for.0,
+        role: settings.server.role,
+        node_name: machine_name(),
         ..AppConfig::default()
     }
+}
+
+/// What this machine is called, to be told apart by people.
+fn machine_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
 }
 
 /// How the HTTP side is set up, and the token of the sign-in link.
