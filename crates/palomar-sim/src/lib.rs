@@ -1,6 +1,8 @@
 //! Simulators of the providers: the demo, the tests and the benchmarks talk to them over real HTTP as they would to
 //! the provider. They refuse what the provider refuses, fail as it fails, and keep a ledger of what they accepted.
 //!
+//! Beside them there is a [`proxy`] that does to connections what networks do, for tests of whatever speaks over TCP.
+//!
 //! No clock and no chance of their own: a [`Clock`](palomar_model::Clock) and a seed are given in.
 //!
 //! # The Cloud API: magic values
@@ -39,6 +41,7 @@
 
 pub mod cloud_api;
 mod ledger;
+pub mod proxy;
 mod rng;
 mod span;
 mod window;

@@ -15,6 +15,11 @@ impl Rng {
         mix(self.0)
     }
 
+    /// A sequence of its own, for what may draw more or less often.
+    pub(crate) const fn fork(&mut self) -> Rng {
+        Rng(mix(self.next()))
+    }
+
     /// True with probability `rate` (0 never, 1 always).
     pub(crate) fn chance(&mut self, rate: f64) -> bool {
         rate >= 1.0 || (rate > 0.0 && self.fraction() < rate)
