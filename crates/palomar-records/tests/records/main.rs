@@ -2,6 +2,7 @@
 
 mod crash;
 mod facts;
+mod half_open;
 mod house;
 mod lists;
 mod nodes;

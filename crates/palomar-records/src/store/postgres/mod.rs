@@ -134,7 +134,13 @@ impl Postgres {
         let client = self.client().await?;
         let session = Session::new(client, Arc::clone(&self.line), self.url.shared_place(), limit);
         let done = tokio::task::spawn_blocking(move || session.transaction(mode, work)).await;
-        done.map_err(|_| RecordsError::Closed)?
+        let done = done.map_err(|_| RecordsError::Closed)?;
+        // A connection that did not answer may have died without a word, and those that were kept beside it too: nobody
+        // else is to find that out.
+        if matches!(done, Err(RecordsError::Late(_) | RecordsError::Away { .. })) {
+            self.pool.retain(|_, _| false);
+        }
+        done
     }
 
     async fn client(&self) -> Result<Object> {
