@@ -103,14 +103,14 @@ impl App {
     /// All metrics as text, in the format of OpenMetrics.
     ///
     /// # Errors
-    /// Where a store does not answer.
+    /// Where the broker does not answer. What only the records know is left out while they can't be read.
     pub async fn metrics_text(&self) -> Result<String, AppError> {
         let stats = self.broker.stats().await?;
         let reading = Reading {
             workers: self.workers(),
             disk: self.disk().await,
             queue: self.store_reading(),
-            failed_webhooks: self.records.failed_webhook_count().await?,
+            failed_webhooks: self.records.failed_webhook_count().await.ok(),
             heartbeats: self.nodes.heartbeat_ages(),
         };
         // The kernel is quick to answer, but not always.

@@ -28,8 +28,8 @@ pub(crate) struct Reading {
     pub(crate) disk: Option<Disk>,
     /// The broker's store, where it counts.
     pub(crate) queue: Option<StoreReading>,
-    /// Webhooks that are kept because they could not be processed.
-    pub(crate) failed_webhooks: u64,
+    /// Webhooks that are kept because they could not be processed; none where the records can't be read.
+    pub(crate) failed_webhooks: Option<u64>,
     /// For each kind of work how long ago a node that does it gave a sign of life.
     pub(crate) heartbeats: Vec<(&'static str, Duration)>,
 }
@@ -100,7 +100,7 @@ impl Collector for Stores {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let mut writer = Writer::new(&mut encoder, &Crowd::default());
         writer.gauge("workers", "Workers, by state.", reading.workers.iter().flat_map(by_state))?;
-        let kept = [(Vec::new(), number(reading.failed_webhooks))];
+        let kept = reading.failed_webhooks.map(|kept| (Vec::new(), number(kept)));
         let help = "Webhooks that could not be processed and are kept to be replayed.";
         writer.gauge("webhooks_failed", help, kept)?;
         let heartbeats = reading.heartbeats.iter();

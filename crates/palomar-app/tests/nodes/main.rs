@@ -1,5 +1,6 @@
 //! Several processes on the same stores: one PostgreSQL, and one broker whose event log has several partitions.
 
+mod away;
 #[path = "../house/mod.rs"]
 mod house;
 mod log;
