@@ -199,7 +199,14 @@ impl Metrics {
         match event {
             ChannelEvent::Message(message) => self.intake.message(provider, &message.kind),
             ChannelEvent::Status(report) => self.sending.status(provider, channel, &report.status),
-            ChannelEvent::ChannelError { .. } | ChannelEvent::Other { .. } => {}
+            ChannelEvent::Echo(_)
+            | ChannelEvent::Change(_)
+            | ChannelEvent::Channel { .. }
+            | ChannelEvent::Template { .. }
+            | ChannelEvent::Preference(_)
+            | ChannelEvent::Person(_)
+            | ChannelEvent::ChannelError { .. }
+            | ChannelEvent::Other { .. } => {}
         }
     }
 

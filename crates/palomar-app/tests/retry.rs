@@ -65,17 +65,10 @@ impl ProviderFactory for Scripted {
 
 /// Hands in a report of the attempt with this tag.
 async fn report(house: &House, tag: Tag, provider_id: &str, status: ReportedStatus) {
-    let report = StatusReport {
-        provider_id: ProviderMessageId(provider_id.into()),
-        status: Status::Known(status),
-        at: house.app.now(),
-        tag: Some(tag),
-        recipient: None,
-        errors: Vec::new(),
-        pricing: None,
-        conversation: None,
-    };
-    let events = [Received { line: None, event: ChannelEvent::Status(Box::new(report)) }];
+    let id = ProviderMessageId(provider_id.into());
+    let report =
+        StatusReport { tag: Some(tag), ..StatusReport::new(id, Status::Known(status), house.app.now()) };
+    let events = [Received::on(None, ChannelEvent::Status(Box::new(report)))];
     let request = WebhookRequest {
         method: "POST".to_owned(),
         url: String::new(),

@@ -12,6 +12,9 @@ pub mod cloud_api;
 pub mod http;
 pub mod sandbox;
 
+#[cfg(test)]
+mod testing;
+
 pub use channel::{
     BoxFuture, Channel, Lookup, Parsed, Problem, RateLimit, RateProfile, Sent, Verified, WebhookError,
     WebhookRequest,

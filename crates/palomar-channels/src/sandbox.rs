@@ -18,9 +18,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use palomar_model::{
-    ChannelEvent, Clock, Content, ErrorClass, FieldError, InboundMessage, Outbound, Phone, Provider,
-    ProviderError, ProviderMessageId, Received, Recipient, ReportedStatus, Scope, SendFailure, Sender,
-    Status, StatusReport, Tag, Timestamp,
+    ChannelEvent, Clock, Content, ErrorClass, FieldError, InboundContent, InboundMessage, InboundWords,
+    Outbound, Phone, Provider, ProviderError, ProviderMessageId, Received, Recipient, ReportedStatus, Scope,
+    SendFailure, Sender, Status, StatusReport, Tag, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -187,22 +187,19 @@ impl Sandbox {
             code: Some("131026".to_owned()),
             title: "Message undeliverable".to_owned(),
             detail: Some("the sandbox fails this number on purpose".to_owned()),
+            class: Some(ErrorClass::Recipient),
         };
         let report = StatusReport {
-            provider_id: provider_id(tag),
-            status: Status::Known(status),
-            at: self.clock.now(),
             tag: Some(tag),
             recipient: Some(to.to_owned()),
             errors: if status == ReportedStatus::Failed { vec![error] } else { Vec::new() },
-            pricing: None,
-            conversation: None,
+            ..StatusReport::new(provider_id(tag), Status::Known(status), self.clock.now())
         };
         self.tell(ChannelEvent::Status(Box::new(report))).await;
     }
 
     async fn tell(&self, event: ChannelEvent) {
-        self.sink.take(Received { line: None, event }).await;
+        self.sink.take(Received::on(None, event)).await;
     }
 }
 
@@ -228,16 +225,10 @@ fn echo(message: &Outbound, at: Timestamp) -> Option<InboundMessage> {
         Recipient::Bsuid(bsuid) => (None, Some(bsuid.clone())),
     };
     let wa_id = phone.as_ref().map(|phone| phone.digits().to_owned());
-    Some(InboundMessage {
-        raw: serde_json::json!({"id": id, "from": wa_id, "type": "text", "text": {"body": words}}),
-        provider_id: ProviderMessageId(id.into()),
-        from: Sender { phone, wa_id, bsuid, name: Some("Sandbox".to_owned()), ..Sender::default() },
-        at,
-        kind: "text".to_owned(),
-        text: Some(words.to_owned()),
-        context_id: None,
-        group_id: None,
-    })
+    let raw = serde_json::json!({"id": id, "from": wa_id, "type": "text", "text": {"body": words}});
+    let from = Sender { phone, wa_id, bsuid, name: Some("Sandbox".to_owned()), ..Sender::default() };
+    let content = InboundContent::Text(InboundWords { text: words.to_owned() });
+    Some(InboundMessage::new(ProviderMessageId(id.into()), from, at, "text", content, raw))
 }
 
 impl Channel for Sandbox {

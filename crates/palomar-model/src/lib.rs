@@ -9,6 +9,7 @@ mod failure;
 mod field;
 mod id;
 mod inbound;
+mod news;
 mod outbound;
 mod phone;
 mod priority;
@@ -28,7 +29,16 @@ pub use event::{ChannelEvent, Received};
 pub use failure::{ErrorClass, Scope, SendFailure};
 pub use field::{Checks, FieldError};
 pub use id::{ChannelName, IdGenerator, InvalidName, InvalidTag, MessageId, ProviderMessageId, Tag};
-pub use inbound::{InboundMessage, ProviderError, Sender, Status, StatusReport};
+pub use inbound::{
+    Author, CallPermission, Change, Choice, Echo, FlowReply, Forwarded, InboundContent, InboundLocation,
+    InboundMedia, InboundMessage, InboundPoll, InboundWords, MessageChange, Order, OrderItem, Product,
+    ProviderError, Referral, Sender, SharedContact, SharedContacts, Status, StatusReport, SystemKind,
+    SystemMessage, Tally, Unsupported,
+};
+pub use news::{
+    ChannelNews, ConnectionState, NewRecipients, PersonNews, Preference, QrCode, Standing, TemplateChange,
+    TemplateNews, Wish,
+};
 pub use outbound::{DecodeError, OnUncertain, Outbound, Provider, UnknownWord};
 pub use phone::{Phone, PhoneError};
 pub use priority::{Priority, UnknownPriority};

@@ -107,6 +107,15 @@ fn received(id: Option<MessageId>, event: ChannelEvent) -> What {
             other("message_without_id", json!({ "providerMessageId": message.provider_id }))
         }
         (ChannelEvent::Status(report), _) => What::Reported(report),
+        (
+            event @ (ChannelEvent::Echo(_)
+            | ChannelEvent::Change(_)
+            | ChannelEvent::Channel { .. }
+            | ChannelEvent::Template { .. }
+            | ChannelEvent::Preference(_)
+            | ChannelEvent::Person(_)),
+            _,
+        ) => other("channel_event", json!(event)),
         (ChannelEvent::ChannelError { error }, _) => other("channel_error", json!(error)),
         (ChannelEvent::Other { field, raw }, _) => {
             other("channel_event", json!({ "field": field, "raw": raw }))

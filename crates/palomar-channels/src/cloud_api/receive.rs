@@ -1,11 +1,15 @@
 //! Webhook body → events. Pure, and never fails as a whole.
 //!
 //! Always: every entry, change, message, status and error is looked at, each on its own; a bad one becomes a
-//! [`Problem`] and hides none beside it; nothing is invented, above all no sender. Depth is bounded by the JSON parser,
-//! size by [`MAX_BODY`].
+//! [`Problem`] and hides none beside it; nothing is invented, above all no sender; what is not known is kept as it came.
+//! Depth is bounded by the JSON parser, size by [`MAX_BODY`].
 
-mod item;
+mod account;
+mod content;
+mod fields;
+mod message;
 mod repair;
+mod status;
 
 use palomar_model::{ChannelEvent, Received, Timestamp};
 use serde_json::Value;
@@ -41,6 +45,21 @@ fn document(body: &[u8]) -> Result<Value, &'static str> {
     })
 }
 
+/// What one message, echo or status becomes, and what was doubtful about it.
+struct Item {
+    events: Vec<ChannelEvent>,
+    doubts: Vec<&'static str>,
+}
+
+/// Whose an event is.
+#[derive(Clone, Copy)]
+struct Of<'v> {
+    /// Meta's id of the number.
+    line: Option<&'v str>,
+    /// Meta's id of the business account.
+    account: Option<&'v str>,
+}
+
 /// One pass over one body.
 struct Reading {
     received_at: Timestamp,
@@ -59,8 +78,9 @@ impl Reading {
         self.parsed.problems.push(problem);
     }
 
-    fn event(&mut self, line: Option<&str>, event: ChannelEvent) {
-        self.parsed.events.push(Received { line: line.map(str::to_owned), event });
+    fn event(&mut self, of: Of<'_>, event: ChannelEvent) {
+        let account = of.account.map(str::to_owned);
+        self.parsed.events.push(Received { account, ..Received::on(of.line, event) });
     }
 
     fn document(&mut self, document: &Value) {
@@ -69,8 +89,9 @@ impl Reading {
         }
         for (n, entry) in self.items(document, "", "entry") {
             let at = format!("/entry/{n}");
+            let account = entry.get("id").and_then(fields::text);
             for (n, change) in self.items(entry, &at, "changes") {
-                self.change(change, &format!("{at}/changes/{n}"));
+                self.change(account.as_deref(), change, &format!("{at}/changes/{n}"));
             }
         }
     }
@@ -91,46 +112,56 @@ impl Reading {
         }
     }
 
-    fn change(&mut self, change: &Value, at: &str) {
+    fn change(&mut self, account: Option<&str>, change: &Value, at: &str) {
         let Some(field) = change.get("field").and_then(Value::as_str) else {
             return self.problem(format!("{at}/field"), "is missing");
         };
         let value = change.get("value").unwrap_or(&Value::Null);
-        let line = value.pointer("/metadata/phone_number_id").and_then(item::text);
-        if field != "messages" {
-            let event = ChannelEvent::Other { field: field.to_owned(), raw: value.clone() };
-            return self.event(line.as_deref(), event);
-        }
+        let line = value.pointer("/metadata/phone_number_id").and_then(fields::text);
+        let of = Of { line: line.as_deref(), account };
         let at = format!("{at}/value");
-        if !value.is_object() {
-            return self.problem(at, "is not an object");
-        }
-        if line.is_none() {
-            self.doubt(&format!("{at}/metadata"), "does not name the phone number");
-        }
-        let line = line.as_deref();
-        let contacts = value.get("contacts").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        for (n, message) in self.items(value, &at, "messages") {
-            let at = format!("{at}/messages/{n}");
-            self.item(line, &at, item::message(message, contacts, self.received_at));
-        }
-        for (n, status) in self.items(value, &at, "statuses") {
-            let at = format!("{at}/statuses/{n}");
-            self.item(line, &at, item::status(status, self.received_at));
-        }
-        for (_, error) in self.items(value, &at, "errors") {
-            let error = item::error(error);
-            self.event(line, ChannelEvent::ChannelError { error });
+        match field {
+            "messages" | "smb_message_echoes" if !value.is_object() => self.problem(at, "is not an object"),
+            "messages" => self.messages(of, value, &at),
+            "smb_message_echoes" => self.each(of, value, &at, "message_echoes", message::echo),
+            _ => {
+                let raw = || vec![ChannelEvent::Other { field: field.to_owned(), raw: value.clone() }];
+                let events = account::events(field, value, self.received_at).unwrap_or_else(raw);
+                events.into_iter().for_each(|event| self.event(of, event));
+            }
         }
     }
 
-    fn item(&mut self, line: Option<&str>, at: &str, item: Result<item::Item, &'static str>) {
-        match item {
-            Ok(item) => {
-                item.doubts.into_iter().for_each(|detail| self.doubt(at, detail));
-                self.event(line, item.event);
+    fn messages(&mut self, of: Of<'_>, value: &Value, at: &str) {
+        if of.line.is_none() {
+            self.doubt(&format!("{at}/metadata"), "does not name the phone number");
+        }
+        self.each(of, value, at, "messages", message::message);
+        self.each(of, value, at, "statuses", |item, _, now| status::status(item, now));
+        for (_, error) in self.items(value, at, "errors") {
+            self.event(of, ChannelEvent::ChannelError { error: fields::error(error) });
+        }
+    }
+
+    /// Reads all items of the array under `key`, with the contacts beside it.
+    fn each(
+        &mut self,
+        of: Of<'_>,
+        value: &Value,
+        at: &str,
+        key: &str,
+        read: impl Fn(&Value, &[Value], Timestamp) -> Result<Item, &'static str>,
+    ) {
+        let contacts = fields::list(value, "/contacts");
+        for (n, item) in self.items(value, at, key) {
+            let at = format!("{at}/{key}/{n}");
+            match read(item, contacts, self.received_at) {
+                Ok(item) => {
+                    item.doubts.into_iter().for_each(|detail| self.doubt(&at, detail));
+                    item.events.into_iter().for_each(|event| self.event(of, event));
+                }
+                Err(detail) => self.problem(at, detail),
             }
-            Err(detail) => self.problem(at, detail),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::tables::provider_ids::Named;
 
 /// What makes a report the same as another: a second one changes nothing.
 pub(super) fn identity(channel: &ChannelName, report: &StatusReport) -> Seen {
-    Seen::of(channel, &format!("status:{}:{}", report.status.as_str(), report.provider_id))
+    Seen::of(channel, &report.identity())
 }
 
 impl Batch<'_> {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use palomar_model::{
-    ChannelName, Content, InboundMessage, MessageId, Outbound, Priority, ProviderMessageId, Recipient,
-    ReportedStatus, Sender, Status, StatusReport, Tag, Timestamp,
+    ChannelName, Content, InboundContent, InboundMessage, InboundWords, MessageId, Outbound, Priority,
+    ProviderMessageId, Recipient, ReportedStatus, Sender, Status, StatusReport, Tag, Timestamp,
 };
 use palomar_records::{Partition, RecordFact, What};
 
@@ -49,34 +49,26 @@ pub(crate) fn outbound(n: u128) -> Outbound {
 
 pub(crate) fn report(n: u128, status: ReportedStatus, tag: bool) -> What {
     What::Reported(Box::new(StatusReport {
-        provider_id: provider_id(n),
-        status: Status::Known(status),
-        at: at(50),
         tag: tag.then(|| Tag { message: id(n), attempt: 1 }),
-        recipient: None,
-        errors: Vec::new(),
-        pricing: None,
-        conversation: None,
+        ..StatusReport::new(provider_id(n), Status::Known(status), at(50))
     }))
 }
 
 pub(crate) fn written(n: u128) -> What {
     What::Inbound {
         id: id(n),
-        message: Box::new(InboundMessage {
-            provider_id: provider_id(n),
-            from: Sender {
+        message: Box::new(InboundMessage::new(
+            provider_id(n),
+            Sender {
                 phone: Some(palomar_model::Phone::parse("+34600111222", None).expect("a number")),
                 name: Some("Lucía".to_owned()),
                 ..Sender::default()
             },
-            at: at(40),
-            kind: "text".to_owned(),
-            text: Some("ok".to_owned()),
-            context_id: None,
-            group_id: None,
-            raw: serde_json::json!({}),
-        }),
+            at(40),
+            "text",
+            InboundContent::Text(InboundWords { text: "ok".to_owned() }),
+            serde_json::json!({}),
+        )),
     }
 }
 
