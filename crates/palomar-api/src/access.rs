@@ -70,7 +70,19 @@ const RULES: &[Rule] = &[
     rule("POST",   "/api/keys",                         Whole(Admin)),
     rule("DELETE", "/api/keys/{id}",                    Whole(Admin)),
     rule("GET",    "/api/failed-webhooks",              Whole(Operator)),
+    rule("GET",    "/api/failed-webhooks/{id}",         Whole(Operator)),
+    rule("POST",   "/api/failed-webhooks/replay",       Whole(Operator)),
     rule("POST",   "/api/failed-webhooks/{id}/replay",  Whole(Operator)),
+    rule("GET",    "/api/conversations",                Key(Viewer)),
+    rule("GET",    "/api/conversations/{id}",           Key(Viewer)),
+    rule("PATCH",  "/api/conversations/{id}",           Key(Operator)),
+    rule("GET",    "/api/conversations/{id}/messages",  Key(Viewer)),
+    rule("POST",   "/api/conversations/{id}/messages",  Key(Operator)),
+    rule("GET",    "/api/contacts",                     Whole(Viewer)),
+    rule("GET",    "/api/contacts/{id}",                Whole(Viewer)),
+    rule("GET",    "/api/suppressions",                 Whole(Viewer)),
+    rule("POST",   "/api/suppressions",                 Whole(Operator)),
+    rule("DELETE", "/api/suppressions",                 Whole(Operator)),
 ];
 
 const fn rule(method: &'static str, path: &'static str, access: Access) -> Rule {

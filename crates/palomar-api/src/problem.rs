@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use palomar_app::AppError;
+use palomar_app::{AppError, SuppressionReason};
 use palomar_model::FieldError;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -43,6 +43,8 @@ pub(crate) enum Code {
     MissingColumn,
     UnknownColumn,
     IdempotencyMismatch,
+    Suppressed,
+    Blocked,
     RateLimited,
     Internal,
     Unavailable,
@@ -52,7 +54,7 @@ pub(crate) enum Code {
 
 impl Code {
     /// All that are documented; `wrong_state` stands for the conflicts.
-    pub(crate) const ALL: [Code; 30] = [
+    pub(crate) const ALL: [Code; 32] = [
         Code::NotJson,
         Code::TooDeep,
         Code::BadUtf8,
@@ -78,6 +80,8 @@ impl Code {
         Code::MissingColumn,
         Code::UnknownColumn,
         Code::IdempotencyMismatch,
+        Code::Suppressed,
+        Code::Blocked,
         Code::RateLimited,
         Code::Internal,
         Code::Unavailable,
@@ -114,6 +118,8 @@ impl Code {
             Code::MissingColumn => (StatusCode::UNPROCESSABLE_ENTITY, "missing_column", "A column is missing"),
             Code::UnknownColumn => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_column", "A column is not known"),
             Code::IdempotencyMismatch => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch", "The Idempotency-Key came before with another body"),
+            Code::Suppressed => (StatusCode::UNPROCESSABLE_ENTITY, "recipient_suppressed", "Nothing is sent to this recipient"),
+            Code::Blocked => (StatusCode::UNPROCESSABLE_ENTITY, "recipient_blocked", "This recipient is blocked"),
             Code::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests"),
             Code::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side"),
             Code::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available just now"),
@@ -280,6 +286,8 @@ impl From<AppError> for Problem {
             AppError::NotFound(what) => Problem::not_found(what),
             AppError::Forbidden(_) => Problem::new(Code::Forbidden, detail),
             AppError::Conflict { code, detail } => Problem::new(Code::Conflict(code), detail),
+            AppError::Suppressed(SuppressionReason::Blocked) => Problem::new(Code::Blocked, detail),
+            AppError::Suppressed(_) => Problem::new(Code::Suppressed, detail),
             AppError::IdempotencyMismatch { .. } => Problem::new(Code::IdempotencyMismatch, detail),
             AppError::TooLarge(_) => Problem::new(Code::TooLarge, detail),
             AppError::Full => Problem::new(Code::StorageFull, detail),

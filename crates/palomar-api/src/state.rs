@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
-use palomar_app::App;
+use palomar_app::{App, ConversationId};
 use palomar_model::{ChannelName, IdGenerator, MessageId};
 use serde::Serialize;
 
@@ -92,6 +92,18 @@ impl<S: Send + Sync> FromRequestParts<S> for PathChannel {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<PathChannel, Problem> {
         let name = segment(parts).await?.parse();
         name.map(PathChannel).map_err(|_| Problem::not_found("channel"))
+    }
+}
+
+/// The conversation that the path names. What can't name one names none.
+pub(crate) struct PathConversation(pub(crate) ConversationId);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathConversation {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<PathConversation, Problem> {
+        let id = segment(parts).await?.parse();
+        id.map(PathConversation).map_err(|_| Problem::not_found("conversation"))
     }
 }
 

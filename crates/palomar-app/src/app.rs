@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::AppError;
 use crate::channels::{Defaults, LEASE, ProviderFactory, Registry};
+use crate::consent::ConsentWords;
 use crate::disk::StoreSource;
 use crate::inbound::Receiver;
 use crate::intake::Entrance;
@@ -46,6 +47,8 @@ pub struct AppConfig {
     pub limits: Limits,
     /// What becomes of messages whose outcome stays unknown, where their channel does not say.
     pub on_uncertain: OnUncertain,
+    /// Words by which people say that they want no more messages, or want them again.
+    pub consent: ConsentWords,
     /// Webhooks that are processed at once.
     pub inbound_concurrency: usize,
     /// Attempts at a webhook that can't be processed.
@@ -71,6 +74,7 @@ impl Default for AppConfig {
             campaign_attempts: 5,
             limits: Limits::default(),
             on_uncertain: OnUncertain::Hold,
+            consent: ConsentWords::default(),
             inbound_concurrency: 10,
             inbound_attempts: 3,
             inbound_backoff: Duration::from_secs(2),
@@ -307,6 +311,7 @@ impl App {
             registry: Arc::clone(&self.registry),
             clock: Arc::clone(&self.clock),
             metrics: self.metrics.clone(),
+            consent: self.config.consent.clone(),
             attempts: self.config.inbound_attempts,
             backoff: self.config.inbound_backoff,
         };

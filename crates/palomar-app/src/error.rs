@@ -2,7 +2,7 @@
 
 use palomar_broker::{BrokerError, ControlError};
 use palomar_model::{FieldError, MessageId};
-use palomar_records::RecordsError;
+use palomar_records::{RecordsError, SuppressionReason};
 
 /// Why an operation was not done.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -24,6 +24,9 @@ pub enum AppError {
         /// What does not fit.
         detail: String,
     },
+    /// Nothing is sent to this recipient.
+    #[error("nothing is sent to this recipient: {}", .0.in_words())]
+    Suppressed(SuppressionReason),
     /// The same idempotency key, or the same id, came before with another body.
     #[error("this request came before with another body")]
     IdempotencyMismatch {
@@ -58,6 +61,8 @@ impl AppError {
             AppError::NotFound(_) => "not_found",
             AppError::Forbidden(_) => "forbidden",
             AppError::Conflict { code, .. } => code,
+            AppError::Suppressed(SuppressionReason::Blocked) => "recipient_blocked",
+            AppError::Suppressed(_) => "recipient_suppressed",
             AppError::IdempotencyMismatch { .. } => "idempotency_mismatch",
             AppError::TooLarge(_) => "too_large",
             AppError::Full => "storage_full",

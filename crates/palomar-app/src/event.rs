@@ -1,7 +1,7 @@
 //! What this application logs in the broker's event log: facts that the broker cannot know, as JSON with a version.
 
 use palomar_broker::EventBody;
-use palomar_model::{ChannelEvent, ChannelName, MessageId, ProviderMessageId, SendFailure};
+use palomar_model::{ChannelEvent, ChannelName, MessageId, ProviderMessageId, SendFailure, Sender, Wish};
 use serde::{Deserialize, Serialize};
 
 /// The version of what [`AppEvent::encode`] writes.
@@ -39,6 +39,23 @@ pub enum AppEvent {
         id: Option<MessageId>,
         /// What.
         event: ChannelEvent,
+    },
+    /// Somebody wants to get no more messages, or to get them again.
+    Consent {
+        /// The channel on which they said so.
+        channel: ChannelName,
+        /// Who.
+        who: Sender,
+        /// What they want.
+        wish: Wish,
+        /// The word they wrote, or what of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+        /// The message that they wrote it in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<MessageId>,
+        /// What makes two of these the same.
+        identity: String,
     },
     /// A webhook could not be processed, or not all of it.
     WebhookFailed {

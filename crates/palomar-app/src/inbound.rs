@@ -14,6 +14,7 @@ use palomar_model::{
 use sha2::{Digest as _, Sha256};
 
 use crate::channels::{Line, Registry};
+use crate::consent::ConsentWords;
 use crate::event::{AppEvent, encode_all};
 use crate::intake::{Brought, Envelope, is_passing};
 use crate::metrics::Metrics;
@@ -26,6 +27,7 @@ pub(crate) struct Receiver {
     pub(crate) registry: Arc<Registry>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
+    pub(crate) consent: ConsentWords,
     /// Attempts at one webhook.
     pub(crate) attempts: u32,
     /// The wait after the first; doubled with each.
@@ -70,7 +72,7 @@ impl Receiver {
         }
         let mut events = Vec::with_capacity(parsed.events.len());
         for received in parsed.events {
-            events.push(self.received(&line, received).await?);
+            events.extend(self.received(&line, received).await?);
         }
         if parsed.problems.iter().any(|problem| !problem.kept) {
             // What could be read takes effect; the whole is kept, so that the rest is not lost.
@@ -82,7 +84,8 @@ impl Receiver {
 
     /// An event as it is logged. A report that carries our tag resolves what was uncertain first: evidence may come
     /// twice, and changes nothing the second time.
-    async fn received(&self, line: &Line, received: Received) -> Result<AppEvent, Trouble> {
+    /// Somebody's wish to get no more messages is a fact of its own.
+    async fn received(&self, line: &Line, received: Received) -> Result<Vec<AppEvent>, Trouble> {
         let channel = self.registry.receiver(&line.name, line.provider, received.line.as_deref());
         if let ChannelEvent::Status(report) = &received.event
             && let Some(evidence) = self.evidence(line, report).await.map_err(|error| trouble(&error))?
@@ -92,9 +95,13 @@ impl Receiver {
         self.metrics.received(line.provider, &channel, &received.event);
         let id = match &received.event {
             ChannelEvent::Message(message) => Some(inbound_id(&channel, &message.provider_id.0)),
+            ChannelEvent::Echo(echo) => Some(inbound_id(&channel, &echo.message.provider_id.0)),
+            ChannelEvent::Person(news) => Some(inbound_id(&channel, &news.who.key().unwrap_or_default())),
             _ => None,
         };
-        Ok(AppEvent::Received { channel, id, event: received.event })
+        let consent = self.consent.of(&channel, id, &received.event);
+        let told = AppEvent::Received { channel, id, event: received.event };
+        Ok(std::iter::once(told).chain(consent).collect())
     }
 
     /// What a report proves of the attempt that it names.

@@ -214,6 +214,34 @@ impl App {
         Ok(self.records.failed_webhooks(cursor, limit.clamp(1, MAX_PAGE)).await?)
     }
 
+    /// One failed webhook.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`].
+    pub async fn failed_webhook(&self, id: &str) -> Result<FailedWebhookView, AppError> {
+        self.records.failed_webhook(id).await?.ok_or(AppError::NotFound("failed webhook"))
+    }
+
+    /// Queues all failed webhooks again that were not yet; how many.
+    ///
+    /// # Errors
+    /// Where a store does not answer: those before it are queued.
+    pub async fn replay_webhooks(&self) -> Result<u64, AppError> {
+        let mut replayed = 0;
+        let mut cursor = None;
+        loop {
+            let page = self.records.failed_webhooks(cursor.as_deref(), MAX_PAGE).await?;
+            for webhook in page.items.iter().filter(|webhook| webhook.replayed_at.is_none()) {
+                self.replay_webhook(&webhook.id).await?;
+                replayed += 1;
+            }
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(replayed);
+            }
+        }
+    }
+
     /// Queues a failed webhook again. What of it took effect before does not take effect again.
     ///
     /// # Errors

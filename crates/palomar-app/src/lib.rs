@@ -13,6 +13,8 @@
 mod app;
 mod attempt;
 mod channels;
+mod consent;
+mod conversations;
 mod dead_letters;
 mod disk;
 mod error;
@@ -39,6 +41,8 @@ pub use channels::{
     BudgetInput, ChannelPatch, ChannelTest, ChannelView, LimitsInput, NewChannel, PROFILES, PairInput,
     ProviderFactory, Providers, WindowInput,
 };
+pub use consent::ConsentWords;
+pub use conversations::{NewSuppression, ReplyTo};
 pub use dead_letters::{DeadLetterFilter, DeadLetterView};
 pub use disk::{StoreReading, StoreSource};
 pub use error::AppError;
@@ -59,5 +63,7 @@ pub use submit::{MAX_BATCH, RowInput, RowResult, Submitted};
 
 pub use palomar_broker::{JobState, Resolution};
 pub use palomar_records::{
-    Direction, FailedWebhookView, MessageFilter, MessageStatus, MessageView, Page, TimelineEntry,
+    ChangesView, ContactView, ConversationFilter, ConversationId, ConversationPatch, ConversationView,
+    Direction, FailedWebhookView, MessageFilter, MessageStatus, MessageView, Page, Suppression,
+    SuppressionReason, TimelineEntry,
 };

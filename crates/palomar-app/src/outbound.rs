@@ -14,6 +14,7 @@ use palomar_records::{Records, TimelineEntry};
 
 use crate::attempt::Attempt;
 use crate::channels::{Line, Registry};
+use crate::consent;
 use crate::metrics::Metrics;
 use crate::payload;
 use crate::projector::Progress;
@@ -76,9 +77,27 @@ impl Handler for Sender {
             let waited = self.clock.now().since(due);
             self.metrics.waited(OUTBOUND, job.priority, waited);
         }
-        let message = self.as_dispatched(&line, message).await;
         let tag = Tag { message: message.id, attempt: tag_number };
-        let result = line.channel.send(&message, tag).await.map(|sent| without_plain_alias(sent, &message));
+        // Whoever asked for no more since it was accepted gets no more. Where that is not known, the message waits.
+        let whom = (line.name.clone(), message.to.key());
+        let of_campaign = message.campaign_id.is_some();
+        let suppressed = match consent::suppressed(&self.records, vec![(whom, of_campaign)]).await {
+            Ok(mut found) => found.pop().flatten(),
+            Err(error) => {
+                tracing::warn!(%error, "whom nothing is sent to is not known: the message waits");
+                let at = self.clock.now().after(HISTORY_WAIT);
+                return Handled::new(Outcome::Retry { at, counts: false });
+            }
+        };
+        let (message, result) = match suppressed {
+            Some(suppression) => (message, Err(consent::refusal(suppression.reason))),
+            None => {
+                let message = self.as_dispatched(&line, message).await;
+                let sent = line.channel.send(&message, tag).await;
+                let sent = sent.map(|sent| without_plain_alias(sent, &message));
+                (message, sent)
+            }
+        };
         self.metrics.attempt(&line, &message, &result);
         if result.is_ok() {
             let took = self.clock.now().since(due);

@@ -58,8 +58,12 @@ pub(crate) struct Prepared {
     pub(crate) by_key: bool,
     /// It came after its `expiresAt`.
     pub(crate) expired: bool,
-    /// Channel and recipient, where the channel has a budget of new recipients.
-    budgeted: Option<(ChannelName, String)>,
+    /// Channel and recipient.
+    pub(crate) whom: (ChannelName, String),
+    /// It belongs to a campaign.
+    pub(crate) of_campaign: bool,
+    /// The channel has a budget of new recipients.
+    budgeted: bool,
 }
 
 /// The times that decide in which state a message is accepted.
@@ -136,6 +140,9 @@ impl App {
             let answer = known.remove(place).or_else(|| ready.too_late(now).map(Err));
             answer.map(|answer| results[*place].result = answer).is_none()
         });
+        for (place, refused) in self.refuse_suppressed(&mut prepared).await {
+            results[place].result = Err(refused);
+        }
         self.spare_budgets(&mut prepared, now).await;
         if !prepared.is_empty() {
             let jobs = prepared.iter().map(|(_, ready)| ready.job.clone()).collect();
@@ -174,7 +181,9 @@ impl App {
             times: Times { scheduled_at: outbound.scheduled_at, expires_at: outbound.expires_at },
             given_id,
             by_key: by_key.is_some(),
-            budgeted: line.limits.budget.is_some().then(|| (line.name.clone(), outbound.to.key())),
+            budgeted: line.limits.budget.is_some(),
+            of_campaign: outbound.campaign_id.is_some(),
+            whom: (line.name.clone(), outbound.to.key()),
             expired: outbound.expires_at.is_some_and(|end| end <= now),
         })
     }
@@ -183,14 +192,14 @@ impl App {
     /// that opens or closes before the message goes makes a place more or less in the budget, and a window that records
     /// can't tell of costs one.
     async fn spare_budgets(&self, prepared: &mut [(usize, Prepared)], now: Timestamp) {
-        let budgeted = || prepared.iter().filter_map(|(_, ready)| ready.budgeted.clone());
-        let whom: Vec<_> = budgeted().collect();
+        let budgeted = prepared.iter().filter(|(_, ready)| ready.budgeted);
+        let whom: Vec<_> = budgeted.map(|(_, ready)| ready.whom.clone()).collect();
         if whom.is_empty() {
             return;
         }
         match self.records.windows_until(whom).await {
             Ok(windows) => {
-                let budgeted = prepared.iter_mut().filter(|(_, ready)| ready.budgeted.is_some());
+                let budgeted = prepared.iter_mut().filter(|(_, ready)| ready.budgeted);
                 for ((_, ready), until) in budgeted.zip(windows) {
                     let goes = ready.times.scheduled_at.map_or(now, |due| due.max(now));
                     ready.job.spends_budget = until.is_none_or(|until| until <= goes);

@@ -1,6 +1,6 @@
 //! What tests of all providers share: the table of what recorded webhooks become, which is a page of the documentation.
 //!
-//! `UPDATE=1` writes the page; without it a page that says something else fails the test.
+//! `PALOMAR_BLESS=1` writes the page; without it a page that says something else fails the test.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -60,12 +60,15 @@ impl Table {
     /// Compares with the page, or writes it.
     pub(crate) fn compare(self, page: &str) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(page);
-        if std::env::var_os("UPDATE").is_some() {
+        if std::env::var_os("PALOMAR_BLESS").is_some() {
             std::fs::write(&path, &self.0).expect("the page is written");
         }
         let found = std::fs::read_to_string(&path).unwrap_or_default();
         let differs = found.lines().zip(self.0.lines()).find(|(found, now)| found != now);
-        assert!(found == self.0, "{page} says something else; UPDATE=1 writes it anew. First: {differs:?}");
+        assert!(
+            found == self.0,
+            "{page} says something else; PALOMAR_BLESS=1 writes it anew. First: {differs:?}"
+        );
     }
 }
 

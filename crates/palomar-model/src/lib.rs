@@ -9,6 +9,7 @@ mod failure;
 mod field;
 mod id;
 mod inbound;
+mod keyword;
 mod news;
 mod outbound;
 mod phone;
@@ -35,6 +36,7 @@ pub use inbound::{
     ProviderError, Referral, Sender, SharedContact, SharedContacts, Status, StatusReport, SystemKind,
     SystemMessage, Tally, Unsupported,
 };
+pub use keyword::keyword;
 pub use news::{
     ChannelNews, ConnectionState, NewRecipients, PersonNews, Preference, QrCode, Standing, TemplateChange,
     TemplateNews, Wish,

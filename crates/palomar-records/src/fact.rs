@@ -1,7 +1,8 @@
 //! What records are told: facts, each with its place in the event log.
 
 use palomar_model::{
-    ChannelName, InboundMessage, MessageId, Outbound, ProviderMessageId, SendFailure, StatusReport, Timestamp,
+    ChannelName, Echo, InboundMessage, MessageChange, MessageId, Outbound, PersonNews, ProviderMessageId,
+    SendFailure, Sender, StatusReport, Timestamp, Wish,
 };
 use serde_json::Value;
 
@@ -88,6 +89,24 @@ pub enum What {
         /// What came.
         message: Box<InboundMessage>,
     },
+    /// The business wrote, elsewhere.
+    Echoed {
+        /// Our id for it.
+        id: MessageId,
+        /// What.
+        echo: Box<Echo>,
+    },
+    /// Something was done to an earlier message.
+    Changed(Box<MessageChange>),
+    /// News of a person's names and ids.
+    Person {
+        /// The id of the person, where they are not known.
+        id: MessageId,
+        /// What.
+        news: Box<PersonNews>,
+    },
+    /// Somebody wants to get no more, or to get messages again.
+    Consent(Box<Consent>),
     /// A webhook that could not be processed.
     WebhookFailed(Box<FailedWebhook>),
     /// Anything else, for the journal alone.
@@ -97,6 +116,21 @@ pub enum What {
         /// More about it; of what a provider sends and we do not know, all of it.
         detail: Value,
     },
+}
+
+/// Somebody wants to get no more, or to get messages again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consent {
+    /// Who.
+    pub who: Sender,
+    /// What they want.
+    pub wish: Wish,
+    /// The word they wrote, or what of.
+    pub detail: Option<String>,
+    /// The message that they wrote it in.
+    pub message: Option<MessageId>,
+    /// What makes two of these the same: a second one changes nothing.
+    pub identity: String,
 }
 
 /// A webhook that could not be processed, as it came.
@@ -136,6 +170,14 @@ impl What {
             What::DuplicateSend => "duplicate",
             What::Reported(report) => report.status.as_str(),
             What::Inbound { .. } => "received",
+            What::Echoed { .. } => "echoed",
+            What::Changed(change) => change.change.kind(),
+            What::Person { .. } => "person",
+            What::Consent(consent) => match &consent.wish {
+                Wish::Stop => "opted_out",
+                Wish::Resume => "opted_in",
+                Wish::Other(_) => "preference",
+            },
             What::WebhookFailed(_) => "webhook_failed",
             What::Other { kind, .. } => kind,
         }
@@ -162,6 +204,12 @@ impl What {
             What::Inbound { message, .. } => {
                 json!({ "providerMessageId": message.provider_id, "type": message.kind })
             }
+            What::Echoed { echo, .. } => {
+                json!({ "providerMessageId": echo.message.provider_id, "type": echo.message.kind })
+            }
+            What::Changed(change) => json!({ "of": change.of, "at": change.at }),
+            What::Person { news, .. } => json!({ "at": news.at }),
+            What::Consent(consent) => json!({ "detail": consent.detail, "message": consent.message }),
             What::WebhookFailed(webhook) => json!({ "id": webhook.id, "error": webhook.error_message }),
             What::Other { detail, .. } => detail.clone(),
             What::QueuedAnew { earlier_attempts } => json!({ "earlierAttempts": earlier_attempts }),

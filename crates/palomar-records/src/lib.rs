@@ -11,6 +11,7 @@ mod apply;
 mod check;
 mod error;
 mod fact;
+mod inbox;
 mod list;
 mod message;
 mod place;
@@ -28,7 +29,11 @@ use palomar_model::{ChannelName, MessageId, Timestamp};
 pub use apply::{Applied, Failed, Step};
 pub use check::{RecordsCheck, RecordsInfo};
 pub use error::RecordsError;
-pub use fact::{FailedWebhook, RecordFact, What};
+pub use fact::{Consent, FailedWebhook, RecordFact, What};
+pub use inbox::{
+    ContactView, ConversationFilter, ConversationId, ConversationPatch, ConversationView, IdentityView,
+    LastMessage, NoConversationId,
+};
 pub use list::MessageFilter;
 pub use message::{Direction, MessageStatus, MessageView, UnknownDirection, accepted_view};
 pub use place::{Looked, RecordsPlace};
@@ -40,9 +45,11 @@ pub use tables::counters::Counter;
 pub use tables::failed_webhooks::FailedWebhookView;
 pub use tables::followers::Follower;
 pub use tables::journal::TimelineEntry;
+pub use tables::message_changes::{ChangesView, EditView, ReactionView};
 pub use tables::nodes::{KnownNode, NodeRecord};
 pub use tables::page::Page;
 pub use tables::stored::StoredMessage;
+pub use tables::suppressions::{Suppression, SuppressionReason};
 pub use tables::versions::Versions;
 pub use transfer::Moved;
 

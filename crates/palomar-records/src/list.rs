@@ -5,6 +5,7 @@ use palomar_model::{ChannelName, Recipient, Timestamp};
 use crate::error::Result;
 use crate::message::{Direction, MessageStatus, MessageView};
 use crate::store::{Db, Value, key};
+use crate::tables::message_changes;
 use crate::tables::messages::view;
 use crate::tables::page::{Page, Place, page};
 
@@ -27,21 +28,23 @@ pub struct MessageFilter {
     pub until: Option<Timestamp>,
     /// With these words in what a person would read first.
     pub text: Option<String>,
+    /// With somebody who has one of these match keys, and in no group; all where empty.
+    pub keys: Vec<String>,
 }
 
 /// A WHERE clause in the making. Values are only ever bound, never written into the text.
-struct Conditions {
-    sql: String,
-    values: Vec<Value>,
+pub(crate) struct Conditions {
+    pub(crate) sql: String,
+    pub(crate) values: Vec<Value>,
 }
 
 impl Conditions {
-    fn new() -> Conditions {
+    pub(crate) fn new() -> Conditions {
         Conditions { sql: String::new(), values: Vec::new() }
     }
 
     /// Adds a condition in which `?` stands for `value`.
-    fn and(&mut self, condition: &str, value: impl Into<Value>) {
+    pub(crate) fn and(&mut self, condition: &str, value: impl Into<Value>) {
         let number = self.bind(value);
         let condition = condition.replace('?', &number);
         self.sql.push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
@@ -49,7 +52,7 @@ impl Conditions {
     }
 
     /// Adds: the column is one of these, where there are any.
-    fn and_one_of(&mut self, column: &str, words: Vec<String>) {
+    pub(crate) fn and_one_of(&mut self, column: &str, words: Vec<String>) {
         if words.is_empty() {
             return;
         }
@@ -58,7 +61,7 @@ impl Conditions {
         self.sql.push_str(&format!("{column} IN ({})", numbers.join(", ")));
     }
 
-    fn bind(&mut self, value: impl Into<Value>) -> String {
+    pub(crate) fn bind(&mut self, value: impl Into<Value>) -> String {
         self.values.push(value.into());
         format!("${}", self.values.len())
     }
@@ -81,6 +84,10 @@ pub(crate) fn messages(
     if let Some(to) = &filter.to {
         wanted.and("match_key = ?", key(&to.key()));
     }
+    if !filter.keys.is_empty() {
+        wanted.and_one_of("match_key", filter.keys.clone());
+        wanted.sql.push_str(" AND group_id IS NULL");
+    }
     if let Some(campaign) = &filter.campaign {
         wanted.and("campaign = ?", campaign.clone());
     }
@@ -102,11 +109,14 @@ pub(crate) fn messages(
         wanted.sql
     );
     let found = db.rows(&text, &wanted.values, view)?;
-    Ok(page(found, limit, |message| Place { at: message.created_at, id: message.id.to_string() }))
+    let mut found =
+        page(found, limit, |message| Place { at: message.created_at, id: message.id.to_string() });
+    message_changes::add_to(db, &mut found.items)?;
+    Ok(found)
 }
 
 /// The pattern of texts that contain `words`, whatever characters are in it.
-fn containing(words: &str) -> String {
+pub(crate) fn containing(words: &str) -> String {
     let escaped = words.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
     format!("%{escaped}%")
 }

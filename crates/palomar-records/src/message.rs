@@ -1,5 +1,6 @@
 //! A message as readers see it, outbound or inbound. No SQL.
 
+use crate::tables::message_changes::ChangesView;
 use palomar_model::{ChannelName, InboundMessage, MessageId, MessageState, Outbound, Priority, Timestamp};
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -39,7 +40,9 @@ pub struct MessageView {
     pub contact: String,
     /// Its type: ours for outbound, the provider's word for inbound messages.
     pub r#type: String,
-    /// What it says. Of an inbound message: `text`, `contextId`, `groupId` and the provider's own object as `raw`.
+    /// What it says. Of an inbound message: `text`, what it says of one type as `content`, what is around it (`contextId`,
+    /// `contextFrom`, `forwarded`, `referral`, `product`, `mentions`, `moreMedia`, `groupId`, `errors`), and the provider's
+    /// own object as `raw`.
     pub content: Json,
     /// Where it stands.
     pub status: MessageStatus,
@@ -59,6 +62,9 @@ pub struct MessageView {
     pub reason: Option<String>,
     /// It had no id of its own and looks like another.
     pub possible_duplicate: bool,
+    /// What was done to it after it was written.
+    #[serde(flatten)]
+    pub changes: ChangesView,
     /// When it was accepted or received.
     pub created_at: Timestamp,
     /// When it changed last.
@@ -167,6 +173,7 @@ pub fn accepted_view(message: &Outbound, state: MessageState, at: Timestamp) -> 
         code: None,
         reason: None,
         possible_duplicate: false,
+        changes: ChangesView::default(),
         created_at: at,
         updated_at: at,
         scheduled_at: message.scheduled_at,
@@ -192,9 +199,7 @@ pub(crate) fn received_view(
         channel: channel.clone(),
         contact,
         r#type: message.kind.clone(),
-        content: serde_json::json!({
-            "text": message.text, "contextId": message.context_id, "groupId": message.group_id, "raw": message.raw,
-        }),
+        content: said(message),
         status: MessageStatus::Received,
         priority: None,
         campaign_id: None,
@@ -204,6 +209,7 @@ pub(crate) fn received_view(
         code: None,
         reason: None,
         possible_duplicate: false,
+        changes: ChangesView::default(),
         created_at: now,
         updated_at: now,
         scheduled_at: None,
@@ -212,5 +218,30 @@ pub(crate) fn received_view(
         delivered_at: None,
         read_at: None,
         failed_at: None,
+    }
+}
+
+/// What an inbound message says, as it is kept.
+pub(crate) fn said(message: &InboundMessage) -> Json {
+    serde_json::json!({
+        "text": message.text, "content": message.content, "contextId": message.context_id,
+        "contextFrom": message.context_from, "forwarded": message.forwarded, "referral": message.referral,
+        "product": message.product, "mentions": message.mentions, "moreMedia": message.more_media,
+        "groupId": message.group_id, "errors": message.errors, "raw": message.raw,
+    })
+}
+
+/// A message that the business wrote elsewhere; `contact` is whom it is for. The provider has it: it is sent.
+pub(crate) fn echoed_view(
+    id: MessageId,
+    channel: &ChannelName,
+    contact: String,
+    message: &InboundMessage,
+    now: Timestamp,
+) -> MessageView {
+    MessageView {
+        direction: Direction::Outbound,
+        status: MessageStatus::Outbound(MessageState::Sent),
+        ..received_view(id, channel, contact, message, now)
     }
 }

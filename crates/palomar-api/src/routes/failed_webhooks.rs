@@ -6,7 +6,7 @@ use axum::http::Uri;
 use super::page;
 use crate::params::Params;
 use crate::schema;
-use crate::state::{Answer, PathId, Shared, no_content};
+use crate::state::{Answer, PathId, Shared, no_content, ok};
 
 /// List failed webhooks
 #[utoipa::path(
@@ -32,4 +32,29 @@ pub(crate) async fn list(State(api): Shared, uri: Uri) -> Answer {
 pub(crate) async fn replay(State(api): Shared, PathId(id): PathId) -> Answer {
     api.app.replay_webhook(&id).await?;
     no_content()
+}
+
+/// Show a failed webhook
+#[utoipa::path(
+    get, path = "/api/failed-webhooks/{id}", tag = "webhooks", operation_id = "getFailedWebhook",
+    params(("id" = String, Path, description = "The failed webhook")),
+    responses((status = 200, description = "As it came", body = schema::FailedWebhook), schema::Errors),
+)]
+pub(crate) async fn show(State(api): Shared, PathId(id): PathId, uri: Uri) -> Answer {
+    Params::none(&uri)?;
+    ok(&api.app.failed_webhook(&id).await?)
+}
+
+/// Replay all failed webhooks
+///
+/// Those that were not replayed yet: all that failed before a later version could read them. Replaying twice changes
+/// nothing more.
+#[utoipa::path(
+    post, path = "/api/failed-webhooks/replay", tag = "webhooks", operation_id = "replayFailedWebhooks",
+    responses((status = 200, description = "Queued to be processed again", body = schema::Replayed), schema::Errors),
+)]
+pub(crate) async fn replay_all(State(api): Shared, uri: Uri) -> Answer {
+    Params::none(&uri)?;
+    let replayed = api.app.replay_webhooks().await?;
+    ok(&serde_json::json!({ "replayed": replayed }))
 }

@@ -51,6 +51,7 @@ pub(crate) async fn list(State(api): Shared, Extension(caller): Extension<Caller
         from: params.time("from")?,
         until: params.time("until")?,
         text: params.text("q")?,
+        keys: Vec::new(),
     };
     params.finish()?;
     let found = api.app.messages(filter, cursor.as_deref(), limit, &caller).await?;
@@ -78,7 +79,7 @@ fn direction(params: &mut Params) -> Result<Option<Direction>, Problem> {
 
 /// A message as it is answered: the other party also under the name that says which way it went.
 #[derive(Serialize)]
-struct Shown<'a> {
+pub(super) struct Shown<'a> {
     #[serde(flatten)]
     message: &'a MessageView,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,8 @@
 //! The routes, a file for each noun. Routing and OpenAPI document are one thing: what is registered is documented.
 
 mod channels;
+mod contacts;
+mod conversations;
 mod dead_letters;
 mod failed_webhooks;
 mod health;
@@ -42,7 +44,15 @@ pub(crate) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(channels::test))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
+        .routes(routes!(conversations::list))
+        .routes(routes!(conversations::show, conversations::update))
+        .routes(routes!(conversations::messages, conversations::reply))
+        .routes(routes!(contacts::list))
+        .routes(routes!(contacts::show))
+        .routes(routes!(contacts::suppressions, contacts::suppress, contacts::unsuppress))
         .routes(routes!(failed_webhooks::list))
+        .routes(routes!(failed_webhooks::show))
+        .routes(routes!(failed_webhooks::replay_all))
         .routes(routes!(failed_webhooks::replay))
         .routes(routes!(webhooks::verify, webhooks::receive))
         .routes(routes!(health::alive))

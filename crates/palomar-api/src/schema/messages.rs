@@ -4,6 +4,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::conversations::{Edited, Reaction, Votes};
+
 /// A message to be queued. Either form may be used; their names are not mixed.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase", example = json!({
@@ -108,6 +110,14 @@ pub(crate) struct Message {
     failed_at: Option<String>,
     /// It came without an id, and looks like one that came just before.
     possible_duplicate: bool,
+    /// The emojis put to it.
+    reactions: Vec<Reaction>,
+    /// What it says since it was edited.
+    edited: Option<Edited>,
+    /// When it was deleted for everyone; what it said is kept.
+    deleted_at: Option<String>,
+    /// How the poll in it stands.
+    votes: Vec<Votes>,
 }
 
 /// A message with its timeline.

@@ -6,6 +6,7 @@
 #![expect(dead_code, reason = "descriptions")]
 
 mod channels;
+mod conversations;
 mod messages;
 mod queues;
 
@@ -19,6 +20,7 @@ pub(crate) use channels::{
     ApiKey, Channel, ChannelPatch, ChannelTest, CreatedKey, FailedWebhook, LimitBudget, LimitPair,
     LimitWindow, NewChannel, NewKey,
 };
+pub(crate) use conversations::{Contact, Conversation, Replayed, Suppression};
 pub(crate) use messages::{Explanation, Message, MessageDetail, MessageState, NewMessage, Submitted};
 pub(crate) use queues::{
     Cleaned, Cleared, Control, DeadLetter, EffectiveLimits, Paused, QueueStats, Resumed,

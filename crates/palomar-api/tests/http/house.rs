@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use palomar_api::{ApiConfig, router};
-use palomar_app::{App, AppConfig, Metrics, NewKey, Providers, Role, StoreReading};
+use palomar_app::{App, AppConfig, ConsentWords, Metrics, NewKey, Providers, Role, StoreReading};
 use palomar_broker::{Broker, EmbeddedBroker, EmbeddedConfig};
 use palomar_model::{Clock, IdGenerator, Timestamp};
 use palomar_records::Records;
@@ -91,8 +91,8 @@ impl House {
         let providers = Arc::new(Providers::new(clock.clone()).expect("providers"));
         let shared: Arc<dyn Broker> = broker.clone();
         let ids = Arc::new(IdGenerator::new(7));
-        let app =
-            App::start(AppConfig::default(), shared, records, providers, clock, ids, Metrics::default());
+        let settings = AppConfig { consent: ConsentWords::new("baja", "alta"), ..AppConfig::default() };
+        let app = App::start(settings, shared, records, providers, clock, ids, Metrics::default());
         let app = app.await.expect("started");
         let seen = broker.clone();
         app.observe_store(Box::new(move || StoreReading { meters: seen.meters(), failure: seen.failure() }));

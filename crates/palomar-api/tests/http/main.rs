@@ -4,6 +4,7 @@
 mod access;
 mod bulk;
 mod contract;
+mod conversations;
 mod flow;
 mod house;
 mod metrics;

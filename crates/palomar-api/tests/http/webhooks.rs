@@ -63,5 +63,8 @@ async fn what_cannot_be_understood_is_kept_and_replayed() {
     assert_eq!(page.json(), json!({"items": [], "nextCursor": null}));
     let missing = house.send("POST", "/api/failed-webhooks/none/replay", &house.operator, None).await;
     assert_eq!(missing.status.as_u16(), 404);
+    assert_eq!(house.get("/api/failed-webhooks/none").await.status.as_u16(), 404);
+    let all = house.send("POST", "/api/failed-webhooks/replay", &house.operator, None).await;
+    assert_eq!((all.status.as_u16(), all.json()), (200, json!({"replayed": 0})));
     house.close().await;
 }

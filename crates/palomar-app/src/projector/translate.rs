@@ -2,7 +2,7 @@
 
 use palomar_broker::{Fact, LogEntry, QueueName};
 use palomar_model::{ChannelEvent, ChannelName, MessageId, Outbound, Timestamp};
-use palomar_records::{FailedWebhook, RecordFact, What};
+use palomar_records::{Consent, FailedWebhook, RecordFact, What};
 use serde_json::json;
 
 use crate::event::AppEvent;
@@ -85,6 +85,10 @@ fn event(body: &[u8], job: Option<MessageId>) -> (Option<ChannelName>, Option<Me
             (Some(channel), job, What::AttemptFailed { attempt, failure })
         }
         Ok(AppEvent::Received { channel, id, event }) => (Some(channel), None, received(id, event)),
+        Ok(AppEvent::Consent { channel, who, wish, detail, message, identity }) => {
+            let consent = Consent { who, wish, detail, message, identity };
+            (Some(channel), None, What::Consent(Box::new(consent)))
+        }
         Ok(AppEvent::WebhookFailed { channel, id, request_id, payload, error, detail }) => {
             let webhook = FailedWebhook {
                 id,
@@ -107,15 +111,20 @@ fn received(id: Option<MessageId>, event: ChannelEvent) -> What {
             other("message_without_id", json!({ "providerMessageId": message.provider_id }))
         }
         (ChannelEvent::Status(report), _) => What::Reported(report),
+        (ChannelEvent::Echo(echo), Some(id)) => What::Echoed { id, echo },
+        (ChannelEvent::Person(news), Some(id)) => What::Person { id, news },
+        (ChannelEvent::Change(change), _) => What::Changed(change),
         (
             event @ (ChannelEvent::Echo(_)
-            | ChannelEvent::Change(_)
+            | ChannelEvent::Person(_)
             | ChannelEvent::Channel { .. }
             | ChannelEvent::Template { .. }
-            | ChannelEvent::Preference(_)
-            | ChannelEvent::Person(_)),
+            | ChannelEvent::Preference(_)),
             _,
-        ) => other("channel_event", json!(event)),
+        ) => {
+            let kind = event.kind();
+            other(&format!("{kind}_news"), json!(event))
+        }
         (ChannelEvent::ChannelError { error }, _) => other("channel_error", json!(error)),
         (ChannelEvent::Other { field, raw }, _) => {
             other("channel_event", json!({ "field": field, "raw": raw }))

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use palomar_model::{ChannelName, MessageId, Timestamp};
+use palomar_model::{Change, ChannelName, MessageId, Timestamp};
 
 use super::known::{Known, Row};
 use crate::Partition;
@@ -16,8 +16,10 @@ use crate::tables::early_statuses;
 use crate::tables::failed_webhooks::{self, Came};
 use crate::tables::inbound_seen::{self, Seen};
 use crate::tables::journal::{self, Entry};
+use crate::tables::message_changes;
 use crate::tables::messages::{self, NewMessage};
 use crate::tables::provider_ids::{self, Named};
+use crate::tables::suppressions::{self, Suppression};
 
 /// What is new.
 #[derive(Default)]
@@ -30,9 +32,17 @@ pub(super) struct Changes<'f> {
     pub(super) seen: BTreeMap<Seen, Timestamp>,
     pub(super) contacts: BTreeMap<String, Timestamp>,
     pub(super) identities: BTreeMap<MatchKey, (Identity, String)>,
+    /// Identities that somebody else had.
+    pub(super) reassigned: BTreeMap<MatchKey, (Identity, String)>,
+    /// Contacts that turned out to be others, each with the one it is part of now; in order.
+    pub(super) merged: Vec<(String, String, Timestamp)>,
     /// Contacts with their names.
     pub(super) renamed: BTreeMap<String, (String, Timestamp)>,
     pub(super) turns: Vec<Turn>,
+    /// What was done to messages.
+    pub(super) changed: BTreeMap<message_changes::Slot, (Change, Timestamp)>,
+    /// Who wants to get no more, or again (none), where; in order.
+    pub(super) wishes: Vec<(String, ChannelName, Option<Suppression>)>,
     pub(super) webhooks: Vec<Came<'f>>,
     pub(super) counters: BTreeMap<(ChannelName, i64, &'static str), u64>,
     pub(super) journal: Vec<Entry>,
@@ -66,6 +76,16 @@ impl Changes<'_> {
             .map(|waiting| &waiting.early)
             .collect();
         early.sort_by(|one, other| (&one.of, one.seq).cmp(&(&other.of, other.seq)));
+        db.write(vec![
+            contacts::add(self.contacts.iter()),
+            contacts::identify(self.identities.values().map(|(identity, contact)| (identity, contact))),
+            contacts::reassign(self.reassigned.values().map(|(identity, contact)| (identity, contact))),
+            contacts::rename(self.renamed.iter()),
+        ])?;
+        for (loser, winner, at) in &self.merged {
+            contacts::merge(db, loser, winner, *at)?;
+            conversations::merge(db, loser, winner)?;
+        }
         let conversations = conversations(db, &self.turns)?;
         let raised = self.counters.iter();
         db.write(vec![
@@ -75,15 +95,21 @@ impl Changes<'_> {
             early_statuses::taken(self.taken.iter()),
             early_statuses::add(early.into_iter())?,
             inbound_seen::add(self.seen.iter()),
-            contacts::add(self.contacts.iter()),
-            contacts::identify(self.identities.values().map(|(identity, contact)| (identity, contact))),
-            contacts::rename(self.renamed.iter()),
+            message_changes::put(self.changed.iter())?,
             conversations::put(conversations.iter()),
             journal::add(partition, &self.journal)?,
             journal::name_messages(self.named_entries.iter()),
             counters::add(raised.map(|((channel, day, kind), by)| (channel.as_str(), *day, *kind, *by))),
             failed_webhooks::add(&self.webhooks),
-        ])
+        ])?;
+        // After the identities: a wish is meant under each of them.
+        for (match_key, channel, wish) in &self.wishes {
+            match wish {
+                Some(suppression) => db.write(vec![suppressions::add(std::iter::once(suppression))])?,
+                None => suppressions::lift(db, match_key, channel)?,
+            }
+        }
+        Ok(())
     }
 }
 

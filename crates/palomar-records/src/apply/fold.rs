@@ -67,6 +67,10 @@ pub(super) fn progress(head: &mut Head, what: &What, at: Timestamp, counted: &mu
         | What::DuplicateSend
         | What::Reported(_)
         | What::Inbound { .. }
+        | What::Echoed { .. }
+        | What::Changed(_)
+        | What::Person { .. }
+        | What::Consent(_)
         | What::WebhookFailed(_)
         | What::Other { .. } => return,
     };

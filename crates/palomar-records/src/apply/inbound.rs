@@ -1,14 +1,19 @@
-//! Messages that people wrote. The provider's id is the identity: however often it comes, it takes effect once.
+//! What came in: messages that people wrote, what the business wrote elsewhere, what was done to earlier messages, and
+//! who wants to get no more. The provider's id is the identity: however often it comes, it takes effect once.
 
-use palomar_model::{InboundMessage, MessageId};
+use palomar_model::{Echo, InboundMessage, MessageChange, MessageId, MessageState, Wish};
 
+use super::known::{Row, Slot};
 use super::{Batch, Trace};
-use crate::fact::RecordFact;
-use crate::message::{Direction, received_view};
-use crate::tables::contacts;
-use crate::tables::conversations::{Pair, Turn};
-use crate::tables::messages::NewMessage;
+use crate::fact::{Consent, RecordFact};
+use crate::message::{Direction, MessageView, echoed_view, received_view};
+use crate::tables::contacts::{self, Identity, KnownBy};
+use crate::tables::conversations::{Effect, Pair, Turn};
+use crate::tables::inbound_seen::Seen;
+use crate::tables::message_changes;
+use crate::tables::messages::{Head, NewMessage};
 use crate::tables::provider_ids::Named;
+use crate::tables::suppressions::{Suppression, SuppressionReason};
 
 impl Batch<'_> {
     /// Keeps a message, its sender and its place in the conversation. `None` where it came before.
@@ -25,28 +30,125 @@ impl Batch<'_> {
             return None;
         }
         let identities = contacts::of_sender(&message.from);
-        let (contact, match_key) = identities
-            .first()
-            .map(|known| (known.value.clone(), known.match_key.clone()))
-            .unwrap_or_default();
+        let (contact, match_key) = first_of(&identities);
         let view = received_view(id, channel, contact, message, fact.at);
-        let new = NewMessage { view, match_key, summary: message.text.clone(), extras: None };
         self.known.messages.insert(id, None);
-        self.changes.received.insert(id, new);
-        if !identities.is_empty() {
-            let name = message.from.name.as_deref();
-            let contact = self.person(&identities, name, id, fact.at);
-            // A group's messages open nobody's window.
-            if message.group_id.is_none() {
-                let pair = Pair { channel: channel.clone(), contact };
-                self.changes.turns.push(Turn {
-                    pair,
-                    message: id,
-                    direction: Direction::Inbound,
-                    at: message.at,
-                });
-            }
-        }
+        self.changes.received.insert(id, new_message(view, match_key, message));
+        let effect = if message.content.is_from_a_person() { Effect::Written } else { Effect::Told };
+        self.turn(fact, id, &identities, message, effect);
         Trace::of(Some(id), vec!["received"])
     }
+
+    /// Keeps a message that the business wrote elsewhere. `None` where it is one of ours, or came before.
+    pub(super) fn echoed(&mut self, fact: &RecordFact, id: MessageId, echo: &Echo) -> Option<Trace> {
+        let Some(channel) = &fact.channel else {
+            return Trace::of(None, Vec::new());
+        };
+        let message = &echo.message;
+        if !self.name(Named::of(channel, &message.provider_id), id) {
+            return None;
+        }
+        let identities = contacts::of_sender(&echo.to);
+        let (contact, match_key) = first_of(&identities);
+        let view = echoed_view(id, channel, contact, message, fact.at);
+        let accepted = Head::accepted(channel.clone(), match_key.clone(), MessageState::Sent, fact.at);
+        let head = Head {
+            provider_id: Some(message.provider_id.to_string()),
+            sent_at: Some(message.at),
+            ..accepted
+        };
+        let row = Row::New(Box::new(new_message(view, match_key, message)));
+        self.known.messages.insert(id, Some(Slot { head, row }));
+        self.turn(fact, id, &identities, message, Effect::Answered);
+        Trace::of(Some(id), vec!["echoed"])
+    }
+
+    /// Gives a message its place in the conversation with the other side.
+    fn turn(
+        &mut self,
+        fact: &RecordFact,
+        id: MessageId,
+        identities: &[Identity],
+        message: &InboundMessage,
+        effect: Effect,
+    ) {
+        let Some(channel) = fact.channel.clone().filter(|_| !identities.is_empty()) else { return };
+        let (name, direction) = match effect {
+            // The name beside an echo is not known to be the other side's.
+            Effect::Answered | Effect::Sent => (None, Direction::Outbound),
+            Effect::Written | Effect::Told => (message.from.name.as_deref(), Direction::Inbound),
+        };
+        let contact = self.person(identities, name, id, fact.at);
+        // A group's messages open nobody's window.
+        if message.group_id.is_none() {
+            let pair = Pair { channel, contact };
+            self.changes.turns.push(Turn { pair, message: id, direction, at: message.at, effect });
+        }
+    }
+
+    /// Keeps what was done to an earlier message, whether that is known or not. `None` where it came before.
+    pub(super) fn changed(&mut self, fact: &RecordFact, change: &MessageChange) -> Option<Trace> {
+        let Some(channel) = &fact.channel else {
+            return Trace::of(None, Vec::new());
+        };
+        let identity = change.identity().map(|identity| Seen::of(channel, &identity));
+        if let Some(identity) = identity {
+            if !self.known.seen.insert(identity.clone()) {
+                return None;
+            }
+            self.changes.seen.insert(identity, fact.at);
+        }
+        let slot = message_changes::slot(channel, change);
+        let message = self.known.names.get(&slot.0).copied();
+        let newest = self.changes.changed.get(&slot).is_none_or(|(_, at)| *at <= change.at);
+        if newest {
+            self.changes.changed.insert(slot, (change.change.clone(), change.at));
+        }
+        Trace::of(message, Vec::new())
+    }
+
+    /// Keeps that somebody wants to get no more, or that they want to again. `None` where it came before.
+    pub(super) fn consent(&mut self, fact: &RecordFact, consent: &Consent) -> Option<Trace> {
+        let Some(channel) = &fact.channel else {
+            return Trace::of(None, Vec::new());
+        };
+        let identity = Seen::of(channel, &consent.identity);
+        if !self.known.seen.insert(identity.clone()) {
+            return None;
+        }
+        self.changes.seen.insert(identity, fact.at);
+        let identities = contacts::of_sender(&consent.who);
+        let Some(known) = identities.first() else {
+            return Trace::of(consent.message, Vec::new());
+        };
+        let wish = match &consent.wish {
+            Wish::Stop => Some(Suppression {
+                recipient: known.value.clone(),
+                channel: Some(channel.clone()),
+                reason: SuppressionReason::OptOut,
+                detail: consent.detail.clone(),
+                message_id: consent.message,
+                created_at: fact.at,
+                match_key: known.match_key.clone(),
+            }),
+            Wish::Resume => None,
+            Wish::Other(_) => return Trace::of(consent.message, Vec::new()),
+        };
+        let counted = if wish.is_some() { "opted_out" } else { "opted_in" };
+        self.changes.wishes.push((known.match_key.clone(), channel.clone(), wish));
+        Trace::of(consent.message, vec![counted])
+    }
+}
+
+/// Whom a list shows, and what they are found by: what is most telling. A spelling of the provider is shown where nothing
+/// else is known.
+fn first_of(identities: &[Identity]) -> (String, String) {
+    let telling = identities.iter().find(|identity| identity.known_by != KnownBy::Lid);
+    let known = telling.or_else(|| identities.first());
+    known.map(|known| (known.value.clone(), known.match_key.clone())).unwrap_or_default()
+}
+
+fn new_message(view: MessageView, match_key: String, message: &InboundMessage) -> NewMessage {
+    let (summary, group) = (message.text.clone(), message.group_id.clone());
+    NewMessage { view, match_key, summary, extras: None, group }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use palomar_model::MessageId;
+use palomar_model::{MessageId, Sender, Timestamp};
 
 use crate::error::Result;
 use crate::fact::{RecordFact, What};
@@ -28,6 +28,10 @@ pub(super) struct Known {
     pub(super) contacts: HashMap<MatchKey, String>,
     /// What they are called.
     pub(super) called: HashMap<String, String>,
+    /// Since when they are known.
+    pub(super) since: HashMap<String, Timestamp>,
+    /// The business-scoped ids that they have.
+    pub(super) bsuids: HashMap<String, BTreeSet<String>>,
 }
 
 /// An outbound message.
@@ -65,14 +69,26 @@ impl Known {
             known.early.entry(waiting.early.of.clone()).or_default().push(waiting);
         }
         known.seen = inbound_seen::find(db, wanted.seen.iter())?;
-        for (key, contact, name) in contacts::find(db, wanted.identities.iter())? {
-            known.called.extend(name.map(|name| (contact.clone(), name)));
-            known.contacts.insert(key, contact);
-        }
+        known.load_people(db, &wanted.identities)?;
         // Found by their names only.
         let more: BTreeSet<_> = known.names.values().copied().collect();
         known.load_messages(db, &more)?;
         Ok(known)
+    }
+
+    /// Whom these identities lead to. What else they are known by matters where a business-scoped id came.
+    fn load_people(&mut self, db: Db<'_>, identities: &BTreeSet<MatchKey>) -> Result<()> {
+        for contacts::Found { key, contact, name, since } in contacts::find(db, identities.iter())? {
+            self.called.extend(name.map(|name| (contact.clone(), name)));
+            self.since.insert(contact.clone(), since);
+            self.contacts.insert(key, contact);
+        }
+        if identities.iter().any(|(known_by, _)| *known_by == KnownBy::Bsuid) {
+            for (contact, bsuid) in contacts::bsuids(db, self.since.keys())? {
+                self.bsuids.entry(contact).or_default().insert(bsuid);
+            }
+        }
+        Ok(())
     }
 
     fn load_messages(&mut self, db: Db<'_>, ids: &BTreeSet<MessageId>) -> Result<()> {
@@ -120,6 +136,10 @@ struct Wanted {
 }
 
 impl Wanted {
+    fn person(&mut self, who: &Sender) {
+        self.identities.extend(contacts::of_sender(who).iter().map(contacts::Identity::key));
+    }
+
     fn of(facts: &[&RecordFact], known: &Known) -> Wanted {
         let mut wanted = Wanted::default();
         // Channel and recipient of messages that this batch brings.
@@ -137,9 +157,21 @@ impl Wanted {
                 }
                 (What::Inbound { message, .. }, Some(channel)) => {
                     wanted.names.insert(Named::of(channel, &message.provider_id));
-                    wanted
-                        .identities
-                        .extend(contacts::of_sender(&message.from).iter().map(contacts::Identity::key));
+                    wanted.person(&message.from);
+                }
+                (What::Echoed { echo, .. }, Some(channel)) => {
+                    wanted.names.insert(Named::of(channel, &echo.message.provider_id));
+                    wanted.person(&echo.to);
+                }
+                (What::Changed(change), Some(channel)) => {
+                    wanted.names.insert(Named::of(channel, &change.of));
+                    wanted.seen.extend(change.identity().map(|identity| Seen::of(channel, &identity)));
+                }
+                (What::Person { news, .. }, _) => {
+                    std::iter::once(&news.who).chain(&news.formerly).for_each(|who| wanted.person(who));
+                }
+                (What::Consent(consent), Some(channel)) => {
+                    wanted.seen.insert(Seen::of(channel, &consent.identity));
                 }
                 (What::Sent { provider_id, alias }, _) => {
                     let Some(id) = fact.message else { continue };

@@ -123,6 +123,10 @@ impl<'f> Batch<'f> {
             What::Accepted { message, scheduled } => self.accepted(message, *scheduled, fact.at)?,
             What::Reported(report) => self.reported(fact, report),
             What::Inbound { id, message } => self.inbound(fact, *id, message),
+            What::Echoed { id, echo } => self.echoed(fact, *id, echo),
+            What::Changed(change) => self.changed(fact, change),
+            What::Person { id, news } => self.person_news(*id, news, fact.at),
+            What::Consent(consent) => self.consent(fact, consent),
             What::WebhookFailed(webhook) => {
                 if let Some(channel) = &fact.channel {
                     self.changes.webhooks.push((webhook, channel, fact.at));

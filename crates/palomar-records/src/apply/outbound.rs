@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::fact::{RecordFact, What};
 use crate::message::{Direction, accepted_view};
 use crate::tables::contacts::{self, KnownBy};
-use crate::tables::conversations::{Pair, Turn};
+use crate::tables::conversations::{Effect, Pair, Turn};
 use crate::tables::messages::{Head, NewMessage};
 use crate::tables::provider_ids::Named;
 use crate::tables::stored;
@@ -33,12 +33,19 @@ impl Batch<'_> {
             match_key: identity.match_key.clone(),
             summary: message.content.summary().map(str::to_owned),
             extras: stored::extras(message)?,
+            group: None,
         };
         let head = Head::accepted(message.channel.clone(), identity.match_key.clone(), state, at);
         self.known.messages.insert(id, Some(Slot { head, row: Row::New(Box::new(new)) }));
         let contact = self.person(&[identity], None, id, at);
         let pair = Pair { channel: message.channel.clone(), contact };
-        self.changes.turns.push(Turn { pair, message: id, direction: Direction::Outbound, at });
+        self.changes.turns.push(Turn {
+            pair,
+            message: id,
+            direction: Direction::Outbound,
+            at,
+            effect: Effect::Sent,
+        });
         Ok(Trace::of(Some(id), vec!["accepted"]))
     }
 

@@ -14,6 +14,7 @@ const STEPS: &[(&str, &str)] = &[
     ("0002_retries", include_str!("../../migrations/0002_retries.sql")),
     ("0003_partitions", include_str!("../../migrations/0003_partitions.sql")),
     ("0004_nodes", include_str!("../../migrations/0004_nodes.sql")),
+    ("0005_conversations", include_str!("../../migrations/0005_conversations.sql")),
 ];
 
 /// The newest schema.

@@ -1,7 +1,7 @@
 //! `contacts` and `contact_identities`: people, and what they are known by.
 //!
 //! A person may be known by a phone number, a business-scoped id, a provider's spelling of their account, or several
-//! of these. Which of two contacts that turn out to be one is kept, is not decided here: the older identity wins.
+//! of these. Of two contacts that turn out to be one the older is kept, and the other says into which it went.
 
 use palomar_model::{Recipient, Sender, Timestamp};
 
@@ -11,7 +11,14 @@ use crate::store::{Db, Rows, Table, Write, key, values};
 
 pub(crate) const CONTACTS: Table = Table {
     name: "contacts",
-    columns: &[text("id"), text("name"), int("created_at"), int("updated_at")],
+    columns: &[
+        text("id"),
+        text("name"),
+        int("created_at"),
+        int("updated_at"),
+        text("merged_into"),
+        text("username"),
+    ],
     key: 1,
 };
 
@@ -28,16 +35,19 @@ pub(crate) enum KnownBy {
     Bsuid,
     /// A provider's spelling of their account.
     WaId,
+    /// The id under which a provider hides their number.
+    Lid,
 }
 
 impl KnownBy {
-    pub(crate) const ALL: [KnownBy; 3] = [KnownBy::Phone, KnownBy::Bsuid, KnownBy::WaId];
+    pub(crate) const ALL: [KnownBy; 4] = [KnownBy::Phone, KnownBy::Bsuid, KnownBy::WaId, KnownBy::Lid];
 
-    const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             KnownBy::Phone => "phone",
             KnownBy::Bsuid => "bsuid",
             KnownBy::WaId => "wa_id",
+            KnownBy::Lid => "lid",
         }
     }
 }
@@ -75,7 +85,8 @@ pub(crate) fn of_sender(from: &Sender) -> Vec<Identity> {
     let bsuid = from.bsuid.as_ref().map(|bsuid| Identity::of(KnownBy::Bsuid, bsuid.expose()));
     let parent = from.parent_bsuid.as_ref().map(|bsuid| Identity::of(KnownBy::Bsuid, bsuid.expose()));
     let spelling = from.wa_id.as_ref().map(|wa_id| Identity::of(KnownBy::WaId, wa_id));
-    [phone, bsuid, parent, spelling].into_iter().flatten().collect()
+    let hidden = from.lid.as_ref().map(|lid| Identity::of(KnownBy::Lid, lid));
+    [phone, bsuid, parent, spelling, hidden].into_iter().flatten().collect()
 }
 
 /// The provider's own spelling of somebody's account.
@@ -83,27 +94,61 @@ pub(crate) fn of_alias(alias: &str) -> Identity {
     Identity::of(KnownBy::WaId, alias)
 }
 
-/// The contacts that have these identities, each with its name.
-pub(crate) fn find<'a>(
-    db: Db<'_>,
-    identities: impl Iterator<Item = &'a MatchKey>,
-) -> Result<Vec<(MatchKey, String, Option<String>)>> {
+/// A contact as an identity leads to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) key: MatchKey,
+    pub(crate) contact: String,
+    pub(crate) name: Option<String>,
+    pub(crate) since: Timestamp,
+}
+
+/// The contacts that have these identities.
+pub(crate) fn find<'a>(db: Db<'_>, identities: impl Iterator<Item = &'a MatchKey>) -> Result<Vec<Found>> {
     let mut wanted = Rows::of(&CONTACT_IDENTITIES.columns[..2]);
     identities.for_each(|(known_by, match_key)| wanted.push(values![known_by.as_str(), match_key.as_str()]));
-    let text = "SELECT type, match_key, contact_id, name FROM {wanted}
+    let text = "SELECT type, match_key, contact_id, name, COALESCE(created_at, 0) AS created_at FROM {wanted}
          JOIN contact_identities USING (type, match_key) LEFT JOIN contacts ON contacts.id = contact_id";
     let found = db.find(text, &wanted, |row| {
         let word: String = row.get("type")?;
-        let known_by = KnownBy::ALL.into_iter().find(|known_by| known_by.as_str() == word);
-        Ok((known_by, row.get("match_key")?, row.get("contact_id")?, row.get("name")?))
+        let Some(known_by) = KnownBy::ALL.into_iter().find(|known_by| known_by.as_str() == word) else {
+            return Ok(None);
+        };
+        Ok(Some(Found {
+            key: (known_by, row.get("match_key")?),
+            contact: row.get("contact_id")?,
+            name: row.get("name")?,
+            since: row.time("created_at")?,
+        }))
     })?;
-    let known = found.into_iter().filter_map(|(known_by, key, id, name)| Some(((known_by?, key), id, name)));
-    Ok(known.collect())
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// The business-scoped ids of these contacts.
+pub(crate) fn bsuids<'a>(
+    db: Db<'_>,
+    contacts: impl Iterator<Item = &'a String>,
+) -> Result<Vec<(String, String)>> {
+    let mut wanted = Rows::of(&CONTACT_IDENTITIES.columns[3..]);
+    contacts.for_each(|id| wanted.push(values![id.as_str()]));
+    let text = "SELECT contact_id, match_key FROM {wanted} JOIN contact_identities USING (contact_id)
+         WHERE type = 'bsuid'";
+    db.find(text, &wanted, |row| Ok((row.get("contact_id")?, row.get("match_key")?)))
+}
+
+/// Makes one contact of two; the row of the other stays, so that what names it is found.
+pub(crate) fn merge(db: Db<'_>, loser: &str, winner: &str, at: Timestamp) -> Result<()> {
+    let both = values![loser, winner];
+    db.execute("UPDATE contact_identities SET contact_id = $2 WHERE contact_id = $1", &both)?;
+    db.execute("UPDATE contacts SET merged_into = $2 WHERE merged_into = $1", &both)?;
+    let text = "UPDATE contacts SET merged_into = $2, updated_at = $3 WHERE id = $1";
+    db.execute(text, &values![loser, winner, at])?;
+    Ok(())
 }
 
 /// Writes new contacts, each with the time at which it was introduced.
 pub(crate) fn add<'a>(contacts: impl Iterator<Item = (&'a String, &'a Timestamp)>) -> Write {
-    let mut rows = Rows::of(CONTACTS.columns);
+    let mut rows = Rows::of(&CONTACTS.columns[..4]);
     contacts.for_each(|(id, at)| rows.push(values![id.as_str(), None::<String>, *at, *at]));
     Write::insert(&CONTACTS, "ON CONFLICT DO NOTHING", rows)
 }
@@ -116,6 +161,13 @@ pub(crate) fn identify<'a>(identities: impl Iterator<Item = (&'a Identity, &'a S
         rows.push(values![known_by.as_str(), match_key.as_str(), value.as_str(), contact.as_str()]);
     });
     Write::insert(&CONTACT_IDENTITIES, "ON CONFLICT DO NOTHING", rows)
+}
+
+/// Gives identities to other contacts: a number that has another owner now.
+pub(crate) fn reassign<'a>(identities: impl Iterator<Item = (&'a Identity, &'a String)>) -> Write {
+    let write = identify(identities);
+    let anew = "ON CONFLICT (type, match_key) DO UPDATE SET value = excluded.value, contact_id = excluded.contact_id";
+    Write::insert(&CONTACT_IDENTITIES, anew, write.rows)
 }
 
 /// Gives contacts the names in their profiles.

@@ -21,8 +21,17 @@ pub(crate) const CONVERSATIONS: Table = Table {
         text("last_message_id"),
         int("last_message_at"),
         text("last_direction"),
+        int("unread"),
+        text("assignee"),
+        text("labels"),
     ],
     key: 2,
+};
+
+/// Those that the projection writes; people write the others.
+const OF_PROJECTION: &[crate::store::table::Column] = const {
+    let (told, _) = CONVERSATIONS.columns.split_at(9);
+    told
 };
 
 /// Free text may be sent for so long after a person wrote.
@@ -42,6 +51,20 @@ pub(crate) struct Turn {
     pub(crate) message: MessageId,
     pub(crate) direction: Direction,
     pub(crate) at: Timestamp,
+    pub(crate) effect: Effect,
+}
+
+/// What a message does to a conversation beside being its newest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// A person wrote: it is to be read, and free text may be sent back.
+    Written,
+    /// News of the person's account: to be read, and no more.
+    Told,
+    /// We sent.
+    Sent,
+    /// Somebody of the business answered elsewhere: what came before was read.
+    Answered,
 }
 
 /// A conversation as it stands.
@@ -53,12 +76,13 @@ pub(crate) struct Conversation {
     last_message: MessageId,
     last_message_at: Timestamp,
     last_direction: Direction,
+    unread: u64,
 }
 
 impl Conversation {
     /// One that begins with a message.
     pub(crate) fn begun(turn: &Turn) -> Conversation {
-        let inbound = (turn.direction == Direction::Inbound).then_some(turn.at);
+        let inbound = (turn.effect == Effect::Written).then_some(turn.at);
         Conversation {
             created_at: turn.at,
             last_inbound_at: inbound,
@@ -66,18 +90,35 @@ impl Conversation {
             last_message: turn.message,
             last_message_at: turn.at,
             last_direction: turn.direction,
+            unread: u64::from(matches!(turn.effect, Effect::Written | Effect::Told)),
         }
     }
 
-    /// Notes a message. One that is older than the newest changes nothing but, if inbound, the window.
+    /// The conversation that two with one person are.
+    fn joined(&self, other: &Conversation) -> Conversation {
+        let newer = if self.newest() <= other.newest() { other } else { self };
+        Conversation {
+            created_at: self.created_at.min(other.created_at),
+            last_inbound_at: self.last_inbound_at.max(other.last_inbound_at),
+            window_until: self.window_until.max(other.window_until),
+            last_message: newer.last_message,
+            last_message_at: newer.last_message_at,
+            last_direction: newer.last_direction,
+            unread: self.unread + other.unread,
+        }
+    }
+
+    /// Of two messages of one moment the same is the newest, in whatever order they come.
+    const fn newest(&self) -> (Timestamp, MessageId) {
+        (self.last_message_at, self.last_message)
+    }
+
+    /// Notes a message.
     pub(crate) fn note(&mut self, turn: &Turn) {
-        let new = Conversation::begun(turn);
-        self.last_inbound_at = self.last_inbound_at.max(new.last_inbound_at);
-        self.window_until = self.window_until.max(new.window_until);
-        if new.last_message_at >= self.last_message_at {
-            self.last_message = new.last_message;
-            self.last_message_at = new.last_message_at;
-            self.last_direction = new.last_direction;
+        let answered = turn.effect == Effect::Answered;
+        *self = self.joined(&Conversation::begun(turn));
+        if answered {
+            self.unread = 0;
         }
     }
 }
@@ -90,7 +131,7 @@ pub(crate) fn find<'a>(
     let mut wanted = Rows::of(&CONVERSATIONS.columns[..2]);
     pairs.for_each(|pair| wanted.push(values![&pair.channel, pair.contact.as_str()]));
     let text = "SELECT channel, contact_id, created_at, last_inbound_at, window_until, last_message_id,
-             last_message_at, last_direction
+             last_message_at, last_direction, unread
          FROM {wanted} JOIN conversations USING (channel, contact_id)";
     db.find(text, &wanted, |row| {
         let table = CONVERSATIONS.name;
@@ -102,14 +143,44 @@ pub(crate) fn find<'a>(
             last_message: parsed(row, table, "last_message_id")?,
             last_message_at: row.time("last_message_at")?,
             last_direction: parsed(row, table, "last_direction")?,
+            unread: row.count("unread")?,
         };
         Ok((pair, conversation))
     })
 }
 
+/// Gives the conversations of one contact to another, who is the same person.
+pub(crate) fn merge(db: Db<'_>, loser: &str, winner: &str) -> Result<()> {
+    let text = "SELECT channel, labels FROM conversations WHERE contact_id = $1";
+    let lost = db.rows(text, &values![loser], |row| {
+        let channel: ChannelName = parsed(row, CONVERSATIONS.name, "channel")?;
+        Ok((channel, row.get::<String>("labels")?))
+    })?;
+    for (channel, labels) in lost {
+        let pair = |contact: &str| Pair { channel: channel.clone(), contact: contact.to_owned() };
+        let both = [pair(loser), pair(winner)];
+        let found = find(db, both.iter())?;
+        let joined = found.into_iter().map(|(_, one)| one).reduce(|one, other| one.joined(&other));
+        let winner = &both[1];
+        if let Some(joined) = joined {
+            db.write(vec![put(std::iter::once((winner, &joined)))])?;
+        }
+        // What people said of the one stands where they said nothing of the other.
+        let text =
+            "UPDATE conversations SET assignee = COALESCE(assignee, (SELECT lost.assignee FROM conversations
+                 AS lost WHERE lost.channel = $1 AND lost.contact_id = $3)),
+                 labels = CASE WHEN labels = '[]' THEN $4 ELSE labels END
+             WHERE channel = $1 AND contact_id = $2";
+        db.execute(text, &values![&channel, winner.contact.as_str(), loser, labels])?;
+        let text = "DELETE FROM conversations WHERE channel = $1 AND contact_id = $2";
+        db.execute(text, &values![&channel, loser])?;
+    }
+    Ok(())
+}
+
 /// Writes conversations as they stand.
 pub(crate) fn put<'a>(conversations: impl Iterator<Item = (&'a Pair, &'a Conversation)>) -> Write {
-    let mut rows = Rows::of(CONVERSATIONS.columns);
+    let mut rows = Rows::of(OF_PROJECTION);
     conversations.for_each(|(pair, conversation)| {
         rows.push(values![
             &pair.channel,
@@ -120,11 +191,14 @@ pub(crate) fn put<'a>(conversations: impl Iterator<Item = (&'a Pair, &'a Convers
             conversation.last_message,
             conversation.last_message_at,
             conversation.last_direction.as_str(),
+            conversation.unread,
         ]);
     });
-    let newer = "ON CONFLICT (channel, contact_id) DO UPDATE SET last_inbound_at = excluded.last_inbound_at,
+    let newer = "ON CONFLICT (channel, contact_id) DO UPDATE SET created_at = excluded.created_at,
+             last_inbound_at = excluded.last_inbound_at,
              window_until = excluded.window_until, last_message_id = excluded.last_message_id,
-             last_message_at = excluded.last_message_at, last_direction = excluded.last_direction";
+             last_message_at = excluded.last_message_at, last_direction = excluded.last_direction,
+             unread = excluded.unread";
     Write::insert(&CONVERSATIONS, newer, rows)
 }
 

@@ -2,7 +2,8 @@
 
 use palomar_model::{ChannelName, MessageId, MessageState, Priority, Timestamp};
 
-use super::{json, optional, optional_json, parsed, to_json};
+use super::message_changes::ChangesView;
+use super::{json, message_changes, optional, optional_json, parsed, to_json};
 use crate::error::Result;
 use crate::message::{Direction, MessageView};
 use crate::store::table::{Column, int, text};
@@ -40,6 +41,7 @@ pub(crate) const MESSAGES: Table = Table {
         int("delivered_at"),
         int("read_at"),
         int("failed_at"),
+        text("group_id"),
     ],
     key: 1,
 };
@@ -91,12 +93,14 @@ pub(crate) struct NewMessage {
     pub(crate) summary: Option<String>,
     /// See [`super::stored`].
     pub(crate) extras: Option<String>,
+    /// The group it was written in.
+    pub(crate) group: Option<String>,
 }
 
 /// Writes new messages; an outbound one as far as its head says that it has come.
 pub(crate) fn add<'a>(messages: impl Iterator<Item = (&'a NewMessage, Option<&'a Head>)>) -> Result<Write> {
     let mut rows = Rows::of(MESSAGES.columns);
-    for (NewMessage { view, match_key, summary, extras }, head) in messages {
+    for (NewMessage { view, match_key, summary, extras, group }, head) in messages {
         let summary = summary.as_ref().map(|text| text.chars().take(SUMMARY_CHARS).collect::<String>());
         let told = values![
             view.id,
@@ -132,7 +136,7 @@ pub(crate) fn add<'a>(messages: impl Iterator<Item = (&'a NewMessage, Option<&'a
                 view.failed_at,
             ],
         };
-        rows.push(told.into_iter().chain(reached).collect::<Vec<_>>());
+        rows.push(told.into_iter().chain(reached).chain(values![group.as_deref()]).collect::<Vec<_>>());
     }
     Ok(Write::insert(&MESSAGES, "ON CONFLICT DO NOTHING", rows))
 }
@@ -201,7 +205,9 @@ fn head(row: &Row<'_>) -> Result<Head> {
 
 /// One message.
 pub(crate) fn get(db: Db<'_>, id: MessageId) -> Result<Option<MessageView>> {
-    db.row("SELECT * FROM messages WHERE id = $1", &[Value::from(id)], view)
+    let mut found = db.rows("SELECT * FROM messages WHERE id = $1", &[Value::from(id)], view)?;
+    message_changes::add_to(db, &mut found)?;
+    Ok(found.pop())
 }
 
 /// How many messages stand where.
@@ -227,6 +233,7 @@ pub(crate) fn view(row: &Row<'_>) -> Result<MessageView> {
         code: row.get("code")?,
         reason: row.get("reason")?,
         possible_duplicate: row.get::<i64>("possible_duplicate")? != 0,
+        changes: ChangesView::default(),
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
         scheduled_at: row.optional_time("scheduled_at")?,

@@ -11,20 +11,24 @@ pub(crate) mod failed_webhooks;
 pub(crate) mod followers;
 pub(crate) mod inbound_seen;
 pub(crate) mod journal;
+pub(crate) mod message_changes;
 pub(crate) mod messages;
 pub(crate) mod nodes;
 pub(crate) mod page;
 pub(crate) mod provider_ids;
 pub(crate) mod seals;
 pub(crate) mod stored;
+pub(crate) mod suppressions;
 pub(crate) mod versions;
 
 use crate::error::{RecordsError, Result};
 use crate::store::{Row, Table};
 
 /// All tables, each once.
-pub(crate) const ALL: [&Table; 19] = [
+pub(crate) const ALL: [&Table; 21] = [
     &messages::MESSAGES,
+    &message_changes::MESSAGE_CHANGES,
+    &suppressions::SUPPRESSIONS,
     &provider_ids::PROVIDER_IDS,
     &early_statuses::EARLY_STATUSES,
     &inbound_seen::INBOUND_SEEN,

@@ -4,6 +4,7 @@ mod crash;
 mod facts;
 mod half_open;
 mod house;
+mod inbox;
 mod lists;
 mod nodes;
 mod postgres;

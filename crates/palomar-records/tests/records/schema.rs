@@ -93,7 +93,10 @@ async fn records_of_an_earlier_schema_go_on() {
     db.execute("INSERT INTO early_statuses VALUES ('demo', 'wamid.1', 7, 1767225601000000, ?1)", [early])
         .expect("as it was");
     let looked = house.place().look().await.expect("looked").expect("a file").schema;
-    assert_eq!((looked.found, looked.missing), (2, vec!["0003_partitions", "0004_nodes"]));
+    assert_eq!(
+        (looked.found, looked.missing),
+        (2, vec!["0003_partitions", "0004_nodes", "0005_conversations"])
+    );
 
     let records = house.open().await;
     assert_eq!(records.cursor(LOG).await.expect("read"), 7);

@@ -75,6 +75,8 @@ pub(crate) struct Sending {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Intake {
     pub(crate) concurrency: u32,
+    pub(crate) opt_out: String,
+    pub(crate) opt_in: String,
 }
 
 /// `[demo]`.

@@ -311,3 +311,21 @@ fn no_file_and_no_variable_makes_it_panic() {
     // The mutations are mild enough that some files stay good: otherwise the rules would never be reached.
     assert!(loaded > 1_000, "{loaded} of 50000 loaded");
 }
+
+/// The words of the list that everybody's tests use.
+#[test]
+fn the_default_words_catch_what_people_write() {
+    let settings = load(&sources("", &[])).expect("the defaults hold together").settings;
+    let words = palomar_app::ConsentWords::new(&settings.intake.opt_out, &settings.intake.opt_in);
+    let list = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/fixtures/numbers/opt_out_keywords.json");
+    let list: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(list).expect("a file")).expect("JSON");
+    for (kind, wish) in [("opt_out", palomar_model::Wish::Stop), ("opt_in", palomar_model::Wish::Resume)] {
+        let languages = list[kind].as_object().expect("languages");
+        for word in languages.values().flat_map(|words| words.as_array().expect("words")) {
+            let word = word.as_str().expect("a word");
+            assert_eq!(words.wish(&format!(" {}! ", word.to_uppercase())), Some(wish.clone()), "{word}");
+        }
+    }
+}

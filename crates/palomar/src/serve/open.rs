@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use palomar_api::{ApiConfig, OneTimeLink, RateLimit};
-use palomar_app::{App, AppConfig, Metrics, Providers, StoreReading};
+use palomar_app::{App, AppConfig, ConsentWords, Metrics, Providers, StoreReading};
 use palomar_broker::{EmbeddedBroker, EmbeddedConfig, MachineConfig, StoreError};
 use palomar_model::{Clock, IdGenerator};
 use palomar_records::{PROJECTION, Records, RecordsPlace, random_bytes};
@@ -88,6 +88,7 @@ fn app_config(settings: &Settings) -> AppConfig {
     AppConfig {
         default_region: (!region.is_empty()).then(|| region.clone()),
         send_concurrency: count(settings.sending.concurrency),
+        consent: ConsentWords::new(&settings.intake.opt_out, &settings.intake.opt_in),
         inbound_concurrency: count(settings.intake.concurrency),
         journal_retention: settings.records.journal_for.0,
         role: settings.server.role,
