@@ -9,7 +9,8 @@ use palomar_broker::worker::{Handled, Handler};
 use palomar_broker::{Broker, BrokerError, Evidence, JobState, LeasedJob, Outcome, Verdict};
 use palomar_channels::{Parsed, Problem};
 use palomar_model::{
-    ChannelEvent, ChannelName, Clock, MessageId, Received, ReportedStatus, Status, StatusReport,
+    ChannelEvent, ChannelName, Clock, MessageId, ProviderMessageId, Received, ReportedStatus, Status,
+    StatusReport,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -71,7 +72,9 @@ impl Receiver {
             return Err(Trouble::Unreadable(words(&parsed.problems)));
         }
         let mut events = Vec::with_capacity(parsed.events.len());
-        for received in parsed.events {
+        let webhook = envelope.replay_of.unwrap_or(job.lease.id);
+        for (n, mut received) in parsed.events.into_iter().enumerate() {
+            name(&mut received.event, webhook, n);
             events.extend(self.received(&line, received).await?);
         }
         if parsed.problems.iter().any(|problem| !problem.kept) {
@@ -132,6 +135,18 @@ impl Receiver {
             return Ok(None);
         }
         Ok(Some(Evidence { id: tag.message, attempt, verdict, events: Vec::new() }))
+    }
+}
+
+/// Gives a message an id that the provider gave none.
+fn name(event: &mut ChannelEvent, webhook: MessageId, n: usize) {
+    let message = match event {
+        ChannelEvent::Message(message) => message,
+        ChannelEvent::Echo(echo) => &mut echo.message,
+        _ => return,
+    };
+    if message.provider_id.is_none() {
+        message.provider_id = ProviderMessageId::made_up(webhook, n);
     }
 }
 

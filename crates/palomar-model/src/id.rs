@@ -98,6 +98,35 @@ impl fmt::Debug for ChannelName {
 #[serde(transparent)]
 pub struct ProviderMessageId(pub Arc<str>);
 
+/// What the ids begin with that we make up.
+const MADE_UP: &str = "none.";
+
+impl ProviderMessageId {
+    /// No id: what a provider sent without one, until it is [`ProviderMessageId::made_up`].
+    #[must_use]
+    pub fn none() -> ProviderMessageId {
+        ProviderMessageId("".into())
+    }
+
+    /// The id of the n-th thing that a webhook brought without one: the same however often that webhook is read.
+    #[must_use]
+    pub fn made_up(webhook: MessageId, n: usize) -> ProviderMessageId {
+        ProviderMessageId(format!("{MADE_UP}{webhook}.{n}").into())
+    }
+
+    /// Whether the provider gave none.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether we made it up: then two deliveries of one thing can't be told from two things.
+    #[must_use]
+    pub fn is_made_up(&self) -> bool {
+        self.0.starts_with(MADE_UP)
+    }
+}
+
 impl fmt::Display for ProviderMessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -200,6 +200,7 @@ impl What {
             What::Reported(report) => json!({
                 "providerMessageId": report.provider_id, "at": report.at, "status": report.status,
                 "attempt": report.tag.map(|tag| tag.attempt), "errors": report.errors, "pricing": report.pricing,
+                "conversation": report.conversation, "raw": report.raw,
             }),
             What::Inbound { message, .. } => {
                 json!({ "providerMessageId": message.provider_id, "type": message.kind })

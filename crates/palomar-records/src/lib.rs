@@ -22,6 +22,7 @@ mod transfer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use palomar_model::{ChannelName, MessageId, Timestamp};
@@ -91,6 +92,9 @@ pub struct Records {
     dir: Arc<Path>,
     store: Arc<Store>,
     key: Arc<SecretKey>,
+    /// Whether there may be anybody to whom nothing is sent. Set before the first is written, by whoever writes; where
+    /// others write too, it is always set.
+    suppressing: Arc<AtomicBool>,
 }
 
 impl Records {
@@ -109,6 +113,9 @@ impl Records {
         through: u64,
         now: Timestamp,
     ) -> Result<Applied> {
+        if facts.iter().any(|fact| matches!(fact.what, What::Consent(_))) {
+            self.suppressing.store(true, Ordering::Release);
+        }
         let work = move |db: Db<'_>| apply::apply(db, PROJECTION, partition, (after, through), &facts, now);
         self.write(work).await
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use palomar_model::Timestamp;
 
@@ -11,7 +12,7 @@ use crate::store::migrate::{self, Schema};
 use crate::store::postgres::{Postgres, PostgresUrl};
 use crate::store::sqlite::{self, Sqlite};
 use crate::store::{Db, Patience, Store};
-use crate::tables::seals;
+use crate::tables::{seals, suppressions};
 use crate::{FILE, KEY_FILE, PROJECTION, Records, RecordsInfo, check};
 
 /// Where records are kept: in a directory, or in PostgreSQL with the key of the credentials in that directory.
@@ -63,6 +64,8 @@ impl RecordsPlace {
             dir: self.dir.as_path().into(),
             store: Arc::new(Store::Postgres(Box::new(postgres))),
             key,
+            // Other nodes write to it too.
+            suppressing: Arc::new(AtomicBool::new(true)),
         })
     }
 
@@ -118,7 +121,13 @@ impl Records {
     pub fn open(dir: &Path, now: Timestamp) -> Result<Records> {
         let key = SecretKey::open_or_create(&dir.join(KEY_FILE))?;
         let store = Sqlite::open(&dir.join(FILE), now)?;
-        Ok(Records { dir: dir.into(), store: Arc::new(Store::Sqlite(store)), key: Arc::new(key) })
+        let suppressing = sqlite::look(&dir.join(FILE), suppressions::any)?;
+        Ok(Records {
+            dir: dir.into(),
+            store: Arc::new(Store::Sqlite(store)),
+            key: Arc::new(key),
+            suppressing: Arc::new(AtomicBool::new(suppressing)),
+        })
     }
 
     /// The directory in which the key of the credentials is, and the database where it is SQLite.

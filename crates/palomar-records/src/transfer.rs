@@ -60,6 +60,7 @@ impl Records {
     /// key: nothing is taken over.
     pub async fn import(&self, from: impl BufRead + Send + 'static, follow_on: bool) -> Result<Moved> {
         let key = std::sync::Arc::clone(&self.key);
+        self.suppressing.store(true, std::sync::atomic::Ordering::Release);
         self.store.write(Patience::Whole, move |db| import(db, &key, from, follow_on)).await
     }
 }

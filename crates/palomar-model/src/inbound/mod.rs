@@ -36,7 +36,8 @@ pub use sender::Sender;
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InboundMessage {
-    /// The provider's id of it: its identity.
+    /// The provider's id of it: its identity. Where the provider gives none, [`ProviderMessageId::none`]: whoever reads the
+    /// webhook makes one up.
     pub provider_id: ProviderMessageId,
     /// Who wrote it.
     pub from: Sender,

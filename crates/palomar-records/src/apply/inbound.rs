@@ -1,7 +1,11 @@
 //! What came in: messages that people wrote, what the business wrote elsewhere, what was done to earlier messages, and
 //! who wants to get no more. The provider's id is the identity: however often it comes, it takes effect once.
 
-use palomar_model::{Echo, InboundMessage, MessageChange, MessageId, MessageState, Wish};
+use data_encoding::HEXLOWER;
+use palomar_model::{
+    ChannelName, Echo, InboundMessage, MessageChange, MessageId, MessageState, Timestamp, Wish,
+};
+use sha2::{Digest as _, Sha256};
 
 use super::known::{Row, Slot};
 use super::{Batch, Trace};
@@ -31,12 +35,27 @@ impl Batch<'_> {
         }
         let identities = contacts::of_sender(&message.from);
         let (contact, match_key) = first_of(&identities);
-        let view = received_view(id, channel, contact, message, fact.at);
+        let mut view = received_view(id, channel, contact, message, fact.at);
+        view.possible_duplicate = self.is_like_another(channel, message, fact.at);
         self.known.messages.insert(id, None);
         self.changes.received.insert(id, new_message(view, match_key, message));
         let effect = if message.content.is_from_a_person() { Effect::Written } else { Effect::Told };
         self.turn(fact, id, &identities, message, effect);
         Trace::of(Some(id), vec!["received"])
+    }
+
+    /// Whether it came without an id, and one that says the same was written within five seconds of it. It is kept all the
+    /// same: two that say the same may be two.
+    fn is_like_another(&mut self, channel: &ChannelName, message: &InboundMessage, at: Timestamp) -> bool {
+        let like = likenesses(channel, message);
+        let found = like.iter().any(|like| self.known.seen.contains(like));
+        // Its own is the first.
+        if let Some(own) = like.into_iter().next()
+            && self.known.seen.insert(own.clone())
+        {
+            self.changes.seen.insert(own, at);
+        }
+        found
     }
 
     /// Keeps a message that the business wrote elsewhere. `None` where it is one of ours, or came before.
@@ -138,6 +157,26 @@ impl Batch<'_> {
         self.changes.wishes.push((known.match_key.clone(), channel.clone(), wish));
         Trace::of(consent.message, vec![counted])
     }
+}
+
+/// What those are known by that say the same as one that came without an id, and were written within five seconds of it;
+/// its own first. None where it has an id.
+pub(super) fn likenesses(channel: &ChannelName, message: &InboundMessage) -> Vec<Seen> {
+    if !message.provider_id.is_made_up() {
+        return Vec::new();
+    }
+    let content = serde_json::to_vec(&message.content).unwrap_or_default();
+    let from = message.from.key().unwrap_or_default();
+    let hash = Sha256::new()
+        .chain_update(from)
+        .chain_update([0])
+        .chain_update(&message.kind)
+        .chain_update([0])
+        .chain_update(content)
+        .finalize();
+    let (hash, second) = (HEXLOWER.encode(&hash), message.at.micros().div_euclid(1_000_000));
+    let seconds = std::iter::once(0).chain((1..=5).flat_map(|apart| [apart, -apart]));
+    seconds.map(|apart| Seen::of(channel, &format!("like:{hash}:{}", second.saturating_add(apart)))).collect()
 }
 
 /// Whom a list shows, and what they are found by: what is most telling. A spelling of the provider is shown where nothing

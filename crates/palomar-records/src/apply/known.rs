@@ -158,6 +158,7 @@ impl Wanted {
                 (What::Inbound { message, .. }, Some(channel)) => {
                     wanted.names.insert(Named::of(channel, &message.provider_id));
                     wanted.person(&message.from);
+                    wanted.seen.extend(super::inbound::likenesses(channel, message));
                 }
                 (What::Echoed { echo, .. }, Some(channel)) => {
                     wanted.names.insert(Named::of(channel, &echo.message.provider_id));

@@ -181,6 +181,11 @@ pub(crate) fn find(db: Db<'_>, whom: &[(ChannelName, String)]) -> Result<Vec<Opt
     Ok(asked.into_iter().map(of).collect())
 }
 
+/// Whether there is any at all.
+pub(crate) fn any(db: Db<'_>) -> Result<bool> {
+    Ok(db.row("SELECT match_key FROM suppressions LIMIT 1", &[], |_| Ok(()))?.is_some())
+}
+
 /// A page of them, the newest first.
 pub(crate) fn list(db: Db<'_>, cursor: Option<&str>, limit: usize) -> Result<Page<Suppression>> {
     let place = Place::decode(cursor)?;

@@ -2,7 +2,7 @@
 
 use palomar_model::{
     Author, Bsuid, Change, Echo, InboundContent, InboundMessage, InboundWords, MessageChange, MessageId,
-    PersonNews, Phone, Recipient, Sender, SystemKind, SystemMessage, Wish,
+    PersonNews, Phone, ProviderMessageId, Recipient, Sender, SystemKind, SystemMessage, Wish,
 };
 use palomar_records::{
     Consent, ConversationFilter, ConversationId, ConversationPatch, ConversationView, Direction, MessageView,
@@ -20,6 +20,7 @@ on_both!(
     whoever_opts_out_is_left_alone,
     what_the_business_wrote_elsewhere_is_kept_once,
     conversations_are_found,
+    what_comes_without_an_id_is_kept_and_marked,
 );
 
 fn phone() -> Sender {
@@ -318,4 +319,33 @@ async fn conversations_are_found(house: House) {
     assert_eq!(next.next_cursor, None);
     let contacts = records.contacts(Some("mart".to_owned()), None, 50).await.expect("read").items;
     assert_eq!(contacts.len(), 1);
+}
+
+async fn what_comes_without_an_id_is_kept_and_marked(house: House) {
+    let records = house.open().await;
+    let nameless = |n: u128, second: u64, text: &str| {
+        let mut message = said(n, phone(), text);
+        message.provider_id = ProviderMessageId::made_up(id(n), 0);
+        message.at = at(second);
+        (None, What::Inbound { id: id(n), message: Box::new(message) })
+    };
+    let facts = vec![
+        nameless(1, 10, "ok"),
+        nameless(2, 15, "ok"),
+        nameless(3, 21, "ok"),
+        nameless(4, 15, "no"),
+        nameless(2, 15, "ok"),
+        // Two honest ones that have ids of their own.
+        wrote(15, phone(), "ok"),
+        wrote(16, phone(), "ok"),
+    ];
+    for fact in log(1, facts) {
+        told(&records, vec![fact]).await;
+    }
+    for (n, marked) in [(1, false), (2, true), (3, false), (4, false), (15, false), (16, false)] {
+        let message = records.message(id(n)).await.expect("read").expect("kept");
+        assert_eq!(message.possible_duplicate, marked, "{n}");
+    }
+    assert_eq!(conversations(&records).await[0].unread, 6);
+    sound(&records).await;
 }

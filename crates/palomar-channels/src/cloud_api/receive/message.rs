@@ -64,8 +64,11 @@ impl Reading<'_> {
         if !value.is_object() {
             return Err("is not an object");
         }
-        let id = id(value, "/id").ok_or("has no id")?;
         let mut doubts = Vec::new();
+        let id = id(value, "/id").unwrap_or_else(|| {
+            doubts.push("has no id: it can't be told from another that says the same");
+            ProviderMessageId::none()
+        });
         let kind = field(value, "/type").unwrap_or_else(|| {
             doubts.push("has no type");
             "unknown".to_owned()
@@ -96,7 +99,7 @@ impl Reading<'_> {
             _ => return Ok(None),
         };
         Ok(Some(MessageChange {
-            provider_id: Some(self.id.clone()),
+            provider_id: Some(self.id.clone()).filter(|id| !id.is_none()),
             of: of.ok_or("does not say which message it changes")?,
             by,
             chat: Some(chat),
