@@ -105,3 +105,47 @@ async fn what_cannot_be_read_is_kept_and_can_be_replayed() {
     house.sound().await;
     house.close().await;
 }
+
+/// Everything that is recorded of Meta's webhooks: each message is in the records once, changes are at their messages, and
+/// nothing failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_is_recorded_arrives_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let house = house_with_line(dir.path()).await;
+    let folder = format!("{}/../../tests/fixtures/cloud-api", env!("CARGO_MANIFEST_DIR"));
+    let mut ids = std::collections::BTreeSet::new();
+    for kind in ["inbound", "account", "status"] {
+        for file in std::fs::read_dir(format!("{folder}/{kind}")).expect("a folder") {
+            let body = std::fs::read_to_string(file.expect("a file").path()).expect("text");
+            let document: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+            let changes = document["entry"].as_array().expect("entries").iter();
+            let changes = changes.flat_map(|entry| entry["changes"].as_array().expect("changes"));
+            let messages = changes
+                .flat_map(|change| change["value"]["messages"].as_array().cloned().unwrap_or_default());
+            let is_message = |message: &serde_json::Value| {
+                !["reaction", "edit", "revoke"].contains(&message["type"].as_str().expect("a type"))
+            };
+            ids.extend(
+                messages.filter(is_message).map(|message| message["id"].as_str().expect("an id").to_owned()),
+            );
+            for _ in 0..2 {
+                assert_eq!(house.app.receive(&line(), signed(&body)).await, IntakeAnswer::Accepted);
+            }
+        }
+    }
+    idle(&house).await;
+    assert_eq!(house.app.failed_webhooks(None, 10).await.expect("read").items, []);
+    assert!(ids.len() > 50, "{}", ids.len());
+    for id in &ids {
+        let provider_id = palomar_model::ProviderMessageId(id.as_str().into());
+        let found = house.app.records().by_provider_id(line(), provider_id).await.expect("read");
+        let found = house.find(found.unwrap_or_else(|| panic!("{id} is lost"))).await.message;
+        assert_eq!(found.provider_message_id.as_ref(), Some(id));
+        assert!(found.content["content"]["type"].is_string() && found.content["raw"].is_object(), "{id}");
+    }
+    let everything = MessageFilter { status: vec![MessageStatus::Received], ..MessageFilter::default() };
+    let found = house.app.messages(everything, None, 200, &Caller::system()).await.expect("read");
+    assert_eq!((found.items.len(), found.next_cursor), (ids.len(), None));
+    house.sound().await;
+    house.close().await;
+}
