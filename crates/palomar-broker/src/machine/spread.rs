@@ -4,8 +4,10 @@
 //! allows, all at once, arrive as a heap whose end is late by more than the margin, and the next heap would find that
 //! end still in the other side's window. So a window of up to [`LONGEST`] that allows more than one start is used in
 //! slices: a twentieth of it at once, and the next slice when a tenth less than the slice's share of the window is
-//! over. That tenth leaves the exact limit to the window (see `windows`), which so loses nothing, and lets a queue
-//! that was late catch up. Longer windows are not spread: their margin alone is longer than a heap takes to arrive.
+//! over. That tenth leaves the exact limit to the window (see `windows`), which so loses nothing. Who comes a little
+//! late for a slice, because of a flush or a busy processor, is not late for the next one too: slices keep their
+//! schedule while there is work, so that at most two of them go at once. Longer windows are not spread: their margin
+//! alone is longer than a heap takes to arrive.
 //!
 //! A turn in a slice is taken with the lease; what was leased ahead starts when its worker says so. Nothing of this
 //! is stored: a process that begins anew begins with a fresh slice.
@@ -20,6 +22,8 @@ use crate::types::Window;
 const LONGEST: Duration = Duration::from_secs(2);
 /// Slices of a window.
 const SLICES: u64 = 20;
+/// A slice that begins later than this many slices after it was due begins anew; an earlier one keeps the schedule.
+const LATE: i64 = 2;
 
 /// The slice of a window that is in use.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +56,10 @@ impl Slice {
 
     fn take(&mut self, rate_permille: u32, now: i64) {
         let Some((_, span)) = self.size(rate_permille) else { return };
-        if self.taken == 0 || now >= self.began.saturating_add(span) {
-            (self.began, self.taken) = (now, 0);
+        let due = self.began.saturating_add(span);
+        if self.taken == 0 || now >= due {
+            let late = self.taken == 0 || now - due >= LATE.saturating_mul(span);
+            (self.began, self.taken) = (if late { now } else { due }, 0);
         }
         self.taken += 1;
     }
@@ -131,6 +137,23 @@ mod tests {
     fn a_slower_queue_is_spread_as_well() {
         assert_eq!(turns(spread(80, 1000), 500, 5), [0, 0, 45_000, 45_000, 90_000]);
         assert_eq!(turns(spread(10, 1000), 100, 3), [0; 3], "one in a window: the window sees to it");
+    }
+
+    #[test]
+    fn lateness_does_not_add_up() {
+        let mut spread = spread(1000, 1000);
+        let begun = Timestamp::from_seconds(1_000);
+        let mut now = begun;
+        for n in 0..1_000_u64 {
+            now = now.max(spread.free_at(1000, now).0);
+            if n % 50 == 0 {
+                // The first of each slice is up to 40 ms late.
+                now = now.after(Duration::from_millis(n * 7 % 41));
+            }
+            spread.take(1000, now);
+        }
+        // Were each slice late for itself, it would take 1.3 s.
+        assert!(now.since(begun) < Duration::from_millis(950), "{:?}", now.since(begun));
     }
 
     #[test]

@@ -317,8 +317,13 @@ impl Model {
         for window in &mut self.queue_mut(queue).windows {
             let Some((_, lasts)) = slice_of(window.window, rate) else { continue };
             let (begun, taken) = window.slice;
-            let fresh = taken == 0 || begun.after(lasts) <= now;
-            window.slice = if fresh { (now, 1) } else { (begun, taken + 1) };
+            let due = begun.after(lasts);
+            window.slice = match taken {
+                0 => (now, 1),
+                _ if now < due => (begun, taken + 1),
+                _ if now < due.after(lasts * 2) => (due, 1),
+                _ => (now, 1),
+            };
         }
     }
 
