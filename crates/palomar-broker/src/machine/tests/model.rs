@@ -318,8 +318,10 @@ impl Model {
             let Some((_, lasts)) = slice_of(window.window, rate) else { continue };
             let (begun, taken) = window.slice;
             let due = begun.after(lasts);
+            let cold = (now.after(window.window.window / 5), 1);
             window.slice = match taken {
-                0 => (now, 1),
+                0 => cold,
+                _ if now >= due.after(Duration::from_secs(10)) => cold,
                 _ if now < due => (begun, taken + 1),
                 _ if now < due.after(lasts * 2) => (due, 1),
                 _ => (now, 1),
