@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use crate::types::{
     Control, ControlError, Controlled, Cursor, Enqueued, EventBody, Evidence, EvidenceEffect, Explanation,
     JobFilter, JobId, JobView, LeaseError, LeaseRef, LeaseRequest, LeasedJob, LogEntry, NewJob, Partition,
-    Settle, Started, Stats,
+    QueueName, Settle, Started, Stats,
 };
 use std::time::Duration;
 
@@ -22,6 +22,9 @@ pub enum BrokerError {
     /// The store failed; this process accepts nothing more.
     #[error("the store failed, this process accepts nothing more: {0}")]
     Failed(std::sync::Arc<str>),
+    /// The store can't be reached now; whether the request has happened is not known.
+    #[error("the store can't be reached now: {0}")]
+    Lost(std::sync::Arc<str>),
     /// The broker has stopped.
     #[error("the broker has stopped")]
     Stopped,
@@ -70,6 +73,11 @@ pub trait Broker: Send + Sync + 'static {
     /// Into how many partitions the event log is divided: from 0 on, for good. A queue's facts are all in one of them.
     fn partitions(&self) -> u32 {
         1
+    }
+
+    /// The partition that has a queue's facts.
+    fn partition_of(&self, _queue: &QueueName) -> Partition {
+        Partition::WHOLE
     }
 
     /// Facts of a partition after `after`, in order; waits for one, for at most `wait`. A partition that is not there has

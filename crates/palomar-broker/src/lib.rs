@@ -44,6 +44,7 @@ mod broker;
 pub mod conformance;
 mod embedded;
 mod machine;
+mod redis;
 mod types;
 pub mod worker;
 
@@ -53,4 +54,5 @@ pub use embedded::{
     StoreError, StoreInfo, StoreMeters, check, store_info,
 };
 pub use machine::MachineConfig;
+pub use redis::{Confirm, RedisBroker, RedisConfig, RedisServers};
 pub use types::*;

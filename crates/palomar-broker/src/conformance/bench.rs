@@ -211,16 +211,33 @@ impl Bench {
         stats.queues.into_iter().find(|queue| queue.queue == line()).expect("the queue is known")
     }
 
+    /// The partition of the log that tells of the cases' queue.
+    pub(super) fn home(&self) -> Partition {
+        self.broker.partition_of(&line())
+    }
+
     /// Facts after a cursor that are there now.
     pub(super) async fn facts(&self, after: Cursor, limit: usize) -> Vec<LogEntry> {
-        soon("facts", self.broker.events(Partition::WHOLE, after, limit, Duration::ZERO))
-            .await
-            .expect("events")
+        self.facts_in(self.home(), after, limit).await
+    }
+
+    /// As [`Bench::facts`], of another partition.
+    pub(super) async fn facts_in(&self, of: Partition, after: Cursor, limit: usize) -> Vec<LogEntry> {
+        soon("facts", self.broker.events(of, after, limit, Duration::ZERO)).await.expect("events")
+    }
+
+    /// All facts of all partitions.
+    pub(super) async fn all_facts(&self) -> Vec<LogEntry> {
+        let mut all = Vec::new();
+        for partition in 0..self.broker.partitions() {
+            all.extend(self.facts_in(Partition(partition), Cursor(0), 100_000).await);
+        }
+        all
     }
 
     /// All facts of a job.
     pub(super) async fn life(&self, n: u128) -> Vec<Fact> {
-        let all = self.facts(Cursor(0), 100_000).await;
+        let all = self.all_facts().await;
         all.into_iter().filter(|entry| entry.job == Some(id(n))).map(|entry| entry.fact).collect()
     }
 

@@ -31,7 +31,7 @@ pub(super) async fn nothing_of_a_group_starts_while_it_is_paused(bench: Bench) {
     let running = bench.take_one().await;
     let pause = Control::PauseGroup { queue: line(), group: "g".into() };
     assert_eq!(bench.control(pause).await.in_flight, 1);
-    assert_eq!(bench.stats().await.paused_groups, ["g".into()]);
+    assert_eq!(bench.stats().await.paused_groups, [std::sync::Arc::<str>::from("g")]);
     bench.accept([grouped(4, "g")]).await;
     assert_eq!(bench.started().await, [3]);
     bench.done(&[running]).await;

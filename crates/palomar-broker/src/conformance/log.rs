@@ -49,7 +49,7 @@ pub(super) async fn reading_goes_on_after_any_cursor(bench: Bench) {
         bench.broker.log(vec!["a".into(), "b".into()]).await.expect("log");
     }
     let all = bench.facts(Cursor(0), 10_000).await;
-    let end = bench.broker.stats().await.expect("stats").log_ends[0];
+    let end = bench.broker.stats().await.expect("stats").log_ends[bench.home().0 as usize];
     assert!(all.last().is_some_and(|last| last.cursor <= end));
     for (place, entry) in all.iter().enumerate() {
         let rest = &all[place + 1..];
@@ -105,13 +105,13 @@ pub(super) async fn the_log_tells_of_queues(bench: Bench) {
 
 pub(super) async fn the_log_takes_events_of_no_job(bench: Bench) {
     let cursor = bench.broker.log(vec!["one".into(), "two".into()]).await.expect("log");
-    let all = bench.facts(Cursor(0), 10).await;
+    let all = bench.facts_in(Partition::WHOLE, Cursor(0), 10).await;
     let expected = [Fact::Event("one".into()), Fact::Event("two".into())];
     assert_eq!(all.iter().map(|entry| entry.fact.clone()).collect::<Vec<_>>(), expected);
     assert!(all.iter().all(|entry| entry.cursor <= cursor && entry.job.is_none() && entry.queue.is_none()));
     let later = bench.broker.log(vec!["three".into()]).await.expect("log");
     assert!(later > cursor);
-    let read = bench.facts(cursor, 10).await;
+    let read = bench.facts_in(Partition::WHOLE, cursor, 10).await;
     assert_eq!(
         read.iter().map(|entry| entry.fact.clone()).collect::<Vec<_>>(),
         [Fact::Event("three".into())]
@@ -120,9 +120,9 @@ pub(super) async fn the_log_takes_events_of_no_job(bench: Bench) {
 
 pub(super) async fn a_reader_waits_for_a_fact(bench: Bench) {
     bench.accept([job(1)]).await;
-    let end = bench.broker.stats().await.expect("stats").log_ends[0];
+    let end = bench.broker.stats().await.expect("stats").log_ends[bench.home().0 as usize];
     assert!(bench.facts(end, 10).await.is_empty(), "no wait, no fact");
-    let mut waiting = bench.broker.events(Partition::WHOLE, end, 10, Duration::from_secs(3600));
+    let mut waiting = bench.broker.events(bench.home(), end, 10, Duration::from_secs(3600));
     Bench::waits(&mut waiting);
     bench.accept([job(2)]).await;
     let facts = soon("a fact", waiting).await.expect("events");
@@ -137,7 +137,7 @@ pub(super) async fn what_was_acknowledged_is_not_needed_again(bench: Bench) {
     }
     let all = bench.facts(Cursor(0), 1_000).await;
     let half = all[all.len() / 2].cursor;
-    bench.broker.acknowledge("reader", Partition::WHOLE, half).await.expect("acknowledge");
+    bench.broker.acknowledge("reader", bench.home(), half).await.expect("acknowledge");
     let rest: Vec<_> = all.into_iter().filter(|entry| entry.cursor > half).collect();
     assert_eq!(bench.facts(half, 1_000).await, rest, "what it has not acknowledged stays");
 }

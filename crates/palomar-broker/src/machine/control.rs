@@ -234,7 +234,7 @@ pub(super) fn state_of(phase: Phase) -> JobState {
 }
 
 /// Why limits can't be kept, if they can't.
-fn problem_of(limits: &Limits) -> Option<&'static str> {
+pub(crate) fn problem_of(limits: &Limits) -> Option<&'static str> {
     if limits.windows.iter().any(|window| window.max == 0) {
         return Some("a window must allow at least one start; to stop a queue, pause it");
     }

@@ -23,15 +23,15 @@ impl Machine {
         let expected_at = match slot.phase {
             Phase::Scheduled => {
                 holds.push(Hold::Scheduled { at: slot.when });
-                self.when_open(queue_ix, slot.when, 0, &mut holds)
+                when_open(self.queue(queue_ix), self.now, slot.when, 0, &mut holds)
             }
             Phase::Backoff => {
                 holds.push(Hold::Backoff { at: slot.when });
-                self.when_open(queue_ix, slot.when, 0, &mut holds)
+                when_open(self.queue(queue_ix), self.now, slot.when, 0, &mut holds)
             }
             Phase::Pacing => {
                 holds.push(Hold::Pair { until: slot.when });
-                self.when_open(queue_ix, slot.when, 0, &mut holds)
+                when_open(self.queue(queue_ix), self.now, slot.when, 0, &mut holds)
             }
             Phase::Parked => self.parked(ix, &mut holds),
             Phase::Blocked => {
@@ -72,7 +72,7 @@ impl Machine {
         let budget = &self.budgets[self.queue(queue).budget? as usize];
         let until = budget.place_after(self.before(ix), self.now);
         holds.push(Hold::Budget { name: budget.config.name.clone(), until });
-        self.when_open(queue, until, 0, holds)
+        when_open(self.queue(queue), self.now, until, 0, holds)
     }
 
     fn ready(&self, ix: SlotIx, ahead: u64, holds: &mut Vec<Hold>) -> Option<Timestamp> {
@@ -96,33 +96,11 @@ impl Machine {
                 from = until;
             }
         }
-        let at = self.when_open(queue, from, ahead, holds);
+        let at = when_open(self.queue(queue), self.now, from, ahead, holds);
         if ahead > 0 {
             holds.push(Hold::Turn { ahead });
         }
         at
-    }
-
-    /// When the queue starts a job after `ahead` others, not before `from`; adds what holds the queue.
-    fn when_open(&self, queue: u32, from: Timestamp, ahead: u64, holds: &mut Vec<Hold>) -> Option<Timestamp> {
-        let state = self.queue(queue);
-        let mut known = true;
-        let mut at = from;
-        state.restraints(self.now, Asks::Lease, |until, hold| {
-            match until {
-                Some(until) => at = at.max(until),
-                // A place is free as soon as an attempt ends: that is no reason to give no time.
-                None if matches!(hold, Hold::Concurrency { .. }) => {}
-                None => known = false,
-            }
-            holds.push(hold);
-        });
-        let (at, window) = forecast(state, at, ahead);
-        let named = holds.iter().any(|hold| matches!(hold, Hold::Window { .. }));
-        if let Some(window) = window.filter(|_| ahead > 0 && !named) {
-            holds.push(Hold::Window { window, until: at });
-        }
-        known.then_some(at)
     }
 
     /// How many jobs are before it in its list.
@@ -156,6 +134,33 @@ impl Machine {
         }
         ahead
     }
+}
+
+/// When a queue starts a job after `ahead` others, not before `from`; adds what holds the queue.
+pub(super) fn when_open(
+    state: &Queue,
+    now: Timestamp,
+    from: Timestamp,
+    ahead: u64,
+    holds: &mut Vec<Hold>,
+) -> Option<Timestamp> {
+    let mut known = true;
+    let mut at = from;
+    state.restraints(now, Asks::Lease, |until, hold| {
+        match until {
+            Some(until) => at = at.max(until),
+            // A place is free as soon as an attempt ends: that is no reason to give no time.
+            None if matches!(hold, Hold::Concurrency { .. }) => {}
+            None => known = false,
+        }
+        holds.push(hold);
+    });
+    let (at, window) = forecast(state, at, ahead);
+    let named = holds.iter().any(|hold| matches!(hold, Hold::Window { .. }));
+    if let Some(window) = window.filter(|_| ahead > 0 && !named) {
+        holds.push(Hold::Window { window, until: at });
+    }
+    known.then_some(at)
 }
 
 /// When the windows have room for a start after `ahead` others from `at` on, and the window that decides.

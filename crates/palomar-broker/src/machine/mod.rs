@@ -32,6 +32,7 @@ mod queue;
 mod rate_held;
 mod restore;
 mod settle;
+mod sight;
 mod slab;
 mod sleepers;
 mod spread;
@@ -53,9 +54,11 @@ pub(crate) use budget::BudgetRow;
 #[cfg(test)]
 pub(crate) use change::PhaseTag;
 pub(crate) use change::{Change, NewRow, QueueRow, Spec, Standing};
+pub(crate) use control::problem_of;
 pub(crate) use fold::{Folded, RequestRow};
 pub(crate) use operate::Leasing;
 pub(crate) use restore::Restorer;
+pub(crate) use sight::{Sight, WindowSight};
 
 use crate::types::{Limits, QueueName, Verdict};
 use budget::BudgetState;

@@ -82,6 +82,12 @@ pub(super) struct Spread {
 }
 
 impl Spread {
+    /// As another store has kept it: of each window, when the slice in use began and how many of it are taken.
+    pub(super) fn of(slices: impl IntoIterator<Item = (Window, i64, u64)>) -> Spread {
+        let short = slices.into_iter().filter(|(window, ..)| window.window <= LONGEST);
+        Spread { slices: short.map(|(window, began, taken)| Slice { window, began, taken }).collect() }
+    }
+
     /// Changes what is spread; a window that stays keeps its slice.
     pub(super) fn configure(&mut self, windows: &[Window]) {
         let short = windows.iter().filter(|window| window.window <= LONGEST);

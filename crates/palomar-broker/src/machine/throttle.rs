@@ -52,6 +52,11 @@ struct Cut {
 }
 
 impl Throttle {
+    /// As another store has kept it: the last cut is when it was made, and the shares before and after.
+    pub(super) fn of(until: Timestamp, cut: Option<(Timestamp, u16, u16)>) -> Throttle {
+        Throttle { until, cut: cut.map(|(at, from, to)| Cut { at, from, to }) }
+    }
+
     /// After a refusal that asks for a stop of `wait`. Attempts that were under way together are refused together:
     /// one cut within `grace`, and while the queue stands still, because nothing has started since.
     pub(super) fn refused(self, now: Timestamp, wait: Duration, grace: Duration) -> Throttle {

@@ -104,6 +104,15 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
+    /// Windows whose starts another store has kept: of each (first start merged in, last one, how many), oldest first.
+    pub(super) fn of(rings: impl IntoIterator<Item = (Window, Vec<(i64, i64, u32)>)>) -> Windows {
+        let ring = |(config, entries): (Window, Vec<(i64, i64, u32)>)| {
+            let total = entries.iter().map(|&(_, _, count)| u64::from(count)).sum();
+            Ring { config, entries: entries.into(), total }
+        };
+        Windows { rings: rings.into_iter().map(ring).collect() }
+    }
+
     /// Changes what is allowed; starts that were recorded are kept, from the window that remembers the most.
     pub(super) fn configure(&mut self, windows: &[Window]) {
         let longest = self.rings.iter().max_by_key(|ring| ring.config.window).cloned();

@@ -1,0 +1,278 @@
+-- Jobs: what they are, where they stand, how they are found.
+--
+-- A job's *record* is written once, when it is accepted: see RECORD; the payload follows. Where the job stands is
+-- stored beside it, and only while that differs from how it was accepted, so that a job that just waits costs its
+-- record, one entry of the index by id and one element of its lane.
+
+-- Queue, accepted at, version, priority, policy, flags (1: spends no budget; 2: the payload is compressed), id, key,
+-- due, expiry, group (empty, or 1 and its name).
+local RECORD = '>I4I8BBBBc16c8I8I8Bc0'
+-- Phase, when, token, attempts, strikes, priority in force, whether more follows.
+local STANDING = '>BI8I4I2BBB'
+
+local function number_of(s)
+  return (sunpack('>I6', s))
+end
+
+local function sid_of(number)
+  return spack('>I6', number)
+end
+
+-- A job from its record, as it was accepted.
+local function accepted(s, record)
+  local q, enqueued_at, _, priority, policy, flags, id, key, due, expires, group = sunpack(RECORD, record)
+  local later = due > enqueued_at
+  return {
+    s = s, record = record, q = q, id = id, group = group, enqueued_at = enqueued_at, due = later and due,
+    priority = priority + 1, policy = policy, spends = flags % 2 == 0,
+    key = key ~= EMPTY_KEY and key, expires = expires > 0 and expires,
+    phase = later and SCHEDULED or READY, when = later and due or enqueued_at,
+    token = 0, attempts = 0, strikes = 0, lane = priority + 1,
+    -- The attempt that evidence is measured by, where it is not the newest lease's.
+    started_under = false, chained = false, before = false, behind = false, waived = false, duplicated = false,
+    vouched = false, reason = false, stored = false, changed = false, new = false, gone = false, g = false,
+  }
+end
+
+local function stand(j, standing)
+  local phase, when, token, attempts, strikes, lane, more, rest = sunpack(STANDING, standing)
+  j.phase, j.when, j.token, j.attempts, j.strikes, j.lane = phase, when, token, attempts, strikes, lane
+  if more == 1 then
+    local other = unpack_msg(sub(standing, rest))
+    j.started_under, j.before, j.behind, j.waived, j.duplicated = other[1], other[2], other[3], other[4], other[5]
+    j.vouched, j.reason = other[6], other[7]
+    if j.waived then j.expires = false end
+  end
+  j.stored = standing
+end
+
+-- Where a job stands, to be stored; nil where it stands as it was accepted.
+local function standing_of(j)
+  local more = j.started_under or j.before or j.behind or j.waived or j.duplicated or j.vouched or j.reason
+  if not more and j.token == 0 and j.attempts == 0 and j.strikes == 0 and j.lane == j.priority then
+    local phase, when = READY, j.enqueued_at
+    if j.due then phase, when = SCHEDULED, j.due end
+    if j.phase == phase and j.when == when then return nil end
+  end
+  local fixed = spack(STANDING, j.phase, j.when, j.token, j.attempts, j.strikes, j.lane, more and 1 or 0)
+  if not more then return fixed end
+  return fixed .. pack({
+    j.started_under, j.before, j.behind, j.waived, j.duplicated, j.vouched, j.reason,
+  })
+end
+
+-- Gives fresh jobs their queues, groups and chains, each kind read at once.
+local function complete(fresh)
+  local wanted, seen = {}, {}
+  for i = 1, #fresh do
+    local q = fresh[i].q
+    if Q[q] == nil and not seen[q] then
+      seen[q] = true
+      wanted[#wanted + 1] = spack('>I4', q)
+    end
+  end
+  queues.load(wanted)
+  local group_keys, chain_keys = {}, {}
+  for i = 1, #fresh do
+    local j = fresh[i]
+    j.q = Q[j.q]
+    -- Of a queue that was removed only records are left that readers of the log need.
+    if not j.q then
+      J[j.s] = false
+    else
+      local group_key = j.q.k .. j.group
+      if G[group_key] == nil then
+        G[group_key] = false
+        group_keys[#group_keys + 1] = group_key
+      end
+      if j.key then
+        j.chained = CHAINED[j.phase]
+        local chain_key = j.q.k .. j.key
+        if C[chain_key] == nil then
+          C[chain_key] = false
+          chain_keys[#chain_keys + 1] = chain_key
+        end
+      end
+    end
+  end
+  groups.load(group_keys)
+  chains.load(chain_keys)
+end
+
+-- Reads jobs by number; those that are not there are false.
+function jobs.load(sids)
+  local wanted = {}
+  for i = 1, #sids do
+    if J[sids[i]] == nil then
+      J[sids[i]] = false
+      wanted[#wanted + 1] = sids[i]
+    end
+  end
+  if #wanted == 0 then return end
+  local records, standings = read_many(K.job, wanted), read_many(K.standing, wanted)
+  local fresh = {}
+  for i = 1, #wanted do
+    if records[i] then
+      local j = accepted(wanted[i], records[i])
+      if standings[i] then stand(j, standings[i]) end
+      J[j.s] = j
+      fresh[#fresh + 1] = j
+    end
+  end
+  complete(fresh)
+end
+
+-- The job of a number that must be there.
+function jobs.get(s)
+  local j = J[s]
+  if j == nil then
+    jobs.load({ s })
+    j = J[s]
+  end
+  return j or error('job ' .. number_of(s) .. ' is in a list and nowhere else')
+end
+
+-- Reads which jobs have these ids, and then the jobs.
+function jobs.load_ids(ids)
+  local wanted = {}
+  for i = 1, #ids do
+    if ID[ids[i]] == nil then
+      ID[ids[i]] = false
+      wanted[#wanted + 1] = ids[i]
+    end
+  end
+  if #wanted == 0 then return end
+  local found, sids = read_many(K.id, wanted), {}
+  for i = 1, #wanted do
+    if found[i] then
+      ID[wanted[i]] = found[i]
+      sids[#sids + 1] = found[i]
+    end
+  end
+  jobs.load(sids)
+end
+
+-- The job of an id, or false.
+function jobs.find(id)
+  if ID[id] == nil then jobs.load_ids({ id }) end
+  local s = ID[id]
+  return s and jobs.get(s)
+end
+
+function jobs.number(j)
+  local number = j.number
+  if not number then
+    number = number_of(j.s)
+    j.number = number
+  end
+  return number
+end
+
+-- The attempt that evidence is measured by: the newest that started, or the one that is known to be taken.
+function jobs.newest_start(j)
+  return j.started_under or j.token
+end
+
+-- Notes that a job changed.
+function jobs.touch(j)
+  if not j.changed then
+    j.changed = true
+    changed[#changed + 1] = j
+  end
+end
+
+-- The group of a job.
+function jobs.group(j)
+  local g = j.g
+  if not g then
+    g = groups.get(j.q, j.group)
+    j.g = g
+  end
+  return g
+end
+
+-- Makes jobs of new records, which are complete but for queue and time, and takes them in.
+function jobs.admit(q, blob)
+  local number = meta[NEXT_SEQ]
+  meta[NEXT_SEQ] = number + 1
+  local j = accepted(sid_of(number), spack('>I4I8', q.ix, now) .. blob)
+  j.q, j.number, j.new = q, number, true
+  J[j.s], ID[j.id] = j, j.s
+  jobs.touch(j)
+  local chunk = floor(number / 1024)
+  chunks[chunk] = (chunks[chunk] or 0) + 1
+  local g = jobs.group(j)
+  g.r[1] = g.r[1] + 1
+  groups.touch(g)
+  if j.expires then times.put(expiries, j.s, j.expires) end
+  return j
+end
+
+-- A final job is kept no longer.
+function jobs.forget(j)
+  turns.leave(j)
+  chains.take(j)
+  if j.expires then times.drop(expiries, j.s) end
+  j.gone, ID[j.id] = true, false
+  J[j.s] = false
+  jobs.touch(j)
+  local chunk = floor(jobs.number(j) / 1024)
+  chunks[chunk] = (chunks[chunk] or 0) - 1
+  local g = jobs.group(j)
+  g.r[1] = g.r[1] - 1
+  groups.touch(g)
+  groups.drop_if_empty(g)
+end
+
+function jobs.store()
+  local records, standings, ids = {}, {}, {}
+  local no_records, no_standings, no_ids, gone = {}, {}, {}, {}
+  for i = 1, #changed do
+    local j = changed[i]
+    local standing
+    if j.gone then
+      -- Another job may have the id by now.
+      if not ID[j.id] and not j.new then no_ids[#no_ids + 1] = j.id end
+      if jobs.number(j) >= meta[FREE_SEQ] then
+        gone[#gone + 1] = j.s
+        if j.new then records[#records + 1] = j.s; records[#records + 1] = j.record end
+      elseif not j.new then
+        no_records[#no_records + 1] = j.s
+      end
+    else
+      if j.new then
+        records[#records + 1] = j.s
+        records[#records + 1] = j.record
+        ids[#ids + 1] = j.id
+        ids[#ids + 1] = j.s
+      end
+      standing = standing_of(j)
+    end
+    if standing then
+      if standing ~= j.stored then
+        standings[#standings + 1] = j.s
+        standings[#standings + 1] = standing
+      end
+    elseif j.stored then
+      no_standings[#no_standings + 1] = j.s
+    end
+  end
+  run_many('HDEL', K.id, no_ids)
+  run_many('HSET', K.job, records)
+  run_many('HSET', K.id, ids)
+  run_many('HSET', K.standing, standings)
+  run_many('HDEL', K.standing, no_standings)
+  run_many('HDEL', K.job, no_records)
+  run_many('RPUSH', K.gone, gone)
+  for chunk, by in pairs(chunks) do
+    if by ~= 0 then
+      local left = run('HINCRBY', K.chunk, chunk, by)
+      if left == by and by > 0 then
+        run('ZADD', K.chunks, chunk, chunk)
+      elseif left <= 0 then
+        run('HDEL', K.chunk, chunk)
+        run('ZREM', K.chunks, chunk)
+      end
+    end
+  end
+end

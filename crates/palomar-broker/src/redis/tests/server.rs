@@ -1,0 +1,144 @@
+//! A Redis of the tests' own: on a free port of this machine, in a directory of its own, ended with its value.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::redis::{Confirm, RedisConfig};
+
+/// A server that runs.
+pub(super) struct Server {
+    dir: TempDir,
+    pub(super) port: u16,
+    process: Child,
+    settings: Vec<String>,
+    password: String,
+}
+
+pub(super) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+fn spawn(dir: &Path, port: u16, settings: &[String]) -> Child {
+    // A file comes first, where there is one.
+    Command::new("redis-server")
+        .args(settings)
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"])
+        .arg(dir)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("redis-server is installed")
+}
+
+impl Server {
+    /// Starts a server that flushes its append-only file once a second.
+    pub(super) async fn start() -> Server {
+        Server::with(&["--appendfsync", "everysec"]).await
+    }
+
+    /// Starts a server with further settings.
+    pub(super) async fn with(settings: &[&str]) -> Server {
+        Server::guarded(settings, "").await
+    }
+
+    /// Starts a server that asks for a password.
+    pub(super) async fn guarded(settings: &[&str], password: &str) -> Server {
+        let dir = tempfile::tempdir().expect("a directory");
+        let persistent = ["--save", "", "--appendonly", "yes", "--maxmemory-policy", "noeviction"];
+        let guard = ["--requirepass", password];
+        let guard = if password.is_empty() { &[][..] } else { &guard[..] };
+        let settings = persistent.iter().chain(settings).chain(guard).map(|&one| one.to_owned()).collect();
+        Server::spawned(dir, settings, password).await
+    }
+
+    /// Starts a sentinel that knows what is in its file.
+    pub(super) async fn sentinel(knows: &str) -> Server {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("sentinel.conf");
+        std::fs::write(&file, knows).expect("a file");
+        Server::spawned(dir, vec![file.display().to_string(), "--sentinel".into()], "").await
+    }
+
+    async fn spawned(dir: TempDir, settings: Vec<String>, password: &str) -> Server {
+        let port = free_port();
+        let process = spawn(dir.path(), port, &settings);
+        let server = Server { dir, port, process, settings, password: password.to_owned() };
+        server.answers().await;
+        server
+    }
+
+    /// Waits until it answers.
+    pub(super) async fn answers(&self) {
+        let client = redis::Client::open(self.url()).expect("an address");
+        let up = async {
+            loop {
+                if let Ok(mut connection) = client.get_multiplexed_async_connection().await {
+                    let pong: Result<String, _> = redis::cmd("PING").query_async(&mut connection).await;
+                    if pong.is_ok() {
+                        return;
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), up).await.expect("redis-server answers");
+    }
+
+    pub(super) fn url(&self) -> String {
+        match &*self.password {
+            "" => format!("redis://127.0.0.1:{}", self.port),
+            password => format!("redis://:{password}@127.0.0.1:{}", self.port),
+        }
+    }
+
+    /// A broker's configuration, with keys and a process number of its own.
+    pub(super) fn config(&self, name: &str, process: u64) -> RedisConfig {
+        RedisConfig {
+            prefix: name.into(),
+            confirm: Confirm::Written,
+            ..RedisConfig::new(self.url(), process << 8)
+        }
+    }
+
+    /// Sends a command.
+    pub(super) async fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let client = redis::Client::open(self.url()).expect("an address");
+        let mut connection = client.get_multiplexed_async_connection().await.expect("connects");
+        let mut command = redis::cmd(words[0]);
+        for word in &words[1..] {
+            command.arg(*word);
+        }
+        command.query_async(&mut connection).await.expect("answers")
+    }
+
+    /// Ends it as kill -9 does.
+    pub(super) fn kill(&mut self) {
+        self.process.kill().expect("can be killed");
+        self.process.wait().expect("has ended");
+    }
+
+    /// Stops it as a machine that hangs does, or lets it go on: connections stay, nothing answers.
+    pub(super) fn signal(&self, signal: &str) {
+        let pid = self.process.id().to_string();
+        let ended = Command::new("kill").args([signal, &pid]).status().expect("there is a kill");
+        assert!(ended.success(), "kill {signal} {pid}");
+    }
+
+    /// Starts it again on the same port, with what its files hold.
+    pub(super) async fn start_again(&mut self) {
+        self.process = spawn(self.dir.path(), self.port, &self.settings);
+        self.answers().await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
