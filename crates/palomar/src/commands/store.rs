@@ -146,6 +146,12 @@ fn rounded(bytes: u64) -> String {
 
 async fn check(context: &Context, settings: &Settings, dir: &Path) -> Result<(), Failure> {
     let out = context.out;
+    if settings.broker.is_redis() {
+        out.talk(format_args!(
+            "The queues are in Redis, which checks its files itself: these are the records."
+        ));
+        return check_records_alone(context, settings).await;
+    }
     let queue = palomar_broker::check(dir).map_err(|error| Failure::new(error.to_string()))?;
     let (found, cursor) = check_records(settings).await?;
     let log_end = palomar_broker::store_info(dir).map_err(|error| Failure::new(error.to_string()))?.log_end;

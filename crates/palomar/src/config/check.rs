@@ -3,10 +3,10 @@
 use palomar_app::NodeRole;
 use palomar_records::{LEAST_CONNECTIONS, LEAST_RETENTION, NotPostgres, PostgresUrl};
 
-use super::RECORDS_URL;
 use super::problem::{Origin, Problem};
-use super::settings::Settings;
+use super::settings::{Broker, Settings};
 use super::units::Span;
+use super::{RECORDS_URL, REDIS};
 
 /// Every rule that `settings` break. `origin` tells where a key was said.
 pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec<Problem> {
@@ -38,8 +38,8 @@ pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec
         server.role == NodeRole::All || are_shared(settings),
         "server.role",
         format!(
-            "{:?} leaves work to other processes, and these stores are this process' own (queues in its data \
-             directory): expected \"all\"",
+            "{:?} leaves work to other processes, and these stores are this process' own: set broker.redis and \
+             records.url, or expect \"all\"",
             server.role.as_str()
         ),
     );
@@ -59,6 +59,9 @@ pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec
         "broker.payload_memory",
         format!("{} is too little: expected 1 MiB or more", settings.broker.payload_memory),
     );
+    for (key, what) in redis_problems(&settings.broker) {
+        demand(false, key, what);
+    }
     let records = &settings.records;
     if let Err(why) = records_url(records.url.expose()) {
         demand(false, RECORDS_URL, why.to_string());
@@ -85,9 +88,40 @@ pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec
     problems
 }
 
-/// Whether other processes share what this one works on, its queues and its records: queues are never shared so far.
-const fn are_shared(_: &Settings) -> bool {
-    false
+/// Whether other processes share what this one works on, its queues and its records.
+fn are_shared(settings: &Settings) -> bool {
+    settings.broker.is_redis() && !settings.records.url.expose().is_empty()
+}
+
+/// Why the settings of Redis can't be meant, by key.
+fn redis_problems(broker: &Broker) -> Vec<(&'static str, String)> {
+    let mut problems = Vec::new();
+    let is_url = |url: &String| {
+        let rest = url.strip_prefix("redis://").or_else(|| url.strip_prefix("rediss://"));
+        rest.is_some_and(|rest| !rest.rsplit_once('@').map_or(rest, |(_, place)| place).is_empty())
+    };
+    if !broker.redis_urls().iter().all(is_url) {
+        let what = "expected \"redis://user:password@host:port/database\" or \"rediss://…\"; several with commas between";
+        problems.push((REDIS, what.to_owned()));
+    }
+    if broker.is_redis() && broker.redis_urls().is_empty() {
+        problems.push((REDIS, "expected an address, or nothing".to_owned()));
+    }
+    let prefix = &broker.redis_prefix;
+    let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.' | b':');
+    if !(1..=64).contains(&prefix.len()) || !prefix.bytes().all(plain) {
+        let what = format!("{prefix:?} can't begin a key: expected 1 to 64 of a-z A-Z 0-9 - _ . :");
+        problems.push(("broker.redis_prefix", what));
+    }
+    if !(1..=256).contains(&broker.redis_partitions) {
+        let what = format!("{} is not within 1 and 256", broker.redis_partitions);
+        problems.push(("broker.redis_partitions", what));
+    }
+    if !(1..=5).contains(&broker.confirm_replicas) {
+        let what = format!("{} is not within 1 and 5", broker.confirm_replicas);
+        problems.push(("broker.confirm_replicas", what));
+    }
+    problems
 }
 
 /// The address of PostgreSQL, where records are kept there.

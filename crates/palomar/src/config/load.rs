@@ -11,7 +11,7 @@ use toml::{Table, Value};
 use super::problem::{Origin, Problem};
 use super::settings::Settings;
 use super::tree::{self, Path};
-use super::{Loaded, RECORDS_URL, ReadFile, SECRETS, Sources, check, nearest::nearest, seeds::Seeds};
+use super::{Loaded, RECORDS_URL, REDIS, ReadFile, SECRETS, Sources, check, nearest::nearest, seeds::Seeds};
 
 /// The default file: documentation and defaults in one.
 pub(crate) const DEFAULT_FILE: &str = include_str!("../../palomar.default.toml");
@@ -79,6 +79,11 @@ pub(crate) fn load(sources: &Sources<'_>) -> Result<Loaded, Vec<Problem>> {
         && layers.origin_of(RECORDS_URL) == Origin::Default
     {
         layers.say(Path::of(RECORDS_URL), Value::String(url), origin, &mut problems);
+    }
+    if let Some((url, origin)) = seeds.redis_url()
+        && layers.origin_of(REDIS) == Origin::Default
+    {
+        layers.say(Path::of(REDIS), Value::String(url), origin, &mut problems);
     }
     let settings = layers.settle(&mut problems);
     if let Some(settings) = &settings {
@@ -268,9 +273,6 @@ enum Place {
 /// Keys of parts that this version does not have: an answer of their own is better than "unknown".
 fn later(path: &Path) -> Option<String> {
     let part = match path.to_string().as_str() {
-        "broker.redis" | "broker.confirm" | "broker.allow_data_loss" => {
-            "keeps queues in the embedded store only"
-        }
         "web.sandbox" => "has no browser sessions",
         _ => return None,
     };

@@ -31,17 +31,19 @@ pub(crate) use check::records_url;
 pub(crate) use load::{DEFAULT_FILE, InForce, load};
 pub(crate) use problem::{Origin, Problem};
 pub(crate) use seeds::{CHANNEL as SEED_CHANNEL, Seeds, WhatsappChannel};
-pub(crate) use settings::{LogFormat, Settings};
+pub(crate) use settings::{Confirm, LogFormat, Settings};
 pub(crate) use show::lines;
 pub(crate) use units::{Rate, Size, Span};
 
 /// The file that is read where no other is named and this one is there.
 pub(crate) const USUAL_FILE: &str = "palomar.toml";
 
+/// Where queues are kept, if not in the data directory.
+pub(crate) const REDIS: &str = "broker.redis";
 /// Where records are kept.
 pub(crate) const RECORDS_URL: &str = "records.url";
 /// Settings that are not shown. Each has a twin that names a file to read it from, with `_file` behind its name.
-const SECRETS: [&str; 1] = [RECORDS_URL];
+const SECRETS: [&str; 2] = [REDIS, RECORDS_URL];
 
 /// Reads a file that a secret's `_FILE` names.
 pub(crate) type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<String>;

@@ -25,6 +25,8 @@ enum Use {
     Channel,
     /// Where records are kept.
     Records,
+    /// Where queues are kept.
+    Queues,
     /// A part that this version does not have.
     Later(&'static str),
 }
@@ -35,12 +37,12 @@ const VARIABLES: [(&str, bool, Use); 26] = [
     ("WHATSAPP_PHONE_NUMBER_ID", false, Use::Channel),
     ("WHATSAPP_APP_SECRET", true, Use::Channel),
     ("WEBHOOK_VERIFY_TOKEN", true, Use::Channel),
-    ("REDIS_URL", true, Use::Later("queues in Redis")),
-    ("REDISCLOUD_URL", true, Use::Later("queues in Redis")),
-    ("REDIS_HOST", false, Use::Later("queues in Redis")),
-    ("REDIS_PORT", false, Use::Later("queues in Redis")),
-    ("REDIS_PASSWORD", true, Use::Later("queues in Redis")),
-    ("REDIS_DB", false, Use::Later("queues in Redis")),
+    ("REDIS_URL", true, Use::Queues),
+    ("REDISCLOUD_URL", true, Use::Queues),
+    ("REDIS_HOST", false, Use::Queues),
+    ("REDIS_PORT", false, Use::Queues),
+    ("REDIS_PASSWORD", true, Use::Queues),
+    ("REDIS_DB", false, Use::Queues),
     (DATABASE_URL, true, Use::Records),
     ("EVOLUTION_API_URL", false, Use::Later("the provider evolution")),
     ("EVOLUTION_API_KEY", true, Use::Later("the provider evolution")),
@@ -110,7 +112,7 @@ impl Seeds {
         let mut kept = Vec::new();
         for (name, secret, purpose) in VARIABLES {
             let waits_for = match purpose {
-                Use::Channel | Use::Records => None,
+                Use::Channel | Use::Records | Use::Queues => None,
                 Use::Later(part) => Some(part),
             };
             let twin = format!("{name}_FILE");
@@ -152,6 +154,26 @@ impl Seeds {
         let kept = self.kept.iter().find(|kept| kept.name == DATABASE_URL)?;
         let url = kept.value.expose();
         PostgresUrl::is_meant(url).then(|| (url.to_owned(), kept.origin.clone()))
+    }
+
+    /// Where queues are kept by `REDIS_URL`, or by the parts of an address, and where that was said.
+    pub(super) fn redis_url(&self) -> Option<(String, Origin)> {
+        let named = |name: &str| self.kept.iter().find(|kept| kept.name == name);
+        if let Some(kept) = named("REDIS_URL").or_else(|| named("REDISCLOUD_URL")) {
+            return Some((kept.value.expose().to_owned(), kept.origin.clone()));
+        }
+        let host = named("REDIS_HOST")?;
+        let part = |name: &str| self.get(name).map(|value| value.expose().trim().to_owned());
+        let password = part("REDIS_PASSWORD").map(|password| format!(":{}@", escaped(&password)));
+        let (port, database) = (part("REDIS_PORT"), part("REDIS_DB"));
+        let url = format!(
+            "redis://{}{}:{}/{}",
+            password.unwrap_or_default(),
+            host.value.expose().trim(),
+            port.as_deref().unwrap_or("6379"),
+            database.as_deref().unwrap_or("0"),
+        );
+        Some((url, host.origin.clone()))
     }
 
     /// The channel that the variables make, where they say enough.
@@ -199,6 +221,14 @@ impl Seeds {
     }
 }
 
+/// As it stands in an address.
+fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,10 +266,11 @@ mod tests {
     fn what_says_too_little_makes_none_and_is_told() {
         let (seeds, _) =
             read(&[("WHATSAPP_API_TOKEN", "secret"), ("REDIS_URL", "redis://x"), ("BATCH_SIZE", "500")]);
+        assert_eq!(seeds.redis_url().map(|(url, _)| url).as_deref(), Some("redis://x"));
         assert_eq!(seeds.whatsapp(), None);
         let notices = seeds.notices().join("\n");
         assert!(notices.contains("$WHATSAPP_PHONE_NUMBER_ID is not"), "{notices}");
-        assert!(notices.contains("REDIS_URL set, kept and not used"), "{notices}");
+        assert!(notices.contains("BATCH_SIZE set, kept and not used"), "{notices}");
         assert!(!notices.contains("redis://x"), "{notices}");
     }
 
@@ -266,5 +297,26 @@ mod tests {
             problems[0].to_string().starts_with("$TWILIO_AUTH_TOKEN_FILE: can't read /nowhere"),
             "{problems:?}"
         );
+    }
+
+    #[test]
+    fn redis_is_where_its_variables_say() {
+        for (variables, expected) in [
+            (vec![("REDIS_HOST", "r.example")], "redis://r.example:6379/0"),
+            (
+                vec![
+                    ("REDIS_HOST", "r"),
+                    ("REDIS_PORT", "7000"),
+                    ("REDIS_PASSWORD", "p@ss/w"),
+                    ("REDIS_DB", "3"),
+                ],
+                "redis://:p%40ss%2Fw@r:7000/3",
+            ),
+            (vec![("REDISCLOUD_URL", "redis://c"), ("REDIS_HOST", "r")], "redis://c"),
+        ] {
+            let (seeds, _) = read(&variables);
+            assert_eq!(seeds.redis_url().map(|(url, _)| url).as_deref(), Some(expected));
+        }
+        assert_eq!(read(&[("REDIS_PASSWORD", "alone")]).0.redis_url(), None);
     }
 }

@@ -42,9 +42,43 @@ pub(crate) struct Server {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Broker {
+    #[serde(serialize_with = "exposed")]
+    pub(crate) redis: Secret,
+    pub(crate) redis_primary: String,
+    pub(crate) redis_prefix: String,
+    pub(crate) redis_partitions: u16,
+    pub(crate) redis_ca: PathBuf,
+    pub(crate) confirm: Confirm,
+    pub(crate) confirm_replicas: u32,
+    pub(crate) allow_data_loss: bool,
     pub(crate) payload_memory: Size,
     pub(crate) keep_completed: u32,
     pub(crate) keep_dead: u32,
+}
+
+/// When an answer of Redis counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Confirm {
+    /// When it is there.
+    Written,
+    /// When it was flushed.
+    Synced,
+    /// When replicas have it.
+    Replicated,
+}
+
+impl Broker {
+    /// Whether queues are in Redis, for other processes as well.
+    pub(crate) fn is_redis(&self) -> bool {
+        !self.redis.expose().is_empty()
+    }
+
+    /// The addresses of Redis.
+    pub(crate) fn redis_urls(&self) -> Vec<String> {
+        let parts = self.redis.expose().split(',').map(str::trim).filter(|url| !url.is_empty());
+        parts.map(str::to_owned).collect()
+    }
 }
 
 /// `[records]`: the SQL side.

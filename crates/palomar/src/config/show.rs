@@ -3,7 +3,7 @@
 use toml::Value;
 
 use super::problem::Origin;
-use super::{Loaded, SECRETS, records_url};
+use super::{Loaded, REDIS, SECRETS, records_url};
 
 /// One setting in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,10 +38,22 @@ pub(crate) fn lines(loaded: &Loaded) -> Vec<Line> {
 /// A value as it may be seen: of an address its host and database, of any other secret nothing.
 fn shown(key: &str, value: &Value) -> String {
     match value.as_str() {
+        Some(text) if key == REDIS && !text.is_empty() => {
+            let urls: Vec<_> = text.split(',').map(|url| without_secret(url.trim())).collect();
+            format!("\"{}\"", urls.join(","))
+        }
         Some(text) if SECRETS.contains(&key) && !text.is_empty() => match records_url(text) {
             Ok(Some(url)) => format!("\"postgres://•••@{}\"", url.place()),
             _ => "\"•••\"".to_owned(),
         },
         _ => value.to_string(),
     }
+}
+/// An address without user and password.
+fn without_secret(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let place = rest.rsplit_once('@').map_or(rest.to_owned(), |(_, place)| format!("•••@{place}"));
+    // Behind a `?` there may be more of them.
+    let place = place.split('?').next().unwrap_or_default();
+    if scheme.is_empty() { place.to_owned() } else { format!("{scheme}://{place}") }
 }

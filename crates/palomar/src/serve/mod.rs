@@ -12,6 +12,7 @@ pub(crate) mod data_dir;
 mod first;
 mod greeting;
 mod open;
+mod queues;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,7 +21,6 @@ use std::time::Duration;
 
 use clap::Args;
 use palomar_app::{App, Metrics, NodeRole};
-use palomar_broker::EmbeddedBroker;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +30,7 @@ use crate::failure::Failure;
 use crate::logs;
 use crate::signals::Stop;
 use greeting::Greeting;
+use queues::Queues;
 
 pub(crate) use open::{LOG_ROOM, records, records_place};
 
@@ -38,9 +39,6 @@ pub(crate) const ADMIN_KEY: &str = "admin.key";
 
 /// What a process may be told to do.
 const ROLES: [NodeRole; 4] = [NodeRole::All, NodeRole::Api, NodeRole::Worker, NodeRole::Intake];
-
-/// How often the broker is asked whether it has failed.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// `palomar serve`.
 #[derive(Debug, Default, Args)]
@@ -86,9 +84,9 @@ pub(crate) async fn run(context: &Context, flags: Flags) -> Result<(), Failure> 
     let serving = serve(context, &loaded, &engine, listener, address, new_admin_key, &stop).await;
     // Whatever happened: what is kept is closed in order.
     engine.app.shutdown(Duration::ZERO).await;
-    let closed = engine.broker.close().await;
+    let closed = engine.queues.close().await;
     serving?;
-    closed.map_err(|error| Failure::new(format!("the queue was not closed in order: {error}")))?;
+    closed?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -96,7 +94,7 @@ pub(crate) async fn run(context: &Context, flags: Flags) -> Result<(), Failure> 
 /// What `serve` has opened.
 pub(crate) struct Engine {
     /// The queues.
-    pub(crate) broker: Arc<EmbeddedBroker>,
+    pub(crate) queues: Queues,
     /// Everything else.
     pub(crate) app: Arc<App>,
     /// Where it is kept.
@@ -135,7 +133,7 @@ async fn serve(
 
     let ended = tokio::select! {
         () = stop.asked() => Ok(()),
-        failure = failure_of(&engine.broker) => Err(failure),
+        failure = engine.queues.failed() => Err(failure),
         result = &mut served => Err(Failure::new(match result {
             Ok(Ok(())) => "the HTTP server ended by itself".to_owned(),
             Ok(Err(error)) => format!("the HTTP server ended: {error}"),
@@ -153,16 +151,4 @@ async fn serve(
     };
     tokio::join!(engine.app.shutdown(grace), requests);
     ended
-}
-
-/// Ends when the broker can't write any more: then this process is to start again from what the disk holds.
-async fn failure_of(broker: &EmbeddedBroker) -> Failure {
-    loop {
-        if let Some(why) = broker.failure() {
-            return Failure::new(format!("the queue can't be written any more: {why}")).help(
-                "What was accepted is on the disk. Make sure that it can be written, and start again.",
-            );
-        }
-        tokio::time::sleep(LOOK).await;
-    }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use palomar_api::{ApiConfig, OneTimeLink, RateLimit};
-use palomar_app::{App, AppConfig, ConsentWords, Metrics, Providers, StoreReading};
-use palomar_broker::{EmbeddedBroker, EmbeddedConfig, MachineConfig, StoreError};
+use palomar_app::{App, AppConfig, ConsentWords, Metrics, Providers};
 use palomar_model::{Clock, IdGenerator};
-use palomar_records::{PROJECTION, Records, RecordsPlace, random_bytes};
+use palomar_records::{Records, RecordsPlace, random_bytes};
 
 use super::Engine;
+use super::queues::{Queues, durability};
 use crate::clock::SystemClock;
 use crate::config::{Settings, records_url};
 use crate::failure::Failure;
@@ -19,52 +19,22 @@ use crate::failure::Failure;
 pub(super) async fn open(settings: &Settings, metrics: Metrics) -> Result<Engine, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let dir = settings.data_dir.clone();
-    // The broker takes the directory's lock: nothing else is touched before.
-    let broker = broker(settings, Arc::clone(&clock))?;
-    if !broker.opened().damaged.is_empty() {
-        tracing::error!(
-            rows = broker.opened().damaged.len(),
-            "damaged rows were set aside: run `palomar store check`"
-        );
-    }
+    // An embedded broker takes the directory's lock: nothing else is touched before.
+    let queues = Queues::open(settings, Arc::clone(&clock)).await?;
     let records = records(settings, clock.as_ref()).await?;
     let providers = Providers::new(Arc::clone(&clock))
         .map_err(|error| Failure::new(format!("can't set up calls to providers: {error}")))?;
     let ids = Arc::new(IdGenerator::new(seed()?));
-    let broker = Arc::new(broker);
-    let app = App::start(
-        app_config(settings),
-        Arc::clone(&broker) as _,
-        records,
-        Arc::new(providers),
-        clock,
-        ids,
-        metrics,
-    )
-    .await
-    .map_err(|error| Failure::new(format!("can't start on {}: {error}", dir.display())))?;
-    let seen = Arc::clone(&broker);
-    app.observe_store(Box::new(move || StoreReading { meters: seen.meters(), failure: seen.failure() }));
-    Ok(Engine { broker, app, dir })
+    let app =
+        App::start(app_config(settings), queues.broker(), records, Arc::new(providers), clock, ids, metrics)
+            .await
+            .map_err(|error| Failure::new(format!("can't start on {}: {error}", dir.display())))?;
+    queues.observed_by(&app);
+    Ok(Engine { queues, app, dir })
 }
 
 /// Bytes of the queue's write-ahead log that are laid out at the start.
 pub(crate) const LOG_ROOM: u64 = 16 << 20;
-
-/// Opens the broker of the data directory.
-fn broker(settings: &Settings, clock: Arc<dyn Clock>) -> Result<EmbeddedBroker, Failure> {
-    let config = EmbeddedConfig {
-        machine: MachineConfig {
-            keep_finished: settings.broker.keep_completed,
-            keep_dead: settings.broker.keep_dead,
-        },
-        readers: vec![PROJECTION.to_owned()],
-        payload_memory: usize::try_from(settings.broker.payload_memory.0).unwrap_or(usize::MAX),
-        log_room: LOG_ROOM,
-        ..EmbeddedConfig::in_dir(&settings.data_dir)
-    };
-    EmbeddedBroker::open(config, clock).map_err(|error: StoreError| Failure::new(error.to_string()))
-}
 
 /// Where the records are kept.
 pub(crate) fn records_place(settings: &Settings) -> Result<RecordsPlace, Failure> {
@@ -91,6 +61,7 @@ fn app_config(settings: &Settings) -> AppConfig {
         consent: ConsentWords::new(&settings.intake.opt_out, &settings.intake.opt_in),
         inbound_concurrency: count(settings.intake.concurrency),
         journal_retention: settings.records.journal_for.0,
+        durability: durability(settings),
         role: settings.server.role,
         node_name: machine_name(),
         ..AppConfig::default()
@@ -121,6 +92,6 @@ fn seed() -> Result<u64, Failure> {
     random::<8>().map(u64::from_le_bytes)
 }
 
-fn random<const N: usize>() -> Result<[u8; N], Failure> {
+pub(super) fn random<const N: usize>() -> Result<[u8; N], Failure> {
     random_bytes().map_err(|error| Failure::new(format!("the system gives no randomness: {error}")))
 }
