@@ -17,7 +17,7 @@ impl Machine {
         self.group_mut(group).jobs += 1;
         if let Some(expiry) = spec.expires_at {
             self.expires_at.insert(ix, expiry);
-            self.expiries.insert((expiry, ix));
+            self.expiries.insert((expiry, row.seq, ix));
         }
         for &(id, fingerprint, ttl) in &spec.dedupe {
             let until = spec.enqueued_at.after(ttl);

@@ -184,7 +184,7 @@ impl Machine {
     /// A job that may expire waits again.
     fn watch_expiry(&mut self, ix: SlotIx) {
         if let Some(&expiry) = self.expires_at.get(&ix) {
-            self.expiries.insert((expiry, ix));
+            self.expiries.insert((expiry, self.slab[ix].seq, ix));
         }
     }
 
@@ -198,7 +198,7 @@ impl Machine {
         }
         self.vouched.remove(&ix);
         if let Some(expiry) = self.expires_at.get(&ix) {
-            self.expiries.remove(&(*expiry, ix));
+            self.expiries.remove(&(*expiry, self.slab[ix].seq, ix));
         }
         self.shift(ix, phase, self.now);
         self.unchain(ix);
@@ -227,7 +227,7 @@ impl Machine {
     /// A job expires no more.
     pub(super) fn waive_expiry(&mut self, ix: SlotIx) {
         if let Some(expiry) = self.expires_at.remove(&ix) {
-            self.expiries.remove(&(expiry, ix));
+            self.expiries.remove(&(expiry, self.slab[ix].seq, ix));
         }
     }
 

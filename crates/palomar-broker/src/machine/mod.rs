@@ -130,7 +130,8 @@ pub(crate) struct Machine {
     budget_by_name: HashMap<Arc<str>, u32>,
     /// Queues with ready jobs that may go on at a time.
     gated: BTreeSet<(Timestamp, u32)>,
-    expiries: BTreeSet<(Timestamp, SlotIx)>,
+    /// Jobs that expire while they wait, by when: what is due together leaves in the order of arrival.
+    expiries: BTreeSet<(Timestamp, u64, SlotIx)>,
     expires_at: HashMap<SlotIx, Timestamp>,
     reasons: HashMap<SlotIx, Arc<str>>,
     vouched: HashMap<SlotIx, Verdict>,

@@ -42,7 +42,7 @@ impl Machine {
     pub(crate) fn next_tick(&self) -> Option<Timestamp> {
         let sleeper = self.sleepers.first(&self.slab).map(|(when, _)| when);
         let gate = self.gated.first().map(|&(until, _)| until);
-        let expiry = self.expiries.first().map(|&(at, _)| at);
+        let expiry = self.expiries.first().map(|&(at, ..)| at);
         let budget = self
             .budgets
             .iter()
@@ -55,12 +55,11 @@ impl Machine {
     }
 
     fn expire(&mut self) {
-        while let Some(&(at, ix)) = self.expiries.first()
+        while let Some(&(at, seq, ix)) = self.expiries.first()
             && at <= self.now
         {
             self.expiries.pop_first();
             if self.slab[ix].phase.waits() {
-                let seq = self.slab[ix].seq;
                 self.conclude_with(ix, Change::Expired { seq });
             }
         }
