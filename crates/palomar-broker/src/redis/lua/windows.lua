@@ -14,6 +14,8 @@ local ENTRIES = 512
 local LONGEST_SPREAD, SLICES = 2000000, 20
 -- A slice that begins later than so many slices after it was due begins anew; an earlier one keeps the schedule.
 local LATE = 2
+-- After so long the first slice is longer, by a share of the window: a connection is made for its first call.
+local REST, COLD_SHARE = 10000000, 5
 
 -- Reads entries up to the `at`-th of what Redis holds.
 local function read_entries(ring, at)
@@ -164,7 +166,9 @@ function windows.take_slice(q)
     local most, span = slice_of(ring, rate)
     if most then
       local due = ring.began + span
-      if ring.taken == 0 or now - due >= LATE * span then
+      if ring.taken == 0 or now - due >= REST then
+        ring.began, ring.taken = now + floor(ring.window / COLD_SHARE), 0
+      elseif now - due >= LATE * span then
         ring.began, ring.taken = now, 0
       elseif now >= due then
         ring.began, ring.taken = due, 0
