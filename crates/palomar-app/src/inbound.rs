@@ -7,7 +7,7 @@ use std::time::Duration;
 use data_encoding::BASE64;
 use palomar_broker::worker::{Handled, Handler};
 use palomar_broker::{Broker, BrokerError, Evidence, JobState, LeasedJob, Outcome, Verdict};
-use palomar_channels::{Parsed, Problem};
+use palomar_channels::{Delivery, Parsed, Problem};
 use palomar_model::{
     ChannelEvent, ChannelName, Clock, MessageId, ProviderMessageId, Received, ReportedStatus, Status,
     StatusReport,
@@ -160,14 +160,23 @@ fn trouble(error: &BrokerError) -> Trouble {
 
 fn parse(line: &Line, envelope: &Envelope) -> Result<Parsed, Trouble> {
     Ok(match &envelope.what {
-        Brought::Body(text) => line.channel.parse(text.as_bytes(), envelope.received_at),
+        Brought::Body(text) => line.channel.parse(&delivery(envelope, text.as_bytes())),
         Brought::Bytes(base64) => {
             let bytes = BASE64.decode(base64.as_bytes());
             let bytes = bytes.map_err(|error| Trouble::Unreadable(error.to_string()))?;
-            line.channel.parse(&bytes, envelope.received_at)
+            line.channel.parse(&delivery(envelope, &bytes))
         }
         Brought::Events(events) => Parsed { events: events.clone(), problems: Vec::new() },
     })
+}
+
+fn delivery<'a>(envelope: &'a Envelope, body: &'a [u8]) -> Delivery<'a> {
+    Delivery {
+        query: &envelope.how.query,
+        content_type: envelope.how.content_type.as_deref(),
+        body,
+        received_at: envelope.received_at,
+    }
 }
 
 /// A webhook that is not tried again: a dead letter, and kept as it came.

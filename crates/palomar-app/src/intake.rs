@@ -37,6 +37,16 @@ pub struct WebhookRequest {
     pub request_id: String,
 }
 
+impl WebhookRequest {
+    /// A header by its lower-case name. One that is given twice is the list of its values, as HTTP says: two signatures
+    /// sign nothing.
+    fn header(&self, name: &str) -> Option<String> {
+        let found = self.headers.iter().filter(|(known, _)| known == name);
+        let values: Vec<&str> = found.map(|(_, value)| value.as_str()).collect();
+        (!values.is_empty()).then(|| values.join(", "))
+    }
+}
+
 /// What to answer to a webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IntakeAnswer {
@@ -69,7 +79,21 @@ pub(crate) struct Envelope {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) replay_of: Option<MessageId>,
     #[serde(flatten)]
+    pub(crate) how: Manner,
+    #[serde(flatten)]
     pub(crate) what: Brought,
+}
+
+/// What of a request is needed beside its body, to read it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Manner {
+    /// What stood behind the question mark.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) query: String,
+    /// What the body is, as its sender said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) content_type: Option<String>,
 }
 
 /// What came.
@@ -89,7 +113,7 @@ const VERSION: u8 = 1;
 
 impl Envelope {
     pub(crate) fn new(what: Brought, request_id: String, received_at: Timestamp) -> Envelope {
-        Envelope { v: VERSION, received_at, request_id, replay_of: None, what }
+        Envelope { v: VERSION, received_at, request_id, replay_of: None, how: Manner::default(), what }
     }
 
     fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
@@ -125,11 +149,8 @@ pub(crate) struct Entrance {
 
 impl Entrance {
     /// Makes something durable that came to a channel.
-    async fn take(&self, channel: &ChannelName, what: Brought, request_id: String) -> Result<(), AppError> {
-        let now = self.clock.now();
-        let payload = Envelope::new(what, request_id, now)
-            .encode()
-            .map_err(|error| AppError::Unavailable(error.to_string()))?;
+    async fn take(&self, channel: &ChannelName, envelope: &Envelope) -> Result<(), AppError> {
+        let payload = envelope.encode().map_err(|error| AppError::Unavailable(error.to_string()))?;
         self.take_payload(channel, payload.into()).await
     }
 
@@ -157,8 +178,9 @@ struct Sink {
 impl SandboxSink for Sink {
     fn take(&self, received: Received) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let what = Brought::Events(vec![received]);
-            if let Err(error) = self.entrance.take(&self.channel, what, String::new()).await {
+            let now = self.entrance.clock.now();
+            let envelope = Envelope::new(Brought::Events(vec![received]), String::new(), now);
+            if let Err(error) = self.entrance.take(&self.channel, &envelope).await {
                 tracing::warn!(channel = %self.channel, %error, "an event of the sandbox is lost");
             }
         })
@@ -190,8 +212,13 @@ impl App {
     }
 
     async fn keep(&self, channel: &ChannelName, request: WebhookRequest) -> (IntakeAnswer, WebhookResult) {
+        let content_type = request.header("content-type");
         let what = Brought::body(&request.body);
-        let taken = self.entrance.take(channel, what, request.request_id).await;
+        let envelope = Envelope {
+            how: Manner { query: request.query, content_type },
+            ..Envelope::new(what, request.request_id, self.now())
+        };
+        let taken = self.entrance.take(channel, &envelope).await;
         self.note_room(&taken);
         match taken {
             Ok(()) => (IntakeAnswer::Accepted, WebhookResult::Accepted),
@@ -264,16 +291,11 @@ fn verify(
     channel: &dyn palomar_channels::Channel,
     request: &WebhookRequest,
 ) -> Result<Verified, WebhookError> {
-    // A header that is given twice is the list of its values, as HTTP says: two signatures sign nothing.
-    let header = |name: &str| {
-        let found = request.headers.iter().filter(|(known, _)| known == name);
-        let values: Vec<&str> = found.map(|(_, value)| value.as_str()).collect();
-        (!values.is_empty()).then(|| values.join(", "))
-    };
     channel.verify(&palomar_channels::WebhookRequest {
         method: &request.method,
+        url: &request.url,
         query: &request.query,
-        header: &header,
+        header: &|name| request.header(name),
         body: &request.body,
     })
 }
@@ -306,10 +328,14 @@ mod tests {
     fn envelopes_come_back_whatever_the_body() {
         for body in [b"{\"a\":1}".as_slice(), b"", b"\xff\x00"] {
             let what = Brought::body(body);
-            let envelope = Envelope::new(what, "r1".to_owned(), Timestamp::from_seconds(1_767_225_600));
+            let how = Manner { query: "tag=1".to_owned(), content_type: Some("text/plain".to_owned()) };
+            let at = Timestamp::from_seconds(1_767_225_600);
+            let envelope = Envelope { how, ..Envelope::new(what, "r1".to_owned(), at) };
             let bytes = envelope.encode().expect("json");
             assert_eq!(Envelope::decode(&bytes), Ok(envelope));
         }
         assert!(Envelope::decode(b"{}").is_err());
+        let older = br#"{"v":1,"receivedAt":"2026-01-01T00:00:00Z","requestId":"r1","body":"x"}"#;
+        assert_eq!(Envelope::decode(older).map(|envelope| envelope.how), Ok(Manner::default()));
     }
 }

@@ -165,7 +165,10 @@ impl App {
         now: Timestamp,
     ) -> Result<Prepared, AppError> {
         let line = self.line_for(&message, caller)?;
-        let errors = line.channel.validate(&message.to, &message.content);
+        let mut errors = line.channel.validate(&message.to, &message.content);
+        if message.reply_to.is_some() && !line.channel.can_quote() {
+            errors.push(FieldError::new("/replyTo", "this provider can't show what a message answers"));
+        }
         if !errors.is_empty() {
             return Err(AppError::Invalid(errors));
         }

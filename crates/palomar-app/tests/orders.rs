@@ -10,11 +10,11 @@ use std::time::Duration;
 use house::{House, demo, message};
 use palomar_app::{Caller, IntakeAnswer, ProviderFactory, WebhookRequest};
 use palomar_channels::{
-    BoxFuture, Channel, Parsed, RateProfile, SandboxSink, Sent, Verified, WebhookError, cloud_api,
+    BoxFuture, Channel, Delivery, Parsed, RateProfile, SandboxSink, Sent, Verified, WebhookError, cloud_api,
 };
 use palomar_model::{
     Content, FieldError, MessageId, MessageState, Outbound, Provider, ProviderMessageId, Recipient,
-    SendFailure, Tag, Timestamp,
+    SendFailure, Tag,
 };
 use palomar_records::{ChannelRecord, MessageStatus};
 use tokio::sync::oneshot;
@@ -78,8 +78,8 @@ impl Channel for Held {
         Ok(Verified::Delivery)
     }
 
-    fn parse(&self, body: &[u8], received_at: Timestamp) -> Parsed {
-        cloud_api::receive::parse(body, received_at)
+    fn parse(&self, delivery: &Delivery<'_>) -> Parsed {
+        cloud_api::receive::parse(delivery.body, delivery.received_at)
     }
 }
 

@@ -9,11 +9,12 @@ use house::{House, demo, message};
 use palomar_app::{
     AppError, Caller, IntakeAnswer, MessageDetail, NewMessage, ProviderFactory, WebhookRequest,
 };
-use palomar_channels::{BoxFuture, Channel, Parsed, RateProfile, SandboxSink, Sent, Verified, WebhookError};
+use palomar_channels::{
+    BoxFuture, Channel, Delivery, Parsed, RateProfile, SandboxSink, Sent, Verified, WebhookError,
+};
 use palomar_model::{
     ChannelEvent, Content, ErrorClass, FieldError, MessageId, MessageState, OnUncertain, Outbound, Provider,
     ProviderMessageId, Received, Recipient, ReportedStatus, SendFailure, Status, StatusReport, Tag,
-    Timestamp,
 };
 use palomar_records::ChannelRecord;
 
@@ -52,8 +53,8 @@ impl Channel for Scripted {
         Ok(Verified::Delivery)
     }
 
-    fn parse(&self, body: &[u8], _: Timestamp) -> Parsed {
-        Parsed { events: serde_json::from_slice(body).expect("events"), problems: Vec::new() }
+    fn parse(&self, delivery: &Delivery<'_>) -> Parsed {
+        Parsed { events: serde_json::from_slice(delivery.body).expect("events"), problems: Vec::new() }
     }
 }
 

@@ -44,9 +44,20 @@ pub trait Channel: Send + Sync {
     /// [`WebhookError`], which is the answer to give; nothing of such a request is to be stored.
     fn verify(&self, request: &WebhookRequest<'_>) -> Result<Verified, WebhookError>;
 
-    /// Reads a verified body. Never fails as a whole: what cannot be read is in [`Parsed::problems`], the rest in
-    /// [`Parsed::events`]. `received_at` stands in for times that make no sense.
-    fn parse(&self, body: &[u8], received_at: Timestamp) -> Parsed;
+    /// Reads a verified delivery. Never fails as a whole: what cannot be read is in [`Parsed::problems`], the rest in
+    /// [`Parsed::events`].
+    fn parse(&self, delivery: &Delivery<'_>) -> Parsed;
+
+    /// What the provider calls this line in [`palomar_model::Received::line`], where one webhook may bring events for
+    /// several.
+    fn line(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether a message can be shown as the answer to another one.
+    fn can_quote(&self) -> bool {
+        true
+    }
 }
 
 /// The provider took the message.
@@ -67,6 +78,9 @@ pub enum Lookup {
     Taken(Sent),
     /// It certainly did not take it.
     NotTaken,
+    /// It took these, each of which may be it, since they say the same to the same person. Whoever asks leaves out what
+    /// is known to be another message; only one that is left alone proves something.
+    Alike(Vec<Sent>),
     /// It cannot say; silence is no proof.
     Unknowable,
 }
@@ -96,12 +110,27 @@ pub struct RateLimit {
 pub struct WebhookRequest<'a> {
     /// `GET`, `POST`, …
     pub method: &'a str,
+    /// The address as the provider called it, query included, as far as it is known.
+    pub url: &'a str,
     /// What stands behind the question mark, undecoded.
     pub query: &'a str,
     /// Looks a header up by its lower-case name; the values of several are joined by commas, as HTTP reads them.
     pub header: &'a dyn Fn(&str) -> Option<String>,
     /// The exact bytes.
     pub body: &'a [u8],
+}
+
+/// A delivery that was verified, as it is kept until it is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery<'a> {
+    /// What stood behind the question mark, undecoded.
+    pub query: &'a str,
+    /// What the body is, as its sender said.
+    pub content_type: Option<&'a str>,
+    /// The exact bytes.
+    pub body: &'a [u8],
+    /// When it came: stands in for times that make no sense.
+    pub received_at: Timestamp,
 }
 
 /// A request is the provider's.
@@ -188,7 +217,15 @@ impl<C: Channel + ?Sized> Channel for Arc<C> {
         (**self).verify(request)
     }
 
-    fn parse(&self, body: &[u8], received_at: Timestamp) -> Parsed {
-        (**self).parse(body, received_at)
+    fn parse(&self, delivery: &Delivery<'_>) -> Parsed {
+        (**self).parse(delivery)
+    }
+
+    fn line(&self) -> Option<String> {
+        (**self).line()
+    }
+
+    fn can_quote(&self) -> bool {
+        (**self).can_quote()
     }
 }

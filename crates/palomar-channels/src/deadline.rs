@@ -8,12 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use palomar_model::{
-    Content, ErrorClass, FieldError, Outbound, Provider, Recipient, SendFailure, Tag, Timestamp,
-};
+use palomar_model::{Content, ErrorClass, FieldError, Outbound, Provider, Recipient, SendFailure, Tag};
 
 use crate::channel::{
-    BoxFuture, Channel, Lookup, Parsed, RateProfile, Sent, Verified, WebhookError, WebhookRequest,
+    BoxFuture, Channel, Delivery, Lookup, Parsed, RateProfile, Sent, Verified, WebhookError, WebhookRequest,
 };
 
 const UNSTATED: u8 = 0;
@@ -123,14 +121,22 @@ impl<C: Channel> Channel for Deadlined<C> {
         self.inner.verify(request)
     }
 
-    fn parse(&self, body: &[u8], received_at: Timestamp) -> Parsed {
-        self.inner.parse(body, received_at)
+    fn parse(&self, delivery: &Delivery<'_>) -> Parsed {
+        self.inner.parse(delivery)
+    }
+
+    fn line(&self) -> Option<String> {
+        self.inner.line()
+    }
+
+    fn can_quote(&self) -> bool {
+        self.inner.can_quote()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use palomar_model::IdGenerator;
+    use palomar_model::{IdGenerator, Timestamp};
 
     use super::*;
 
@@ -163,7 +169,7 @@ mod tests {
             Err(WebhookError::Forbidden)
         }
 
-        fn parse(&self, _: &[u8], _: Timestamp) -> Parsed {
+        fn parse(&self, _: &Delivery<'_>) -> Parsed {
             Parsed::default()
         }
     }

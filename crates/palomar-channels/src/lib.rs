@@ -5,21 +5,25 @@
 //! providers need wraps the trait once ([`Deadlined`], [`Observed`]). Nothing here retries a send: that is the queue's.
 
 mod channel;
+mod codes;
 mod deadline;
 mod observed;
 
 pub mod cloud_api;
 pub mod http;
 pub mod sandbox;
+pub mod twilio;
 
 #[cfg(test)]
 mod testing;
 
 pub use channel::{
-    BoxFuture, Channel, Lookup, Parsed, Problem, RateLimit, RateProfile, Sent, Verified, WebhookError,
-    WebhookRequest,
+    BoxFuture, Channel, Delivery, Lookup, Parsed, Problem, RateLimit, RateProfile, Sent, Verified,
+    WebhookError, WebhookRequest,
 };
 pub use cloud_api::{CloudApi, CloudApiConfig};
+pub use codes::Documented;
 pub use deadline::{Deadlined, Progress};
 pub use observed::{Observed, Observer};
 pub use sandbox::{Sandbox, SandboxConfig, SandboxSink};
+pub use twilio::{Twilio, TwilioConfig};

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use palomar_model::{Clock, Content, FieldError, Outbound, Provider, Recipient, SendFailure, Tag, Timestamp};
+use palomar_model::{Clock, Content, FieldError, Outbound, Provider, Recipient, SendFailure, Tag};
 
 use crate::channel::{
-    BoxFuture, Channel, Lookup, Parsed, RateProfile, Sent, Verified, WebhookError, WebhookRequest,
+    BoxFuture, Channel, Delivery, Lookup, Parsed, RateProfile, Sent, Verified, WebhookError, WebhookRequest,
 };
 
 /// Who is told of attempts and webhooks: metrics, the breaker.
@@ -71,7 +71,15 @@ impl<C: Channel> Channel for Observed<C> {
             .inspect_err(|error| self.observer.on_refused_webhook(self.provider(), *error))
     }
 
-    fn parse(&self, body: &[u8], received_at: Timestamp) -> Parsed {
-        self.inner.parse(body, received_at)
+    fn parse(&self, delivery: &Delivery<'_>) -> Parsed {
+        self.inner.parse(delivery)
+    }
+
+    fn line(&self) -> Option<String> {
+        self.inner.line()
+    }
+
+    fn can_quote(&self) -> bool {
+        self.inner.can_quote()
     }
 }

@@ -25,7 +25,8 @@ use palomar_model::{
 use serde::{Deserialize, Serialize};
 
 use crate::channel::{
-    BoxFuture, Channel, Lookup, Parsed, RateLimit, RateProfile, Sent, Verified, WebhookError, WebhookRequest,
+    BoxFuture, Channel, Delivery, Lookup, Parsed, RateLimit, RateProfile, Sent, Verified, WebhookError,
+    WebhookRequest,
 };
 
 /// How many messages are remembered, and with them the tags that are known again.
@@ -276,7 +277,7 @@ impl Channel for Sandbox {
         Err(WebhookError::Forbidden)
     }
 
-    fn parse(&self, _: &[u8], _: Timestamp) -> Parsed {
+    fn parse(&self, _: &Delivery<'_>) -> Parsed {
         Parsed::default()
     }
 }

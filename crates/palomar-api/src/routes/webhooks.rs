@@ -3,8 +3,10 @@
 //! Limits are checked here; signature, durable append and what they decide are the application's (GUARANTEES §7).
 
 use axum::Extension;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header, request};
+use axum::response::Response;
 use bytes::Bytes;
 use palomar_app::{IntakeAnswer, WebhookRequest};
 
@@ -43,7 +45,7 @@ pub(crate) async fn verify(
     post, path = "/webhooks/{channel}", tag = "webhooks", operation_id = "receiveWebhook", security(()),
     params(("channel" = String, Path, description = "The channel")),
     request_body(content = String, content_type = "*/*", description = "As the provider sends it, at most 3 MiB"),
-    responses((status = 200, description = "Stored, durably", body = String), schema::Errors),
+    responses((status = 200, description = "Stored, durably; no body"), schema::Errors),
 )]
 pub(crate) async fn receive(
     State(api): Shared,
@@ -81,14 +83,17 @@ fn called_url(
         return format!("{}{path}", public.trim_end_matches('/'));
     }
     let of = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let scheme = of("x-forwarded-proto").filter(|scheme| *scheme == "https").unwrap_or("http");
-    let host = of("x-forwarded-host").or(of(header::HOST.as_str())).unwrap_or("localhost");
+    // Of a chain of proxies the first one heard the provider.
+    let forwarded = |name: &str| of(name).and_then(|list| list.split(',').next()).map(str::trim);
+    let scheme = forwarded("x-forwarded-proto").filter(|scheme| *scheme == "https").unwrap_or("http");
+    let host = forwarded("x-forwarded-host").or(of(header::HOST.as_str())).unwrap_or("localhost");
     format!("{scheme}://{host}{path}")
 }
 
 fn answer(answer: IntakeAnswer) -> Answer {
     match answer {
-        IntakeAnswer::Accepted => Ok(bytes(StatusCode::OK, "text/plain; charset=utf-8", "OK")),
+        // No body: one provider would send its words on to the person who wrote.
+        IntakeAnswer::Accepted => Ok(Response::new(Body::empty())),
         IntakeAnswer::Handshake(text) => Ok(bytes(StatusCode::OK, "text/plain; charset=utf-8", text)),
         IntakeAnswer::BadSignature => {
             Err(Problem::new(Code::BadSignature, "The signature is missing or wrong."))
@@ -120,9 +125,15 @@ mod tests {
         let path = "/webhooks/main?x=1".parse().expect("a path");
         let host = headers(&[("host", "a.example")]);
         let proxied = headers(&[("host", "a.example"), ("x-forwarded-proto", "https")]);
+        let chained = headers(&[
+            ("host", "10.0.0.7"),
+            ("x-forwarded-proto", "https, http"),
+            ("x-forwarded-host", "wa.example, inner.example"),
+        ]);
         for (public, headers, url) in [
             (None, &host, "http://a.example/webhooks/main?x=1"),
             (None, &proxied, "https://a.example/webhooks/main?x=1"),
+            (None, &chained, "https://wa.example/webhooks/main?x=1"),
             (Some("https://wa.example/"), &host, "https://wa.example/webhooks/main?x=1"),
         ] {
             assert_eq!(called_url(public, headers, Some(&path)), url);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use palomar_broker::{Limits, QueueName};
-use palomar_channels::{Channel, CloudApi, Deadlined, Observed, Observer, Sandbox, SandboxSink};
+use palomar_channels::{Channel, CloudApi, Deadlined, Observed, Observer, Sandbox, SandboxSink, Twilio};
 use palomar_model::{ChannelName, Clock, FieldError, OnUncertain, Provider};
 use palomar_records::ChannelRecord;
 use serde_json::{Map, Value};
@@ -29,6 +29,7 @@ pub trait ProviderFactory: Send + Sync {
 /// The providers that are built in.
 pub struct Providers {
     client: reqwest::Client,
+    public_url: Option<String>,
     clock: Arc<dyn Clock>,
 }
 
@@ -38,7 +39,30 @@ impl Providers {
     /// # Errors
     /// Where the system offers no TLS roots.
     pub fn new(clock: Arc<dyn Clock>) -> Result<Providers, reqwest::Error> {
-        Ok(Providers { client: palomar_channels::http::client()?, clock })
+        Ok(Providers { client: palomar_channels::http::client()?, public_url: None, clock })
+    }
+
+    /// The address under which providers reach this server, without a slash at its end.
+    #[must_use]
+    pub fn reached_at(self, public_url: Option<String>) -> Providers {
+        Providers { public_url, ..self }
+    }
+
+    /// Where a provider reaches a channel.
+    fn webhook(&self, channel: &ChannelName) -> Option<String> {
+        self.public_url.as_ref().map(|url| format!("{url}/webhooks/{channel}"))
+    }
+
+    fn twilio(&self, channel: &ChannelRecord) -> Result<Twilio, Vec<FieldError>> {
+        let webhook = self.webhook(&channel.name);
+        let twilio = Twilio::new(config(channel)?, webhook.as_deref(), self.client.clone())?;
+        if !twilio.is_told() {
+            tracing::warn!(
+                channel = %channel.name,
+                "Twilio is not told where to report on messages: set server.public_url, or the channel's webhookUrl"
+            );
+        }
+        Ok(twilio)
     }
 }
 
@@ -51,7 +75,8 @@ impl ProviderFactory for Providers {
         match channel.provider {
             Provider::CloudApi => Ok(Arc::new(CloudApi::new(config(channel)?, self.client.clone()))),
             Provider::Sandbox => Ok(Arc::new(Sandbox::new(config(channel)?, Arc::clone(&self.clock), sink))),
-            Provider::Twilio | Provider::Evolution | Provider::Web => {
+            Provider::Twilio => Ok(Arc::new(self.twilio(channel)?)),
+            Provider::Evolution | Provider::Web => {
                 Err(vec![FieldError::new("/provider", "is not available in this version")])
             }
         }
@@ -116,7 +141,7 @@ pub(crate) struct Registry {
 #[derive(Default)]
 struct State {
     lines: BTreeMap<ChannelName, Arc<Line>>,
-    /// The provider's id of a number → the channel that it belongs to.
+    /// What the provider calls a line → the channel that it belongs to.
     by_number: HashMap<(Provider, String), ChannelName>,
     problems: BTreeMap<ChannelName, (Provider, String)>,
     /// What each channel was made of, whether it works or not.
@@ -156,7 +181,7 @@ impl Registry {
     pub(crate) fn put(&self, record: &ChannelRecord, line: Line) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.forget(&record.name);
-        if let Some(number) = number(record) {
+        if let Some(number) = line.channel.line() {
             state.by_number.insert((record.provider, number), record.name.clone());
         }
         state.lines.insert(record.name.clone(), Arc::new(line));
@@ -249,13 +274,6 @@ impl State {
         self.records.remove(name);
         self.by_number.retain(|_, owner| owner != name);
     }
-}
-
-/// What the provider calls the number of a channel, by its settings.
-fn number(record: &ChannelRecord) -> Option<String> {
-    let settings = record.settings.as_object()?;
-    let number = ["phoneNumberId", "phone_number_id"].iter().find_map(|name| settings.get(*name))?;
-    number.as_str().map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -13,14 +13,15 @@ use std::time::Duration;
 
 use palomar_model::{
     Content, ErrorClass, FieldError, Outbound, Provider, ProviderMessageId, Recipient, Scope, Secret,
-    SendFailure, Tag, Timestamp,
+    SendFailure, Tag,
 };
 use reqwest::header::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::channel::{
-    BoxFuture, Channel, Parsed, RateLimit, RateProfile, Sent, Verified, WebhookError, WebhookRequest,
+    BoxFuture, Channel, Delivery, Parsed, RateLimit, RateProfile, Sent, Verified, WebhookError,
+    WebhookRequest,
 };
 use crate::http::{self, Answer};
 
@@ -185,12 +186,14 @@ impl Channel for CloudApi {
         }
     }
 
-    fn parse(&self, body: &[u8], received_at: Timestamp) -> Parsed {
-        receive::parse(body, received_at)
+    fn parse(&self, delivery: &Delivery<'_>) -> Parsed {
+        receive::parse(delivery.body, delivery.received_at)
+    }
+
+    fn line(&self) -> Option<String> {
+        Some(self.config.phone_number_id.clone())
     }
 }
 
-#[cfg(test)]
-mod testing;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use palomar_model::{Content, ErrorClass, IdGenerator, Outbound, Priority};
+use palomar_model::{Content, ErrorClass, IdGenerator, Outbound, Priority, Timestamp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
@@ -125,6 +125,7 @@ fn webhooks_without_configured_secrets_are_refused() {
     let header = |_: &str| Some(signature.clone());
     let request = |method| WebhookRequest {
         method,
+        url: "http://localhost/",
         query: "hub.mode=subscribe&hub.challenge=1&hub.verify_token=",
         header: &header,
         body: b"{}",

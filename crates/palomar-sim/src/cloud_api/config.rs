@@ -4,10 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::faults::Faults;
+use super::misbehaviour::Faults;
 pub use super::template::Template;
+use crate::behaviour::Statuses;
+use crate::courier::Webhooks;
 use crate::span::{InvalidSetting, Latency, parse_span, span_text};
 use crate::window::Windows;
 
@@ -127,84 +127,6 @@ impl fmt::Display for PairLimit {
             f.write_str("off")
         } else {
             write!(f, "{}/{}", span_text(self.every), self.burst)
-        }
-    }
-}
-
-/// Which statuses follow an accepted message, when, and how unreliably. Also the `statuses` of `POST /_sim/faults`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Statuses {
-    /// From acceptance to `sent` (or `failed`).
-    pub sent: Latency,
-    /// From `sent` to `delivered`.
-    pub delivered: Latency,
-    /// From `delivered` to `read`.
-    pub read: Latency,
-    /// The part of the messages that is delivered at all, 0 to 1.
-    pub delivered_rate: f64,
-    /// The part of the delivered messages that is read, 0 to 1.
-    pub read_rate: f64,
-    /// The part of all statuses that is never posted.
-    pub loss: f64,
-    /// The part of all statuses that is posted twice.
-    pub repeat: f64,
-    /// Statuses of a message arrive in any order.
-    pub shuffle: bool,
-    /// At most so many statuses in one POST; they are put together when due at the same time.
-    pub batch: usize,
-}
-
-impl Default for Statuses {
-    fn default() -> Statuses {
-        Statuses {
-            sent: Latency::fixed(Duration::from_millis(20)),
-            delivered: Latency::fixed(Duration::from_millis(100)),
-            read: Latency::fixed(Duration::from_millis(500)),
-            delivered_rate: 1.0,
-            read_rate: 1.0,
-            loss: 0.0,
-            repeat: 0.0,
-            shuffle: false,
-            batch: 50,
-        }
-    }
-}
-
-impl Statuses {
-    /// Says which setting is out of its range.
-    pub(super) fn check(&self) -> Result<(), InvalidSetting> {
-        let rates = [self.delivered_rate, self.read_rate, self.loss, self.repeat];
-        if !rates.iter().all(|rate| (0.0..=1.0).contains(rate)) {
-            return Err(InvalidSetting("rates of statuses lie between 0 and 1".to_owned()));
-        }
-        if (1..=1000).contains(&self.batch) {
-            return Ok(());
-        }
-        Err(InvalidSetting("batch lies between 1 and 1000".to_owned()))
-    }
-}
-
-/// How webhooks are posted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Webhooks {
-    /// At most so many POSTs at once.
-    pub concurrency: usize,
-    /// An answer later than this is a failure.
-    pub timeout: Duration,
-    /// The pause before the second repetition (the first is immediate); doubles each time, up to a minute.
-    pub retry_pause: Duration,
-    /// Gives up when this much time has passed since the first try. Meta: seven days.
-    pub retry_for: Duration,
-}
-
-impl Default for Webhooks {
-    fn default() -> Webhooks {
-        Webhooks {
-            concurrency: 32,
-            timeout: Duration::from_secs(10),
-            retry_pause: Duration::from_millis(200),
-            retry_for: Duration::from_secs(7 * 24 * 3600),
         }
     }
 }

@@ -1,35 +1,7 @@
 //! Magic recipients: what a phone number's last seven digits make the simulator do (the crate's page lists them).
 
 use super::errors;
-
-/// What becomes of a message to a recipient.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// Accepted; these statuses follow.
-    Accepted(Steps),
-    /// Refused with this code.
-    Refused(u32),
-    /// Accepted, answered with empty `contacts` and `messages`; statuses follow.
-    EmptyAnswer,
-    /// Accepted; a `failed` status with this code follows, perhaps behind `sent`.
-    Failed { code: u32, after_sent: bool },
-}
-
-/// The statuses of a message that does not fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Steps {
-    pub(super) sent: bool,
-    pub(super) delivered: bool,
-    pub(super) read: bool,
-}
-
-impl Steps {
-    pub(super) const ALL: Steps = Steps { sent: true, delivered: true, read: true };
-    pub(super) const ONLY_SENT: Steps = Steps { sent: true, delivered: false, read: false };
-    const NONE: Steps = Steps { sent: false, delivered: false, read: false };
-    const UNREAD: Steps = Steps { sent: true, delivered: true, read: false };
-    const AT_ONCE_READ: Steps = Steps { sent: true, delivered: false, read: true };
-}
+use crate::fate::{self, Fate};
 
 /// The codes that Meta answers at once; all others come as a `failed` status.
 const AT_ONCE: &[u32] = &[
@@ -37,32 +9,13 @@ const AT_ONCE: &[u32] = &[
     133_010,
 ];
 
-/// A code in no table, to see what the engine makes of it.
-const IN_NO_TABLE: u32 = 999_999;
-
 /// The fate of a message to this phone number (digits).
 pub(super) fn fate(digits: &str) -> Fate {
-    let normal = Fate::Accepted(Steps::ALL);
-    let ending = digits.len().checked_sub(7).and_then(|start| digits.get(start..));
-    let Some((Some(first), Some(rest))) = ending.map(|end| (end.get(..1), end.get(1..))) else {
-        return normal;
-    };
-    let Ok(number) = rest.parse::<u32>() else {
-        return normal;
-    };
-    let is_code = number == IN_NO_TABLE
-        || (number > 100_000 && errors::describe(number).title != errors::UNKNOWN_TITLE);
-    match (first, number) {
-        ("7", 1) => Fate::Accepted(Steps::ONLY_SENT),
-        ("7", 2) => Fate::Accepted(Steps::UNREAD),
-        ("7", 3) => Fate::Accepted(Steps::AT_ONCE_READ),
-        ("7", 4) => Fate::Accepted(Steps::NONE),
-        ("7", 5) => Fate::EmptyAnswer,
-        ("9", code) if AT_ONCE.contains(&code) => Fate::Refused(code),
-        ("9", code) if is_code => Fate::Failed { code, after_sent: false },
-        ("8", code) if is_code => Fate::Failed { code, after_sent: true },
-        _ => normal,
-    }
+    fate::of(
+        digits,
+        |code| code > 100_000 && errors::describe(code).title != errors::UNKNOWN_TITLE,
+        |code| AT_ONCE.contains(&code),
+    )
 }
 
 /// The id under which WhatsApp knows a phone number; it is not always the number itself.
@@ -82,6 +35,7 @@ pub(super) fn wa_id(digits: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fate::Steps;
 
     #[test]
     fn fates() {

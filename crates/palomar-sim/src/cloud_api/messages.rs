@@ -2,28 +2,25 @@
 //!
 //! The decision is made at once and as a whole; only then the answer waits. So the ledger's time is the time of arrival.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
-use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::errors::GraphError;
-use super::faults::{self, Fault, FaultKind};
+use super::misbehaviour::{Fault, FaultKind};
 use super::state::{Circumstances, Receipt, Simulator};
 use super::template;
 use super::validate::{self, Outgoing, Request, To};
+use crate::faults::{self, Misbehaviour as _};
 use crate::span::Latency;
+use crate::spoil::spoiled;
 use crate::wire::Wire;
-
-const PAGE_502: &str =
-    "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>";
 
 /// The delay of a `slow` fault that names none.
 const SLOW: Latency = Latency::fixed(Duration::from_secs(1));
@@ -58,7 +55,8 @@ pub(super) async fn post(
         }
         (Ok(document), Some(kind)) => {
             simulator.counters.spoiled(kind.name());
-            spoiled(&simulator, kind, &wire, document).await
+            let answer = json(Body::empty());
+            spoiled(kind.spoils(), &simulator.release, &wire, answer, document).await
         }
     }
 }
@@ -173,46 +171,6 @@ pub(super) fn refusal(fault: &Fault) -> Option<GraphError> {
         }
         _ => None,
     }
-}
-
-async fn spoiled(simulator: &Simulator, kind: FaultKind, wire: &Wire, document: Vec<u8>) -> Response {
-    match kind {
-        FaultKind::Http502Html => page_502(),
-        FaultKind::Truncated200 => truncated(document),
-        FaultKind::Hang => {
-            simulator.release.notified().await;
-            wire.cut();
-            json(Body::empty())
-        }
-        _ => {
-            wire.cut();
-            json(Body::empty())
-        }
-    }
-}
-
-fn page_502() -> Response {
-    let mut response = Response::new(Body::from(PAGE_502));
-    *response.status_mut() = StatusCode::BAD_GATEWAY;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
-    response
-}
-
-/// The head promises the whole document, half of it comes, then the connection ends.
-fn truncated(document: Vec<u8>) -> Response {
-    // A message that was not accepted has no document: then it breaks off in front of one.
-    let document_half = document.len() / 2;
-    let promised = document.len().max(2);
-    let half = Bytes::from(document).slice(..document_half);
-    let broken = async {
-        // The half goes out before the end comes.
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        Err(io::Error::from(io::ErrorKind::ConnectionReset))
-    };
-    let body = Body::from_stream(stream::once(std::future::ready(Ok(half))).chain(stream::once(broken)));
-    let mut response = json(body);
-    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(promised));
-    response
 }
 
 #[derive(Serialize)]

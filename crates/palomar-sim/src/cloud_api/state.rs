@@ -11,31 +11,37 @@ use base64::engine::general_purpose::STANDARD;
 use palomar_model::{Clock, Timestamp};
 use tokio::sync::Notify;
 
-use super::config::{Config, PhoneNumber, Statuses};
+use super::config::{Config, PhoneNumber};
 use super::errors::GraphError;
-use super::faults::{Fault, Faults};
-use super::magic::{self, Fate, Steps};
+use super::inbound::{self, Inbound};
+use super::magic;
 use super::media::Shelf;
+use super::misbehaviour::{Fault, FaultKind};
 use super::payload::Signer;
-use super::stats::{Counters, Stats};
 use super::statuses::{self, Reached, Sent};
 use super::template;
 use super::validate::{Outgoing, To};
-use super::webhook::Courier;
+use super::webhook::Meta;
+use crate::behaviour::Behaviour;
+use crate::control::Simulated;
+use crate::courier::Courier;
+use crate::fate::{Fate, Steps};
+use crate::faults::Misbehaviour as _;
 use crate::ledger::{Accepted, Duplicate, Ledger, LedgerEntry};
 use crate::lock;
 use crate::rng::{Rng, mix};
-use crate::span::Latency;
+use crate::span::{InvalidSetting, Latency};
+use crate::stats::{Counters, Stats};
 
 /// How long a person may be answered freely.
 const SERVICE_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
 /// A simulated Cloud API.
-pub(super) struct Simulator {
+pub struct Simulator {
     pub(super) config: Config,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) counters: Counters,
-    pub(super) courier: Arc<Courier>,
+    pub(super) courier: Arc<Courier<Meta>>,
     pub(super) shelf: Mutex<Shelf>,
     pub(super) signer: Signer,
     /// Tells hanging requests to let go.
@@ -48,19 +54,11 @@ pub(super) struct Simulator {
 /// What changes with each message.
 struct Core {
     rng: Rng,
-    behaviour: Behaviour,
+    behaviour: Behaviour<FaultKind>,
     limits: super::limits::Limits,
     ledger: Ledger,
     senders: HashMap<Box<str>, Arc<str>>,
     last_inbound: HashMap<(Arc<str>, Box<str>), Timestamp>,
-}
-
-/// What can be set while it runs.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Behaviour {
-    pub(super) faults: Faults,
-    pub(super) latency: Latency,
-    pub(super) statuses: Statuses,
 }
 
 /// What the sender of an accepted message is told.
@@ -101,7 +99,11 @@ impl Simulator {
         let started = u64::try_from(clock.now().micros()).unwrap_or(0);
         Ok(Simulator {
             counters: Counters::default(),
-            courier: Arc::new(Courier::new(&config, signer.clone())?),
+            courier: Arc::new(Courier::new(
+                Meta::new(&config, signer.clone()),
+                config.webhooks.clone(),
+                config.webhook_url.as_deref(),
+            )?),
             shelf: Mutex::default(),
             signer,
             release: Notify::new(),
@@ -248,17 +250,6 @@ impl Simulator {
         core.last_inbound.insert((sender, person.into()), now);
     }
 
-    /// How many messages were accepted.
-    pub(super) fn ledger_len(&self) -> usize {
-        lock(&self.core).ledger.len()
-    }
-
-    /// Up to `limit` entries behind place `after`.
-    pub(super) fn ledger(&self, after: u64, limit: usize) -> Vec<LedgerEntry> {
-        let page = lock(&self.core).ledger.page(after, limit);
-        page.into_iter().map(|(order, entry)| self.shown(order, entry)).collect()
-    }
-
     fn shown(&self, order: u64, entry: Accepted) -> LedgerEntry {
         let is_phone = entry.recipient.bytes().all(|c| c.is_ascii_digit());
         let body = entry.body.and_then(|body| String::from_utf8(body.into()).ok());
@@ -275,34 +266,56 @@ impl Simulator {
             body: body.and_then(|body| serde_json::value::RawValue::from_string(body).ok()),
         }
     }
+}
 
-    /// The messages accepted more than once.
-    pub(super) fn duplicates(&self) -> Vec<Duplicate> {
+impl Simulated for Simulator {
+    type Kind = FaultKind;
+    type Inbound = Inbound;
+    type Entry = LedgerEntry;
+    type Postman = Meta;
+
+    fn courier(&self) -> &Arc<Courier<Meta>> {
+        &self.courier
+    }
+
+    fn release(&self) -> &Notify {
+        &self.release
+    }
+
+    fn ledger_len(&self) -> usize {
+        lock(&self.core).ledger.len()
+    }
+
+    fn ledger(&self, after: u64, limit: usize) -> Vec<LedgerEntry> {
+        let page = lock(&self.core).ledger.page(after, limit);
+        page.into_iter().map(|(order, entry)| self.shown(order, entry)).collect()
+    }
+
+    fn duplicates(&self) -> Vec<Duplicate> {
         lock(&self.core).ledger.duplicates()
     }
 
-    /// The counters.
-    pub(super) fn stats(&self) -> Stats {
+    fn stats(&self) -> Stats {
         self.counters.snapshot(self.ledger_len(), self.courier.stats())
     }
 
-    /// What is set now, with counts as far as they have run down.
-    pub(super) fn behaviour(&self) -> Behaviour {
+    fn behaviour(&self) -> Behaviour<FaultKind> {
         lock(&self.core).behaviour.clone()
     }
 
-    /// Changes what is set.
-    pub(super) fn set_behaviour(&self, behaviour: Behaviour) {
+    fn set_behaviour(&self, behaviour: Behaviour<FaultKind>) {
         lock(&self.core).behaviour = behaviour;
     }
 
-    /// How many statuses go into one POST.
-    pub(super) fn batch(&self) -> usize {
+    fn receive(&self, inbound: Inbound) -> Result<Option<String>, InvalidSetting> {
+        inbound::receive(self, inbound)
+    }
+
+    fn batch(&self) -> usize {
         lock(&self.core).behaviour.statuses.batch.max(1)
     }
 
-    /// Forgets everything and behaves as configured; hanging requests end.
-    pub(super) fn reset(&self) {
+    fn reset(&self) {
         *lock(&self.core) = Core::new(&self.config);
         *lock(&self.shelf) = Shelf::default();
         self.counters.reset();

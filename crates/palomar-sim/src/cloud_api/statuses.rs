@@ -6,9 +6,9 @@ use std::time::Duration;
 use palomar_model::Timestamp;
 use serde::Serialize;
 
-use super::config::Statuses;
 use super::errors;
-use super::magic::{Fate, Steps};
+use crate::behaviour::Statuses;
+use crate::fate::{Fate, Step};
 use crate::rng::Rng;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -37,19 +37,9 @@ pub(super) enum Reached {
     Group(String),
 }
 
-/// A status of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
-    Sent,
-    Delivered,
-    Read,
-    Played,
-    Failed(u32),
-}
-
 /// A status that is to be posted.
 #[derive(Debug, Clone)]
-pub(super) struct Status {
+pub struct Status {
     pub(super) message: Arc<Sent>,
     step: Step,
     at: Timestamp,
@@ -63,69 +53,19 @@ pub(super) fn plan(
     message: &Arc<Sent>,
     fate: Fate,
 ) -> Vec<(Duration, Status)> {
-    let steps = steps(settings, rng, message, fate);
-    let mut after = Duration::ZERO;
+    let mut steps = fate.steps(settings, rng);
+    if message.voice && steps.contains(&Step::Read) {
+        steps.push(Step::Played);
+    }
     let mut priced_arrival = false;
-    let mut planned = Vec::with_capacity(steps.len());
-    for step in steps {
-        after += match step {
-            Step::Sent | Step::Failed(_) => settings.sent.draw(rng),
-            Step::Delivered => settings.delivered.draw(rng),
-            Step::Read | Step::Played => settings.read.draw(rng),
-        };
+    let planned = settings.timed(rng, steps).into_iter().map(|(after, step)| {
         let arrival = matches!(step, Step::Delivered | Step::Read) && !priced_arrival;
         priced_arrival |= arrival;
         let priced = arrival || step == Step::Sent;
-        let status = Status { message: Arc::clone(message), step, at: message.at.after(after), priced };
-        planned.push((after, status));
-    }
-    make_unreliable(settings, rng, planned)
-}
-
-fn steps(settings: &Statuses, rng: &mut Rng, message: &Sent, fate: Fate) -> Vec<Step> {
-    let mut wanted = match fate {
-        Fate::Refused(_) => return Vec::new(),
-        Fate::Failed { code, after_sent: true } => return vec![Step::Sent, Step::Failed(code)],
-        Fate::Failed { code, after_sent: false } => return vec![Step::Failed(code)],
-        Fate::Accepted(steps) => steps,
-        Fate::EmptyAnswer => Steps::ALL,
-    };
-    if wanted == Steps::ALL {
-        wanted.delivered = rng.chance(settings.delivered_rate);
-        wanted.read = wanted.delivered && rng.chance(settings.read_rate);
-    }
-    let played = wanted.read && message.voice;
-    let all = [
-        (wanted.sent, Step::Sent),
-        (wanted.delivered, Step::Delivered),
-        (wanted.read, Step::Read),
-        (played, Step::Played),
-    ];
-    all.into_iter().filter_map(|(happens, step)| happens.then_some(step)).collect()
-}
-
-/// Loses some, repeats some, and lets them swap their times.
-fn make_unreliable(
-    settings: &Statuses,
-    rng: &mut Rng,
-    planned: Vec<(Duration, Status)>,
-) -> Vec<(Duration, Status)> {
-    let mut unreliable = Vec::with_capacity(planned.len());
-    for (after, status) in planned {
-        if rng.chance(settings.repeat) {
-            unreliable.push((after + settings.delivered.draw(rng), status.clone()));
-        }
-        if !rng.chance(settings.loss) {
-            unreliable.push((after, status));
-        }
-    }
-    if settings.shuffle {
-        rng.shuffle(&mut unreliable);
-        let mut times: Vec<Duration> = unreliable.iter().map(|(after, _)| *after).collect();
-        times.sort_unstable();
-        unreliable.iter_mut().zip(times).for_each(|(item, time)| item.0 = time);
-    }
-    unreliable
+        (after, Status { message: Arc::clone(message), step, at: message.at.after(after), priced })
+    });
+    let planned = planned.collect();
+    settings.make_unreliable(rng, planned)
 }
 
 impl Status {
@@ -174,18 +114,6 @@ impl Status {
             },
             href: "/documentation/business-messaging/whatsapp/support/error-codes",
         }])
-    }
-}
-
-impl Step {
-    const fn name(self) -> &'static str {
-        match self {
-            Step::Sent => "sent",
-            Step::Delivered => "delivered",
-            Step::Read => "read",
-            Step::Played => "played",
-            Step::Failed(_) => "failed",
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Credentials come from files, variables or the keyboard, never from flags; the server never shows them again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -65,6 +65,8 @@ pub(crate) enum Verb {
 pub(crate) enum Provider {
     /// Meta's Cloud API.
     CloudApi,
+    /// Twilio's Programmable Messaging.
+    Twilio,
     /// Built in, simulated: nothing leaves the machine.
     Sandbox,
 }
@@ -74,7 +76,8 @@ pub(crate) enum Provider {
 #[command(after_help = "\
 Examples:
   palomar channel add shop --provider cloud-api --phone-number-id 106540352242922 --token-file token.txt
-  pass show wa/token | palomar channel add shop --provider cloud-api --phone-number-id 106540352242922 --token-file -")]
+  pass show wa/token | palomar channel add shop --provider cloud-api --phone-number-id 106540352242922 --token-file -
+  palomar channel add desk --provider twilio --account-sid AC… --number +14155238886 --token-file token.txt")]
 pub(crate) struct Add {
     /// Its name: lower-case letters, digits, '-' and '_'.
     name: String,
@@ -84,16 +87,29 @@ pub(crate) struct Add {
     /// Cloud API: the id of the phone number (not the number).
     #[arg(long, value_name = "ID", required_if_eq("provider", "cloud-api"))]
     phone_number_id: Option<String>,
+    /// Twilio: the account, AC….
+    #[arg(long, value_name = "SID", required_if_eq("provider", "twilio"))]
+    account_sid: Option<String>,
+    /// Twilio: the number that sends, in international format.
+    #[arg(long, value_name = "NUMBER")]
+    number: Option<String>,
+    /// Twilio: the Messaging Service that sends, MG…, with a number or in its place.
+    #[arg(long, value_name = "SID")]
+    messaging_service_sid: Option<String>,
+    /// Twilio: where it reaches this channel [usual: server.public_url and the channel's path].
+    #[arg(long, value_name = "URL")]
+    webhook_url: Option<String>,
     /// Where the provider is, for a simulator or a proxy [usual: the provider's own address].
     #[arg(long, value_name = "URL")]
     api_url: Option<String>,
-    /// File with the access token; "-" reads standard input [else $WHATSAPP_API_TOKEN, else asked for].
+    /// File with the access token (Twilio: the account's auth token); "-" reads standard input [else $WHATSAPP_API_TOKEN
+    /// or $TWILIO_AUTH_TOKEN, else asked for].
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// File with the app secret that signs webhooks [else $WHATSAPP_APP_SECRET].
+    /// Cloud API: file with the app secret that signs webhooks [else $WHATSAPP_APP_SECRET].
     #[arg(long, value_name = "FILE")]
     app_secret_file: Option<PathBuf>,
-    /// File with the token of the webhook's handshake [else $WEBHOOK_VERIFY_TOKEN].
+    /// Cloud API: file with the token of the webhook's handshake [else $WEBHOOK_VERIFY_TOKEN].
     #[arg(long, value_name = "FILE")]
     verify_token_file: Option<PathBuf>,
     #[command(flatten)]
@@ -179,37 +195,77 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A secret of a channel, and where it may come from.
+struct SecretFlag<'a> {
+    credential: &'static str,
+    file: Option<&'a Path>,
+    variable: &'static str,
+    what: &'static str,
+    needed: bool,
+}
+
+impl Provider {
+    const fn word(self) -> &'static str {
+        match self {
+            Provider::CloudApi => "cloud_api",
+            Provider::Twilio => "twilio",
+            Provider::Sandbox => "sandbox",
+        }
+    }
+}
+
 impl Add {
+    fn secrets(&self) -> Vec<SecretFlag<'_>> {
+        let flag = |credential, file, variable, what, needed| SecretFlag {
+            credential,
+            file: Option::as_deref(file),
+            variable,
+            what,
+            needed,
+        };
+        match self.provider {
+            Provider::CloudApi => vec![
+                flag("token", &self.token_file, "WHATSAPP_API_TOKEN", "access token", true),
+                flag("appSecret", &self.app_secret_file, "WHATSAPP_APP_SECRET", "app secret", false),
+                flag("verifyToken", &self.verify_token_file, "WEBHOOK_VERIFY_TOKEN", "verify token", false),
+            ],
+            Provider::Twilio => {
+                vec![flag("authToken", &self.token_file, "TWILIO_AUTH_TOKEN", "auth token", true)]
+            }
+            Provider::Sandbox => Vec::new(),
+        }
+    }
+
     fn body(&self, context: &Context) -> Result<Value, Failure> {
         let mut settings = Map::new();
         let mut credentials = Map::new();
-        let provider = match self.provider {
-            Provider::Sandbox => "sandbox",
-            Provider::CloudApi => {
-                let token =
-                    secret(context, self.token_file.as_deref(), "WHATSAPP_API_TOKEN", "access token")?;
-                let token = token.ok_or_else(|| {
-                    Failure::wrong_use("a Cloud API channel needs an access token")
-                        .help("Name a file with --token-file, pipe it in with --token-file -, or set WHATSAPP_API_TOKEN.")
-                })?;
-                credentials.insert("token".to_owned(), json!(token.expose()));
-                let others = [
-                    ("appSecret", &self.app_secret_file, "WHATSAPP_APP_SECRET", "app secret"),
-                    ("verifyToken", &self.verify_token_file, "WEBHOOK_VERIFY_TOKEN", "verify token"),
-                ];
-                for (name, file, variable, what) in others {
-                    if let Some(value) = secret(context, file.as_deref(), variable, what)? {
-                        credentials.insert(name.to_owned(), json!(value.expose()));
-                    }
+        for SecretFlag { credential, file, variable, what, needed } in self.secrets() {
+            match secret(context, file, variable, what)? {
+                Some(value) => {
+                    credentials.insert(credential.to_owned(), json!(value.expose()));
                 }
-                "cloud_api"
+                None if needed => {
+                    let help = format!(
+                        "Name a file with --token-file, pipe it in with --token-file -, or set {variable}."
+                    );
+                    return Err(Failure::wrong_use(format!("the channel needs its {what}")).help(help));
+                }
+                None => {}
             }
-        };
-        for (name, value) in [("phoneNumberId", &self.phone_number_id), ("baseUrl", &self.api_url)] {
+        }
+        for (name, value) in [
+            ("phoneNumberId", &self.phone_number_id),
+            ("accountSid", &self.account_sid),
+            ("number", &self.number),
+            ("messagingServiceSid", &self.messaging_service_sid),
+            ("webhookUrl", &self.webhook_url),
+            ("baseUrl", &self.api_url),
+        ] {
             if let Some(value) = value {
                 settings.insert(name.to_owned(), json!(value));
             }
         }
+        let provider = self.provider.word();
         let mut body = json!({"name": self.name, "provider": provider, "settings": settings});
         if !credentials.is_empty() {
             body["credentials"] = Value::Object(credentials);

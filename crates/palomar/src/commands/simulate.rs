@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use palomar_sim::cloud_api::{self, Config, Faults, PairLimit};
+use palomar_sim::cloud_api::{self, PairLimit};
+use palomar_sim::twilio::{self, SenderQueue};
 use palomar_sim::{Latency, Windows};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -19,6 +20,28 @@ use crate::signals::Stop;
 pub(crate) enum Verb {
     /// Meta's Cloud API.
     CloudApi(Box<CloudApi>),
+    /// Twilio's Programmable Messaging.
+    Twilio(Box<Twilio>),
+}
+
+/// What every simulator is told.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// Address to listen on.
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    bind: IpAddr,
+    /// Where webhooks go.
+    #[arg(long, value_name = "URL")]
+    webhook_url: Option<String>,
+    /// How long an answer takes: "20ms", or "5ms..50ms" for anything between.
+    #[arg(long, value_name = "SPAN")]
+    latency: Option<Latency>,
+    /// Refuse free text to a person who did not write within 24 hours, as WhatsApp does.
+    #[arg(long)]
+    enforce_window: bool,
+    /// Repeats the same chance.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
 }
 
 /// `palomar simulate cloud-api`. Whatever is not said is as at Meta, with every message delivered and read.
@@ -36,74 +59,134 @@ pub(crate) struct CloudApi {
     /// Port to listen on; 0 takes a free one.
     #[arg(long, value_name = "PORT", default_value_t = 9100)]
     port: u16,
-    /// Address to listen on.
-    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
-    bind: IpAddr,
-    /// Where webhooks go.
-    #[arg(long, value_name = "URL")]
-    webhook_url: Option<String>,
+    #[command(flatten)]
+    place: Place,
     /// The app secret that webhooks are signed with. It protects nothing: what is simulated is no secret.
     #[arg(long, value_name = "TEXT")]
     secret: Option<String>,
     /// The access token that is accepted [usual: any].
     #[arg(long, value_name = "TEXT")]
     token: Option<String>,
-    /// How long an answer takes: "20ms", or "5ms..50ms" for anything between.
-    #[arg(long, value_name = "SPAN")]
-    latency: Option<Latency>,
     /// How it misbehaves: "hang=1%,slow@200ms=0.1,http_502_html:refused=5x,down".
     #[arg(long, value_name = "FAULTS")]
-    faults: Option<Faults>,
+    faults: Option<cloud_api::Faults>,
     /// Messages per phone number id: "80/s", "10/s+600/60s" or "off".
     #[arg(long, value_name = "RATE")]
     throughput: Option<Windows>,
     /// Messages to one person: "6s/45" or "off".
     #[arg(long, value_name = "PACE")]
     pair: Option<PairLimit>,
-    /// Refuse free text to a person who did not write within 24 hours, as Meta does.
-    #[arg(long)]
-    enforce_window: bool,
-    /// Repeats the same chance.
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
+}
+
+/// `palomar simulate twilio`. Whatever is not said is as at Twilio, with every message delivered and read.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  palomar simulate twilio --webhook-url http://127.0.0.1:8080/webhooks/desk
+  palomar simulate twilio --queue 100ms/4h --daily 1000/24h --faults throttle=5%,hang=1%
+  curl http://127.0.0.1:9200/_sim/ledger?count=true
+  curl -d '{\"from\":\"34600111222\",\"text\":\"Hola\"}' http://127.0.0.1:9200/_sim/inbound
+
+Reports go to each message's own StatusCallback. Everything it accepted is at /_sim/ledger; POST /_sim/faults changes how
+it behaves while it runs; POST /_sim/reset begins anew.")]
+pub(crate) struct Twilio {
+    /// Port to listen on; 0 takes a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 9200)]
+    port: u16,
+    #[command(flatten)]
+    place: Place,
+    /// The account that exists [usual: any].
+    #[arg(long, value_name = "SID")]
+    account_sid: Option<String>,
+    /// The account's token: calls are made with it, and webhooks signed. It protects nothing: what is simulated is no
+    /// secret [usual: 0123456789abcdef0123456789abcdef].
+    #[arg(long, value_name = "TEXT")]
+    secret: Option<String>,
+    /// How it misbehaves: "hang=1%,slow@200ms=0.1,http_502_html:refused=5x,down".
+    #[arg(long, value_name = "FAULTS")]
+    faults: Option<twilio::Faults>,
+    /// How fast a sender's messages leave Twilio, and how long they may wait there: "100ms/4h" or "off".
+    #[arg(long, value_name = "PACE")]
+    queue: Option<SenderQueue>,
+    /// Messages of the whole account that are taken: "1000/24h" or "off".
+    #[arg(long, value_name = "RATE")]
+    daily: Option<Windows>,
 }
 
 impl CloudApi {
-    fn config(&self) -> Config {
-        let mut config = Config::default();
-        config.webhook_url.clone_from(&self.webhook_url);
-        config.access_token.clone_from(&self.token);
-        config.enforce_window = self.enforce_window;
-        config.app_secret = self.secret.clone().unwrap_or(config.app_secret);
-        config.latency = self.latency.unwrap_or(config.latency);
-        config.faults = self.faults.clone().unwrap_or(config.faults);
-        config.throughput = self.throughput.clone().unwrap_or(config.throughput);
-        config.pair = self.pair.unwrap_or(config.pair);
-        config.seed = self.seed.unwrap_or(config.seed);
-        config
+    fn config(self) -> cloud_api::Config {
+        let usual = cloud_api::Config::default();
+        cloud_api::Config {
+            webhook_url: self.place.webhook_url,
+            access_token: self.token,
+            enforce_window: self.place.enforce_window,
+            app_secret: self.secret.unwrap_or(usual.app_secret),
+            latency: self.place.latency.unwrap_or(usual.latency),
+            faults: self.faults.unwrap_or(usual.faults),
+            throughput: self.throughput.unwrap_or(usual.throughput),
+            pair: self.pair.unwrap_or(usual.pair),
+            seed: self.place.seed.unwrap_or(usual.seed),
+            ..usual
+        }
+    }
+}
+
+impl Twilio {
+    fn config(self) -> twilio::Config {
+        let usual = twilio::Config::default();
+        twilio::Config {
+            webhook_url: self.place.webhook_url,
+            account_sid: self.account_sid,
+            enforce_window: self.place.enforce_window,
+            auth_token: self.secret.unwrap_or(usual.auth_token),
+            latency: self.place.latency.unwrap_or(usual.latency),
+            faults: self.faults.unwrap_or(usual.faults),
+            queue: self.queue.unwrap_or(usual.queue),
+            daily: self.daily.unwrap_or(usual.daily),
+            seed: self.place.seed.unwrap_or(usual.seed),
+            ..usual
+        }
     }
 }
 
 /// Runs it until it is told to stop.
 pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
-    let Verb::CloudApi(flags) = verb;
-    let at = SocketAddr::new(flags.bind, flags.port);
+    let clock = Arc::new(SystemClock);
+    let ended = match verb {
+        Verb::CloudApi(flags) => {
+            let listener = listen(context, &flags.place, flags.port, "cloud_api", "Cloud API").await?;
+            let stop = Stop::listen()?;
+            cloud_api::serve(listener, flags.config(), clock, async move { stop.asked().await }).await
+        }
+        Verb::Twilio(flags) => {
+            let listener = listen(context, &flags.place, flags.port, "twilio", "Twilio").await?;
+            let stop = Stop::listen()?;
+            twilio::serve(listener, flags.config(), clock, async move { stop.asked().await }).await
+        }
+    };
+    ended.map_err(|error| Failure::new(format!("the simulator ended: {error}")))
+}
+
+/// Listens, and says where.
+async fn listen(
+    context: &Context,
+    place: &Place,
+    port: u16,
+    provider: &str,
+    shown: &str,
+) -> Result<TcpListener, Failure> {
+    let at = SocketAddr::new(place.bind, port);
     let listener = TcpListener::bind(at).await.map_err(|error| {
         Failure::new(format!("can't listen on {at}: {error}")).help("Name another port with --port.")
     })?;
     let at = listener.local_addr().unwrap_or(at);
     let out = context.out;
     if out.json {
-        out.document(&json!({"provider": "cloud_api", "url": format!("http://{at}")}))?;
+        out.document(&json!({"provider": provider, "url": format!("http://{at}")}))?;
     } else {
         out.line(format_args!(
-            "A simulated Cloud API listens on http://{at}; its ledger is at http://{at}/_sim/ledger"
+            "A simulated {shown} listens on http://{at}; its ledger is at http://{at}/_sim/ledger"
         ));
     }
-    let stop = Stop::listen()?;
-    cloud_api::serve(listener, flags.config(), Arc::new(SystemClock), async move {
-        stop.asked().await;
-    })
-    .await
-    .map_err(|error| Failure::new(format!("the simulator ended: {error}")))
+    Ok(listener)
 }

@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use check::records_url;
 pub(crate) use load::{DEFAULT_FILE, InForce, load};
 pub(crate) use problem::{Origin, Problem};
-pub(crate) use seeds::{CHANNEL as SEED_CHANNEL, Seeds, WhatsappChannel};
+pub(crate) use seeds::{SeedChannel, Seeds};
 pub(crate) use settings::{Confirm, LogFormat, Settings};
 pub(crate) use show::lines;
 pub(crate) use units::{Rate, Size, Span};

@@ -1,19 +1,17 @@
 //! The variables of the systems that Palomar takes over from, honoured under the names they have there.
 //!
-//! WhatsApp's variables make the channel `whatsapp`. The others belong to parts that this version does not have: they
-//! are accepted, kept and shown by `config show`, so that one environment can serve both during a move.
+//! A provider's variables make a channel: see [`CHANNELS`]. Those of parts that this version does not have are accepted,
+//! kept and shown by `config show`, so that one environment can serve both during a move.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use palomar_model::Secret;
+use palomar_model::{Provider, Secret};
 use palomar_records::PostgresUrl;
+use serde_json::{Map, Value};
 
 use super::ReadFile;
 use super::problem::{Origin, Problem};
-
-/// The name of the channel that WhatsApp's variables make.
-pub(crate) const CHANNEL: &str = "whatsapp";
 
 /// The address of a database; ours where it is one of PostgreSQL.
 const DATABASE_URL: &str = "DATABASE_URL";
@@ -21,7 +19,7 @@ const DATABASE_URL: &str = "DATABASE_URL";
 /// What a variable is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Use {
-    /// The channel `whatsapp`.
+    /// A channel.
     Channel,
     /// Where records are kept.
     Records,
@@ -32,7 +30,7 @@ enum Use {
 }
 
 /// Name, whether it is a secret, use. A secret has a twin with `_FILE` that names a file to read it from.
-const VARIABLES: [(&str, bool, Use); 26] = [
+const VARIABLES: [(&str, bool, Use); 28] = [
     ("WHATSAPP_API_TOKEN", true, Use::Channel),
     ("WHATSAPP_PHONE_NUMBER_ID", false, Use::Channel),
     ("WHATSAPP_APP_SECRET", true, Use::Channel),
@@ -46,9 +44,9 @@ const VARIABLES: [(&str, bool, Use); 26] = [
     (DATABASE_URL, true, Use::Records),
     ("EVOLUTION_API_URL", false, Use::Later("the provider evolution")),
     ("EVOLUTION_API_KEY", true, Use::Later("the provider evolution")),
-    ("TWILIO_ACCOUNT_SID", false, Use::Later("the provider twilio")),
-    ("TWILIO_AUTH_TOKEN", true, Use::Later("the provider twilio")),
-    ("TWILIO_WHATSAPP_NUMBER", false, Use::Later("the provider twilio")),
+    ("TWILIO_ACCOUNT_SID", false, Use::Channel),
+    ("TWILIO_AUTH_TOKEN", true, Use::Channel),
+    ("TWILIO_WHATSAPP_NUMBER", false, Use::Channel),
     ("BATCH_SIZE", false, Use::Later("campaigns")),
     ("MAX_CONCURRENT_BATCHES", false, Use::Later("campaigns")),
     ("BATCH_RETRY_ATTEMPTS", false, Use::Later("campaigns")),
@@ -59,6 +57,52 @@ const VARIABLES: [(&str, bool, Use); 26] = [
     ("PUPPETEER_NAVIGATION_TIMEOUT", false, Use::Later("browser sessions")),
     ("WHATSAPP_API_URL", false, Use::Channel),
     ("WHATSAPP_API_VERSION", false, Use::Channel),
+    ("TWILIO_API_URL", false, Use::Channel),
+    ("TWILIO_MESSAGING_SERVICE_SID", false, Use::Channel),
+];
+
+/// What a variable sets of a channel.
+#[derive(Clone, Copy)]
+enum Field {
+    Setting(&'static str),
+    Credential(&'static str),
+}
+
+/// The variables of a provider, and the channel that they make.
+struct Recipe {
+    channel: &'static str,
+    provider: Provider,
+    fields: &'static [(&'static str, Field)],
+    /// So many of them, the first ones, must be set.
+    needed: usize,
+}
+
+const CHANNELS: [Recipe; 2] = [
+    Recipe {
+        channel: "whatsapp",
+        provider: Provider::CloudApi,
+        fields: &[
+            ("WHATSAPP_API_TOKEN", Field::Credential("token")),
+            ("WHATSAPP_PHONE_NUMBER_ID", Field::Setting("phoneNumberId")),
+            ("WHATSAPP_APP_SECRET", Field::Credential("appSecret")),
+            ("WEBHOOK_VERIFY_TOKEN", Field::Credential("verifyToken")),
+            ("WHATSAPP_API_URL", Field::Setting("baseUrl")),
+            ("WHATSAPP_API_VERSION", Field::Setting("version")),
+        ],
+        needed: 2,
+    },
+    Recipe {
+        channel: "twilio",
+        provider: Provider::Twilio,
+        fields: &[
+            ("TWILIO_ACCOUNT_SID", Field::Setting("accountSid")),
+            ("TWILIO_AUTH_TOKEN", Field::Credential("authToken")),
+            ("TWILIO_WHATSAPP_NUMBER", Field::Setting("number")),
+            ("TWILIO_MESSAGING_SERVICE_SID", Field::Setting("messagingServiceSid")),
+            ("TWILIO_API_URL", Field::Setting("baseUrl")),
+        ],
+        needed: 3,
+    },
 ];
 
 /// One variable that is set.
@@ -83,21 +127,15 @@ pub(crate) struct Seeds {
     pub(crate) kept: Vec<Kept>,
 }
 
-/// The channel that WhatsApp's variables describe.
+/// A channel that variables describe.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct WhatsappChannel {
-    /// `WHATSAPP_PHONE_NUMBER_ID`.
-    pub(crate) phone_number_id: String,
-    /// `WHATSAPP_API_TOKEN`.
-    pub(crate) token: Secret,
-    /// `WHATSAPP_APP_SECRET`.
-    pub(crate) app_secret: Option<Secret>,
-    /// `WEBHOOK_VERIFY_TOKEN`.
-    pub(crate) verify_token: Option<Secret>,
-    /// `WHATSAPP_API_URL`: where the provider is, for a simulator or a proxy.
-    pub(crate) api_url: Option<String>,
-    /// `WHATSAPP_API_VERSION`, for example "v23.0".
-    pub(crate) api_version: Option<String>,
+pub(crate) struct SeedChannel {
+    pub(crate) name: &'static str,
+    pub(crate) provider: Provider,
+    pub(crate) settings: Map<String, Value>,
+    pub(crate) credentials: BTreeMap<String, Secret>,
+    /// The variables that it is made of.
+    pub(crate) variables: Vec<&'static str>,
 }
 
 impl Seeds {
@@ -176,28 +214,51 @@ impl Seeds {
         Some((url, host.origin.clone()))
     }
 
-    /// The channel that the variables make, where they say enough.
-    pub(crate) fn whatsapp(&self) -> Option<WhatsappChannel> {
-        Some(WhatsappChannel {
-            phone_number_id: self.get("WHATSAPP_PHONE_NUMBER_ID")?.expose().to_owned(),
-            token: self.get("WHATSAPP_API_TOKEN")?.clone(),
-            app_secret: self.get("WHATSAPP_APP_SECRET").cloned(),
-            verify_token: self.get("WEBHOOK_VERIFY_TOKEN").cloned(),
-            api_url: self.get("WHATSAPP_API_URL").map(|url| url.expose().to_owned()),
-            api_version: self.get("WHATSAPP_API_VERSION").map(|version| version.expose().to_owned()),
+    /// The channels that the variables make, where they say enough.
+    pub(crate) fn channels(&self) -> Vec<SeedChannel> {
+        let complete = |recipe: &&Recipe| {
+            recipe.fields.iter().take(recipe.needed).all(|(name, _)| self.get(name).is_some())
+        };
+        CHANNELS.iter().filter(complete).map(|recipe| self.made(recipe)).collect()
+    }
+
+    fn made(&self, recipe: &Recipe) -> SeedChannel {
+        let mut channel = SeedChannel {
+            name: recipe.channel,
+            provider: recipe.provider,
+            settings: Map::new(),
+            credentials: BTreeMap::new(),
+            variables: recipe.fields.iter().map(|(name, _)| *name).collect(),
+        };
+        for (name, field) in recipe.fields {
+            match (self.get(name), field) {
+                (Some(value), Field::Setting(setting)) => {
+                    channel.settings.insert((*setting).to_owned(), value.expose().into());
+                }
+                (Some(value), Field::Credential(credential)) => {
+                    channel.credentials.insert((*credential).to_owned(), value.clone());
+                }
+                (None, _) => {}
+            }
+        }
+        channel
+    }
+
+    /// Of variables that belong together, one that is set and one that is missing.
+    fn incomplete(&self) -> impl Iterator<Item = (&'static Recipe, &'static str, &'static str)> {
+        CHANNELS.iter().filter_map(|recipe| {
+            let needed = || recipe.fields.iter().take(recipe.needed).map(|(name, _)| *name);
+            let set = needed().find(|name| self.get(name).is_some())?;
+            Some((recipe, set, needed().find(|name| self.get(name).is_none())?))
         })
     }
 
     /// What a person should know about them: which say too little, which wait for a part that is not here.
     pub(crate) fn notices(&self) -> Vec<String> {
         let mut notices = Vec::new();
-        let begun = ["WHATSAPP_API_TOKEN", "WHATSAPP_PHONE_NUMBER_ID"];
-        if let (Some(set), Some(missing)) = (
-            begun.iter().find(|name| self.get(name).is_some()),
-            begun.iter().find(|name| self.get(name).is_none()),
-        ) {
+        for (Recipe { channel, .. }, set, missing) in self.incomplete() {
             notices.push(format!(
-                "${set} is set but ${missing} is not: the channel {CHANNEL} is not made from them"
+                "${set} is set but ${missing} is not: the channel {channel} is not made from them"
             ));
         }
         if self.get(DATABASE_URL).is_some() && self.records_url().is_none() {
@@ -231,6 +292,8 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> (Seeds, Vec<Problem>) {
@@ -254,12 +317,33 @@ mod tests {
             ("WHATSAPP_APP_SECRET", ""),
         ]);
         assert_eq!(problems, []);
-        let channel = seeds.whatsapp().expect("a channel");
-        assert_eq!(
-            (channel.token.expose(), channel.phone_number_id.as_str()),
-            ("from-file", "106540352242922")
-        );
-        assert_eq!((channel.verify_token.expect("set").expose(), channel.app_secret), ("hello", None));
+        let [channel] = &seeds.channels()[..] else { panic!("no channel") };
+        assert_eq!((channel.name, channel.provider), ("whatsapp", Provider::CloudApi));
+        assert_eq!(Value::from(channel.settings.clone()), json!({"phoneNumberId": "106540352242922"}));
+        let credentials: Vec<_> =
+            channel.credentials.iter().map(|(name, secret)| (name.as_str(), secret.expose())).collect();
+        assert_eq!(credentials, [("token", "from-file"), ("verifyToken", "hello")]);
+    }
+
+    #[test]
+    fn twilios_variables_make_a_channel_beside_it() {
+        let (seeds, problems) = read(&[
+            ("TWILIO_ACCOUNT_SID", "AC00000000000000000000000000000001"),
+            ("TWILIO_AUTH_TOKEN", "t"),
+            ("TWILIO_WHATSAPP_NUMBER", "whatsapp:+14155238886"),
+            ("WHATSAPP_API_TOKEN", "t"),
+            ("WHATSAPP_PHONE_NUMBER_ID", "1"),
+        ]);
+        assert_eq!(problems, []);
+        let channels = seeds.channels();
+        let names: Vec<_> = channels.iter().map(|channel| channel.name).collect();
+        assert_eq!(names, ["whatsapp", "twilio"]);
+        let settings =
+            json!({"accountSid": "AC00000000000000000000000000000001", "number": "whatsapp:+14155238886"});
+        assert_eq!(Value::from(channels[1].settings.clone()), settings);
+        let (seeds, _) = read(&[("TWILIO_ACCOUNT_SID", "AC1"), ("TWILIO_WHATSAPP_NUMBER", "+1")]);
+        assert_eq!(seeds.channels(), []);
+        assert!(seeds.notices()[0].contains("$TWILIO_AUTH_TOKEN is not"), "{:?}", seeds.notices());
     }
 
     #[test]
@@ -267,7 +351,7 @@ mod tests {
         let (seeds, _) =
             read(&[("WHATSAPP_API_TOKEN", "secret"), ("REDIS_URL", "redis://x"), ("BATCH_SIZE", "500")]);
         assert_eq!(seeds.redis_url().map(|(url, _)| url).as_deref(), Some("redis://x"));
-        assert_eq!(seeds.whatsapp(), None);
+        assert_eq!(seeds.channels(), []);
         let notices = seeds.notices().join("\n");
         assert!(notices.contains("$WHATSAPP_PHONE_NUMBER_ID is not"), "{notices}");
         assert!(notices.contains("BATCH_SIZE set, kept and not used"), "{notices}");

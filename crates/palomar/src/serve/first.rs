@@ -1,4 +1,4 @@
-//! What a start makes where it is missing: the admin's key, the demo channel, the channel of WhatsApp's variables.
+//! What a start makes where it is missing: the admin's key, the demo channel, the channels of providers' variables.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use palomar_model::{ChannelName, Provider, Secret};
 use serde_json::{Value, json};
 
 use super::{ADMIN_KEY, Engine, data_dir};
-use crate::config::{Loaded, SEED_CHANNEL, WhatsappChannel};
+use crate::config::{Loaded, SeedChannel};
 use crate::failure::Failure;
 
 /// The channel of the first start.
@@ -37,10 +37,12 @@ pub(super) async fn prepare(engine: &Engine, loaded: &Loaded, new_admin_key: boo
             .map_err(|error| Failure::new(format!("can't write {}: {error}", key_file.display())))?;
     }
     if first_start && loaded.settings.demo.enabled {
-        make(engine, DEMO, Provider::Sandbox, json!({}), BTreeMap::new()).await?;
+        make(engine, DEMO, Provider::Sandbox, json!({}), BTreeMap::new())
+            .await?
+            .map_err(|error| failed("make the demo channel", &error))?;
     }
-    if let Some(channel) = loaded.seeds.whatsapp() {
-        whatsapp(engine, channel).await?;
+    for channel in loaded.seeds.channels() {
+        seeded(engine, channel).await?;
     }
     let channels =
         app.channels(&Caller::system()).await.map_err(|error| failed("read the channels", &error))?;
@@ -50,52 +52,45 @@ pub(super) async fn prepare(engine: &Engine, loaded: &Loaded, new_admin_key: boo
     Ok(First { first_start, key_file: key_file.exists().then_some(key_file), channel })
 }
 
-/// Makes the channel that the variables describe, or brings it to what they say now.
-async fn whatsapp(engine: &Engine, channel: WhatsappChannel) -> Result<(), Failure> {
-    let mut settings = json!({"phoneNumberId": channel.phone_number_id});
-    for (name, value) in [("baseUrl", channel.api_url), ("version", channel.api_version)] {
-        if let Some(value) = value {
-            settings[name] = json!(value);
-        }
-    }
-    let credentials: BTreeMap<String, Secret> = [
-        ("token", Some(channel.token)),
-        ("appSecret", channel.app_secret),
-        ("verifyToken", channel.verify_token),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-    .collect();
-    let name = name(SEED_CHANNEL)?;
+/// Makes a channel that variables describe, or brings it to what they say now.
+async fn seeded(engine: &Engine, channel: SeedChannel) -> Result<(), Failure> {
+    let SeedChannel { name: channel, provider, settings, credentials, variables } = channel;
+    let settings = Value::Object(settings);
+    let name = name(channel)?;
+    let unmade = |error: AppError| {
+        Failure::wrong_use(format!("the channel {channel} can't be made of its variables: {error}"))
+            .help(format!("See {}.", variables.join(", ")))
+    };
     match engine.app.channel(&name, &Caller::system()).await {
-        Ok(known) if known.provider != Provider::CloudApi => Err(Failure::wrong_use(format!(
-            "WhatsApp's variables are set, but the channel {SEED_CHANNEL} is one of {}",
+        Ok(known) if known.provider != provider => Err(Failure::wrong_use(format!(
+            "variables of {} are set, but the channel {channel} is one of {}",
+            provider.as_str(),
             known.provider.as_str()
         ))
-        .help("Unset the variables, or remove that channel.")),
+        .help(format!("Unset {}, or remove that channel.", variables.join(", ")))),
         Ok(_) => {
             let patch = ChannelPatch {
                 settings: Some(settings),
                 credentials: Some(credentials),
                 ..ChannelPatch::default()
             };
-            engine.app.update_channel(&name, patch).await.map_err(|error| variables(&error))?;
-            Ok(())
+            engine.app.update_channel(&name, patch).await.map(|_| ()).map_err(unmade)
         }
         Err(AppError::NotFound(_)) => {
-            make(engine, SEED_CHANNEL, Provider::CloudApi, settings, credentials).await
+            make(engine, channel, provider, settings, credentials).await?.map_err(unmade)
         }
         Err(error) => Err(failed("read the channels", &error)),
     }
 }
 
+/// Makes a channel; the inner error is what its settings lack.
 async fn make(
     engine: &Engine,
     channel: &str,
     provider: Provider,
     settings: Value,
     credentials: BTreeMap<String, Secret>,
-) -> Result<(), Failure> {
+) -> Result<Result<(), AppError>, Failure> {
     let new = NewChannel {
         name: name(channel)?,
         provider,
@@ -105,14 +100,12 @@ async fn make(
         on_uncertain: None,
     };
     match engine.app.create_channel(new).await {
+        Ok(_) => tracing::info!(channel, provider = provider.as_str(), "a channel was made"),
         // Another node that starts at the same time was first.
-        Err(AppError::Conflict { code: "exists", .. }) => return Ok(()),
-        Err(error) if channel == SEED_CHANNEL => return Err(variables(&error)),
-        Err(error) => return Err(failed("make the demo channel", &error)),
-        Ok(_) => {}
+        Err(AppError::Conflict { code: "exists", .. }) => {}
+        Err(error) => return Ok(Err(error)),
     }
-    tracing::info!(channel, provider = provider.as_str(), "a channel was made");
-    Ok(())
+    Ok(Ok(()))
 }
 
 fn name(channel: &str) -> Result<ChannelName, Failure> {
@@ -121,11 +114,4 @@ fn name(channel: &str) -> Result<ChannelName, Failure> {
 
 fn failed(what: &str, error: &AppError) -> Failure {
     Failure::new(format!("can't {what}: {error}"))
-}
-
-fn variables(error: &AppError) -> Failure {
-    Failure::wrong_use(format!("the channel {SEED_CHANNEL} can't be made of WhatsApp's variables: {error}"))
-        .help(
-            "See WHATSAPP_API_TOKEN, WHATSAPP_PHONE_NUMBER_ID, WHATSAPP_APP_SECRET and WEBHOOK_VERIFY_TOKEN.",
-        )
 }

@@ -23,7 +23,8 @@ pub(super) async fn open(settings: &Settings, metrics: Metrics) -> Result<Engine
     let queues = Queues::open(settings, Arc::clone(&clock)).await?;
     let records = records(settings, clock.as_ref()).await?;
     let providers = Providers::new(Arc::clone(&clock))
-        .map_err(|error| Failure::new(format!("can't set up calls to providers: {error}")))?;
+        .map_err(|error| Failure::new(format!("can't set up calls to providers: {error}")))?
+        .reached_at(public_url(settings));
     let ids = Arc::new(IdGenerator::new(seed()?));
     let app =
         App::start(app_config(settings), queues.broker(), records, Arc::new(providers), clock, ids, metrics)
@@ -78,14 +79,19 @@ fn machine_name() -> String {
 pub(super) fn api(settings: &Settings) -> Result<(ApiConfig, String), Failure> {
     let token = HEXLOWER.encode(&random::<32>()?);
     let rate = settings.server.rate_limit;
-    let public_url = settings.server.public_url.trim_end_matches('/');
     let config = ApiConfig {
         rate_limit: Some(RateLimit { requests: rate.max, per: rate.window.max(Duration::from_millis(1)) }),
-        public_url: (!public_url.is_empty()).then(|| public_url.to_owned()),
+        public_url: public_url(settings),
         login: Some(Arc::new(OneTimeLink::new(&token))),
         ..ApiConfig::new(seed()?)
     };
     Ok((config, token))
+}
+
+/// The address under which people and providers reach the server, where one is configured.
+fn public_url(settings: &Settings) -> Option<String> {
+    let url = settings.server.public_url.trim_end_matches('/');
+    (!url.is_empty()).then(|| url.to_owned())
 }
 
 fn seed() -> Result<u64, Failure> {

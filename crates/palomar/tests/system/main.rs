@@ -11,3 +11,4 @@ mod harness;
 mod limits;
 mod metrics;
 mod provider;
+mod twilio;

@@ -4,8 +4,8 @@ use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 
 use super::*;
 use crate::cloud_api::send;
-use crate::cloud_api::testing::{Dice, files};
 use crate::http::Answer;
+use crate::testing::{Dice, files};
 
 const SOURCE: &str = include_str!("../../../../../tests/fixtures/error-codes/cloud_api.csv");
 

@@ -5,7 +5,7 @@ use palomar_model::Secret;
 use super::parse;
 use super::tests::NOW;
 use crate::cloud_api::sign;
-use crate::cloud_api::testing::{Dice, files};
+use crate::testing::{Dice, files};
 
 /// Whatever is done to a body or to its signature: no panic, and no signature that fits by chance.
 #[test]

@@ -5,8 +5,7 @@ use palomar_model::{
 };
 
 use super::*;
-use crate::cloud_api::testing::{files, fixture};
-use crate::testing::Table;
+use crate::testing::{Table, files, fixture};
 
 /// Five minutes past the time zero of the fixtures.
 pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_767_225_900);

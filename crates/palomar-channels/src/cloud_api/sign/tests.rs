@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::*;
-use crate::cloud_api::testing::{Dice, files};
+use crate::testing::{Dice, files};
 
 fn vectors(text: &str) -> Vec<Value> {
     serde_json::from_str(text).expect("vectors")

@@ -12,7 +12,7 @@ use crate::lock;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stats {
-    /// Requests to `/messages`, `/media` and ids, all together.
+    /// Requests to the provider's own paths, all together.
     pub requests: u64,
     /// The same by what was answered: `200`, `400/131009` (status and code), `hang`, `reset_after_accept`, …
     pub answers: BTreeMap<String, u64>,
@@ -52,7 +52,7 @@ pub struct WebhookStats {
 
 /// The counters of requests.
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(crate) struct Counters {
     answers: Mutex<BTreeMap<(u16, u32), u64>>,
     faults: Mutex<BTreeMap<&'static str, u64>>,
     requests: AtomicU64,
@@ -64,7 +64,7 @@ pub(super) struct Counters {
 
 /// A request under way; it is no longer when this is dropped.
 #[derive(Debug)]
-pub(super) struct Underway<'c>(&'c Counters);
+pub(crate) struct Underway<'c>(&'c Counters);
 
 impl Drop for Underway<'_> {
     fn drop(&mut self) {
@@ -73,31 +73,36 @@ impl Drop for Underway<'_> {
 }
 
 impl Counters {
-    pub(super) fn begin(&self) -> Underway<'_> {
+    pub(crate) fn begin(&self) -> Underway<'_> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let now = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
         self.max_in_flight.fetch_max(now, Ordering::Relaxed);
         Underway(self)
     }
 
+    /// Requests that are being answered now.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
     /// Counts an answer with this HTTP status and error code (0 for none).
-    pub(super) fn answered(&self, status: u16, code: u32) {
+    pub(crate) fn answered(&self, status: u16, code: u32) {
         *lock(&self.answers).entry((status, code)).or_default() += 1;
     }
 
     /// Counts an answer that was spoiled.
-    pub(super) fn spoiled(&self, fault: &'static str) {
+    pub(crate) fn spoiled(&self, fault: &'static str) {
         *lock(&self.faults).entry(fault).or_default() += 1;
     }
 
     /// Counts a message that a limit refused.
-    pub(super) fn over_limit(&self, code: u32) {
+    pub(crate) fn over_limit(&self, code: u32) {
         let counter = if code == 131_056 { &self.over_pair_limit } else { &self.over_throughput };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Back to zero, but for what is under way.
-    pub(super) fn reset(&self) {
+    pub(crate) fn reset(&self) {
         lock(&self.answers).clear();
         lock(&self.faults).clear();
         for counter in [&self.requests, &self.max_in_flight, &self.over_throughput, &self.over_pair_limit] {
@@ -105,7 +110,7 @@ impl Counters {
         }
     }
 
-    pub(super) fn snapshot(&self, accepted: usize, webhooks: WebhookStats) -> Stats {
+    pub(crate) fn snapshot(&self, accepted: usize, webhooks: WebhookStats) -> Stats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let name = |(status, code): &(u16, u32)| match code {
             0 => status.to_string(),
