@@ -10,6 +10,7 @@ mod deadline;
 mod observed;
 
 pub mod cloud_api;
+pub mod evolution;
 pub mod http;
 pub mod sandbox;
 pub mod twilio;
@@ -24,6 +25,7 @@ pub use channel::{
 pub use cloud_api::{CloudApi, CloudApiConfig};
 pub use codes::Documented;
 pub use deadline::{Deadlined, Progress};
+pub use evolution::{Evolution, EvolutionConfig};
 pub use observed::{Observed, Observer};
 pub use sandbox::{Sandbox, SandboxConfig, SandboxSink};
 pub use twilio::{Twilio, TwilioConfig};

@@ -67,7 +67,7 @@ pub trait Postman: Send + Sync + Sized + 'static {
     fn letter(&self, news: &[Self::News]) -> Vec<u8>;
 
     /// The headers that prove it to who is at `url`.
-    fn proof(&self, url: &str, body: &[u8]) -> Vec<(&'static str, String)>;
+    fn proof(&self, url: &str, body: &[u8]) -> Vec<(String, String)>;
 
     /// How often a webhook to `url` is posted at most.
     fn tries(&self, url: &str) -> u32 {
@@ -174,6 +174,11 @@ impl<P: Postman> Courier<P> {
             settings,
             counters: PostCounters::default(),
         })
+    }
+
+    /// Who writes the webhooks.
+    pub(crate) const fn postman(&self) -> &P {
+        &self.postman
     }
 
     /// Sets where webhooks go from now on.

@@ -44,11 +44,34 @@
 //! The same recipients, with Twilio's codes in six digits: `9063016` fails with 63016 in the way that code usually comes
 //! (Twilio's own are answered at once, the channel's come as `undelivered`), `8063024` is sent first. `6063016` is answered
 //! at once with 63016 whatever the code. `7000005` is answered with a 201 that names no message.
+//!
+//! # Evolution: magic recipients
+//!
+//! By the last seven digits as well; what is not magic is accepted, delivered and read.
+//!
+//! | ends in | what happens |
+//! |---|---|
+//! | `7000001` | only `SERVER_ACK` |
+//! | `7000002` | `SERVER_ACK`, `DELIVERY_ACK`, never `READ` |
+//! | `7000003` | `SERVER_ACK`, `READ`, without a `DELIVERY_ACK` |
+//! | `7000004` | no status at all |
+//! | `7000005` | accepted; the answer is `{"error":true,"message":"[object Object]"}`; statuses come |
+//! | `8000001`, `8000002` | accepted; `ERROR` comes, in the latter case after `SERVER_ACK` |
+//! | `9000001` | not on WhatsApp |
+//! | `9000002` | `Error: Connection Closed` |
+//! | `9000003` | accepted, and answered with `Error: Timed Out`; statuses come |
+//! | `9000004` | `Error: Timed Out`, not accepted |
+//! | `9000005` | another fault in words |
+//! | `9000006` | 500 with Evolution's own document |
+//! | `9000007` | `Owned media must be a url or base64` |
+//! | `9000008` | 401 |
+//! | `9000009` | 404, no such instance |
 
 mod behaviour;
 pub mod cloud_api;
 pub mod control;
 mod courier;
+pub mod evolution;
 mod fate;
 mod faults;
 mod ledger;

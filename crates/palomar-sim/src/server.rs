@@ -82,6 +82,11 @@ impl<S: Simulated> Running<S> {
         Ok(Running { addr, simulator, stop, task: tokio::spawn(served) })
     }
 
+    /// What runs.
+    pub(crate) fn simulator(&self) -> &S {
+        &self.simulator
+    }
+
     /// Its address as a URL without a slash at the end: the base URL of a channel.
     #[must_use]
     pub fn url(&self) -> String {

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use palomar_broker::{Limits, QueueName};
-use palomar_channels::{Channel, CloudApi, Deadlined, Observed, Observer, Sandbox, SandboxSink, Twilio};
+use palomar_channels::{
+    Channel, CloudApi, Deadlined, Evolution, EvolutionConfig, Observed, Observer, Sandbox, SandboxSink,
+    Twilio,
+};
 use palomar_model::{ChannelName, Clock, FieldError, OnUncertain, Provider};
 use palomar_records::ChannelRecord;
 use serde_json::{Map, Value};
@@ -76,9 +79,14 @@ impl ProviderFactory for Providers {
             Provider::CloudApi => Ok(Arc::new(CloudApi::new(config(channel)?, self.client.clone()))),
             Provider::Sandbox => Ok(Arc::new(Sandbox::new(config(channel)?, Arc::clone(&self.clock), sink))),
             Provider::Twilio => Ok(Arc::new(self.twilio(channel)?)),
-            Provider::Evolution | Provider::Web => {
-                Err(vec![FieldError::new("/provider", "is not available in this version")])
+            Provider::Evolution => {
+                let config: EvolutionConfig = config(channel)?;
+                // Who names a channel after its instance need not say it twice.
+                let config = config.or_instance(channel.name.as_str());
+                let evolution = Evolution::new(config, self.client.clone(), Arc::clone(&self.clock))?;
+                Ok(Arc::new(evolution))
             }
+            Provider::Web => Err(vec![FieldError::new("/provider", "is not available in this version")]),
         }
     }
 }

@@ -8,7 +8,7 @@ mod account;
 mod content;
 mod fields;
 mod message;
-mod repair;
+pub(crate) mod repair;
 mod status;
 
 use palomar_model::{ChannelEvent, Received, Timestamp};

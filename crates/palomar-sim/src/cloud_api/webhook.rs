@@ -49,8 +49,8 @@ impl Postman for Meta {
         payload::encode(&payload::envelope(&self.account, values))
     }
 
-    fn proof(&self, _: &str, body: &[u8]) -> Vec<(&'static str, String)> {
-        vec![("x-hub-signature-256", self.signer.header(body))]
+    fn proof(&self, _: &str, body: &[u8]) -> Vec<(String, String)> {
+        vec![("x-hub-signature-256".to_owned(), self.signer.header(body))]
     }
 
     fn verdict(status: u16) -> Verdict {

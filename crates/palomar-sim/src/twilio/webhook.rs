@@ -61,8 +61,8 @@ impl Postman for Proxy {
         reports.first().map(|report| encode(&report.pairs())).unwrap_or_default()
     }
 
-    fn proof(&self, url: &str, body: &[u8]) -> Vec<(&'static str, String)> {
-        vec![("x-twilio-signature", signature(&self.auth_token, url, body))]
+    fn proof(&self, url: &str, body: &[u8]) -> Vec<(String, String)> {
+        vec![("x-twilio-signature".to_owned(), signature(&self.auth_token, url, body))]
     }
 
     fn tries(&self, url: &str) -> u32 {

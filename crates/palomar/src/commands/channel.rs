@@ -67,6 +67,8 @@ pub(crate) enum Provider {
     CloudApi,
     /// Twilio's Programmable Messaging.
     Twilio,
+    /// Evolution API: a phone that was paired with it.
+    Evolution,
     /// Built in, simulated: nothing leaves the machine.
     Sandbox,
 }
@@ -77,7 +79,8 @@ pub(crate) enum Provider {
 Examples:
   palomar channel add shop --provider cloud-api --phone-number-id 106540352242922 --token-file token.txt
   pass show wa/token | palomar channel add shop --provider cloud-api --phone-number-id 106540352242922 --token-file -
-  palomar channel add desk --provider twilio --account-sid AC… --number +14155238886 --token-file token.txt")]
+  palomar channel add desk --provider twilio --account-sid AC… --number +14155238886 --token-file token.txt
+  palomar channel add main-line --provider evolution --api-url http://localhost:8080 --token-file key.txt")]
 pub(crate) struct Add {
     /// Its name: lower-case letters, digits, '-' and '_'.
     name: String,
@@ -99,11 +102,14 @@ pub(crate) struct Add {
     /// Twilio: where it reaches this channel [usual: server.public_url and the channel's path].
     #[arg(long, value_name = "URL")]
     webhook_url: Option<String>,
-    /// Where the provider is, for a simulator or a proxy [usual: the provider's own address].
-    #[arg(long, value_name = "URL")]
+    /// Evolution: the instance that sends [usual: the one with the channel's name].
+    #[arg(long, value_name = "NAME")]
+    instance: Option<String>,
+    /// Where the provider is: an installation of Evolution, a simulator, a proxy [usual: the provider's own address].
+    #[arg(long, value_name = "URL", required_if_eq("provider", "evolution"))]
     api_url: Option<String>,
-    /// File with the access token (Twilio: the account's auth token); "-" reads standard input [else $WHATSAPP_API_TOKEN
-    /// or $TWILIO_AUTH_TOKEN, else asked for].
+    /// File with the access token (Twilio: the account's auth token, Evolution: the API key); "-" reads standard input
+    /// [else $WHATSAPP_API_TOKEN, $TWILIO_AUTH_TOKEN or $EVOLUTION_API_KEY, else asked for].
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Cloud API: file with the app secret that signs webhooks [else $WHATSAPP_APP_SECRET].
@@ -112,6 +118,9 @@ pub(crate) struct Add {
     /// Cloud API: file with the token of the webhook's handshake [else $WEBHOOK_VERIFY_TOKEN].
     #[arg(long, value_name = "FILE")]
     verify_token_file: Option<PathBuf>,
+    /// Evolution: file with the secret that webhooks bring along [else $EVOLUTION_WEBHOOK_SECRET].
+    #[arg(long, value_name = "FILE")]
+    webhook_secret_file: Option<PathBuf>,
     #[command(flatten)]
     limits: LimitFlags,
 }
@@ -209,6 +218,7 @@ impl Provider {
         match self {
             Provider::CloudApi => "cloud_api",
             Provider::Twilio => "twilio",
+            Provider::Evolution => "evolution",
             Provider::Sandbox => "sandbox",
         }
     }
@@ -232,6 +242,16 @@ impl Add {
             Provider::Twilio => {
                 vec![flag("authToken", &self.token_file, "TWILIO_AUTH_TOKEN", "auth token", true)]
             }
+            Provider::Evolution => vec![
+                flag("apiKey", &self.token_file, "EVOLUTION_API_KEY", "API key", true),
+                flag(
+                    "webhookSecret",
+                    &self.webhook_secret_file,
+                    "EVOLUTION_WEBHOOK_SECRET",
+                    "webhook secret",
+                    false,
+                ),
+            ],
             Provider::Sandbox => Vec::new(),
         }
     }
@@ -259,6 +279,7 @@ impl Add {
             ("number", &self.number),
             ("messagingServiceSid", &self.messaging_service_sid),
             ("webhookUrl", &self.webhook_url),
+            ("instance", &self.instance),
             ("baseUrl", &self.api_url),
         ] {
             if let Some(value) = value {

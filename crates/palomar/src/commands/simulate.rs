@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use palomar_sim::cloud_api::{self, PairLimit};
+use palomar_sim::evolution;
 use palomar_sim::twilio::{self, SenderQueue};
 use palomar_sim::{Latency, Windows};
 use serde_json::json;
@@ -22,6 +23,8 @@ pub(crate) enum Verb {
     CloudApi(Box<CloudApi>),
     /// Twilio's Programmable Messaging.
     Twilio(Box<Twilio>),
+    /// Evolution API.
+    Evolution(Box<Evolution>),
 }
 
 /// What every simulator is told.
@@ -36,9 +39,6 @@ pub(crate) struct Place {
     /// How long an answer takes: "20ms", or "5ms..50ms" for anything between.
     #[arg(long, value_name = "SPAN")]
     latency: Option<Latency>,
-    /// Refuse free text to a person who did not write within 24 hours, as WhatsApp does.
-    #[arg(long)]
-    enforce_window: bool,
     /// Repeats the same chance.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -61,6 +61,9 @@ pub(crate) struct CloudApi {
     port: u16,
     #[command(flatten)]
     place: Place,
+    /// Refuse free text to a person who did not write within 24 hours, as WhatsApp does.
+    #[arg(long)]
+    enforce_window: bool,
     /// The app secret that webhooks are signed with. It protects nothing: what is simulated is no secret.
     #[arg(long, value_name = "TEXT")]
     secret: Option<String>,
@@ -95,6 +98,9 @@ pub(crate) struct Twilio {
     port: u16,
     #[command(flatten)]
     place: Place,
+    /// Refuse free text to a person who did not write within 24 hours, as WhatsApp does.
+    #[arg(long)]
+    enforce_window: bool,
     /// The account that exists [usual: any].
     #[arg(long, value_name = "SID")]
     account_sid: Option<String>,
@@ -119,7 +125,7 @@ impl CloudApi {
         cloud_api::Config {
             webhook_url: self.place.webhook_url,
             access_token: self.token,
-            enforce_window: self.place.enforce_window,
+            enforce_window: self.enforce_window,
             app_secret: self.secret.unwrap_or(usual.app_secret),
             latency: self.place.latency.unwrap_or(usual.latency),
             faults: self.faults.unwrap_or(usual.faults),
@@ -137,7 +143,7 @@ impl Twilio {
         twilio::Config {
             webhook_url: self.place.webhook_url,
             account_sid: self.account_sid,
-            enforce_window: self.place.enforce_window,
+            enforce_window: self.enforce_window,
             auth_token: self.secret.unwrap_or(usual.auth_token),
             latency: self.place.latency.unwrap_or(usual.latency),
             faults: self.faults.unwrap_or(usual.faults),
@@ -145,6 +151,66 @@ impl Twilio {
             daily: self.daily.unwrap_or(usual.daily),
             seed: self.place.seed.unwrap_or(usual.seed),
             ..usual
+        }
+    }
+}
+
+/// `palomar simulate evolution`. Whatever is not said is an installation in which every instance is connected and every
+/// message delivered and read.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  palomar simulate evolution --port 9102 --webhook-url http://127.0.0.1:8080/webhooks/main-line --secret webhook-secret-1
+  palomar simulate evolution --instance main-line --faults timed_out=5%,connection_closed=1%
+  curl -d '{\"instance\":\"main-line\",\"state\":\"close\",\"reason\":401}' http://127.0.0.1:9102/_sim/instance
+  curl -d '{\"from\":\"34600111222\",\"text\":\"Hola\"}' http://127.0.0.1:9102/_sim/inbound
+
+Everything it accepted is at /_sim/ledger; POST /_sim/faults changes how it behaves while it runs; POST /_sim/reset
+begins anew.")]
+pub(crate) struct Evolution {
+    /// Port to listen on; 0 takes a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 9102)]
+    port: u16,
+    #[command(flatten)]
+    place: Place,
+    /// The secret that webhooks bring along. It protects nothing: what is simulated is no secret.
+    #[arg(long, value_name = "TEXT")]
+    secret: Option<String>,
+    /// Prove webhooks by tokens that are signed with the secret, in place of a header with it.
+    #[arg(long)]
+    jwt: bool,
+    /// The API key that is accepted [usual: any].
+    #[arg(long, value_name = "TEXT")]
+    api_key: Option<String>,
+    /// An instance that exists; may be given several times [usual: every name exists].
+    #[arg(long = "instance", value_name = "NAME")]
+    instances: Vec<String>,
+    /// How it misbehaves: "hang=1%,slow@200ms=0.1,timed_out:refused=5x,down".
+    #[arg(long, value_name = "FAULTS")]
+    faults: Option<evolution::Faults>,
+}
+
+impl Evolution {
+    fn config(self) -> evolution::Config {
+        let usual = evolution::Config::default();
+        let mut webhook_headers = usual.webhook_headers;
+        for (name, value) in &mut webhook_headers {
+            if self.jwt {
+                "jwt_key".clone_into(name);
+            }
+            if let Some(secret) = &self.secret {
+                value.clone_from(secret);
+            }
+        }
+        evolution::Config {
+            webhook_url: self.place.webhook_url,
+            webhook_headers,
+            api_key: self.api_key,
+            instances: self.instances,
+            latency: self.place.latency.unwrap_or(usual.latency),
+            faults: self.faults.unwrap_or(usual.faults),
+            seed: self.place.seed.unwrap_or(usual.seed),
+            ..evolution::Config::default()
         }
     }
 }
@@ -162,6 +228,11 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             let listener = listen(context, &flags.place, flags.port, "twilio", "Twilio").await?;
             let stop = Stop::listen()?;
             twilio::serve(listener, flags.config(), clock, async move { stop.asked().await }).await
+        }
+        Verb::Evolution(flags) => {
+            let listener = listen(context, &flags.place, flags.port, "evolution", "Evolution API").await?;
+            let stop = Stop::listen()?;
+            evolution::serve(listener, flags.config(), clock, async move { stop.asked().await }).await
         }
     };
     ended.map_err(|error| Failure::new(format!("the simulator ended: {error}")))

@@ -30,7 +30,7 @@ enum Use {
 }
 
 /// Name, whether it is a secret, use. A secret has a twin with `_FILE` that names a file to read it from.
-const VARIABLES: [(&str, bool, Use); 28] = [
+const VARIABLES: [(&str, bool, Use); 30] = [
     ("WHATSAPP_API_TOKEN", true, Use::Channel),
     ("WHATSAPP_PHONE_NUMBER_ID", false, Use::Channel),
     ("WHATSAPP_APP_SECRET", true, Use::Channel),
@@ -42,8 +42,8 @@ const VARIABLES: [(&str, bool, Use); 28] = [
     ("REDIS_PASSWORD", true, Use::Queues),
     ("REDIS_DB", false, Use::Queues),
     (DATABASE_URL, true, Use::Records),
-    ("EVOLUTION_API_URL", false, Use::Later("the provider evolution")),
-    ("EVOLUTION_API_KEY", true, Use::Later("the provider evolution")),
+    ("EVOLUTION_API_URL", false, Use::Channel),
+    ("EVOLUTION_API_KEY", true, Use::Channel),
     ("TWILIO_ACCOUNT_SID", false, Use::Channel),
     ("TWILIO_AUTH_TOKEN", true, Use::Channel),
     ("TWILIO_WHATSAPP_NUMBER", false, Use::Channel),
@@ -59,6 +59,8 @@ const VARIABLES: [(&str, bool, Use); 28] = [
     ("WHATSAPP_API_VERSION", false, Use::Channel),
     ("TWILIO_API_URL", false, Use::Channel),
     ("TWILIO_MESSAGING_SERVICE_SID", false, Use::Channel),
+    ("EVOLUTION_INSTANCE", false, Use::Channel),
+    ("EVOLUTION_WEBHOOK_SECRET", true, Use::Channel),
 ];
 
 /// What a variable sets of a channel.
@@ -77,7 +79,7 @@ struct Recipe {
     needed: usize,
 }
 
-const CHANNELS: [Recipe; 2] = [
+const CHANNELS: [Recipe; 3] = [
     Recipe {
         channel: "whatsapp",
         provider: Provider::CloudApi,
@@ -102,6 +104,17 @@ const CHANNELS: [Recipe; 2] = [
             ("TWILIO_API_URL", Field::Setting("baseUrl")),
         ],
         needed: 3,
+    },
+    Recipe {
+        channel: "evolution",
+        provider: Provider::Evolution,
+        fields: &[
+            ("EVOLUTION_API_URL", Field::Setting("baseUrl")),
+            ("EVOLUTION_API_KEY", Field::Credential("apiKey")),
+            ("EVOLUTION_INSTANCE", Field::Setting("instance")),
+            ("EVOLUTION_WEBHOOK_SECRET", Field::Credential("webhookSecret")),
+        ],
+        needed: 2,
     },
 ];
 
@@ -344,6 +357,25 @@ mod tests {
         let (seeds, _) = read(&[("TWILIO_ACCOUNT_SID", "AC1"), ("TWILIO_WHATSAPP_NUMBER", "+1")]);
         assert_eq!(seeds.channels(), []);
         assert!(seeds.notices()[0].contains("$TWILIO_AUTH_TOKEN is not"), "{:?}", seeds.notices());
+    }
+
+    #[test]
+    fn evolutions_variables_make_a_channel_beside_it() {
+        let (seeds, problems) = read(&[
+            ("EVOLUTION_API_URL", "http://localhost:8080"),
+            ("EVOLUTION_API_KEY", "k"),
+            ("WHATSAPP_API_TOKEN", "t"),
+            ("WHATSAPP_PHONE_NUMBER_ID", "1"),
+        ]);
+        assert_eq!(problems, []);
+        let channels = seeds.channels();
+        let names: Vec<_> = channels.iter().map(|channel| channel.name).collect();
+        assert_eq!(names, ["whatsapp", "evolution"]);
+        // The instance has the channel's name where none is said.
+        assert_eq!(Value::from(channels[1].settings.clone()), json!({"baseUrl": "http://localhost:8080"}));
+        let (seeds, _) = read(&[("EVOLUTION_API_KEY", "k"), ("EVOLUTION_INSTANCE", "main-line")]);
+        assert_eq!(seeds.channels(), []);
+        assert!(seeds.notices()[0].contains("$EVOLUTION_API_URL is not"), "{:?}", seeds.notices());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 )]
 
 mod crash;
+mod evolution;
 mod first_minute;
 mod harness;
 mod limits;

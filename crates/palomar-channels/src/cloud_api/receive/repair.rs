@@ -1,7 +1,7 @@
 //! The one repair that is made: a `\uD83D` that stands alone would make a whole delivery unreadable.
 
 /// The body with every surrogate escape that is not half of a pair replaced by `\ufffd`; `None` where there is none.
-pub(super) fn lone_surrogates(body: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn lone_surrogates(body: &[u8]) -> Option<Vec<u8>> {
     let mut repaired: Option<Vec<u8>> = None;
     let mut at = 0;
     while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
