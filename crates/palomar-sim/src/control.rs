@@ -6,7 +6,7 @@
 //! | `GET /_sim/ledger?count=true` | `{"count": n}` |
 //! | `GET /_sim/ledger?after=N&limit=M` | `{"count", "items", "next"}`: `next` is the `after` of the next page or null; at most 10,000 |
 //! | `GET /_sim/ledger/duplicates` | `{"count", "items"}`: each item a [`Duplicate`] |
-//! | `GET`, `POST /_sim/faults` | [`BehaviourChange`]: what is given replaces what was set; an unknown field is refused |
+//! | `GET`, `POST /_sim/faults` | `BehaviourChange`: what is given replaces what was set; an unknown field is refused |
 //! | `POST /_sim/inbound` | a person writes, see the provider's `Inbound`; answers `{"id"}` |
 //! | `POST /_sim/webhook` | `{"url": "http://…"}` or null: where webhooks go from now on |
 //! | `POST /_sim/reset` | forgets everything, behaves as configured; hanging requests are reset |

@@ -38,8 +38,8 @@ pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec
         server.role == NodeRole::All || are_shared(settings),
         "server.role",
         format!(
-            "{:?} leaves work to other processes, and these stores are this process' own: set broker.redis and \
-             records.url, or expect \"all\"",
+            "{:?} leaves work to other processes, and these stores are this process' own: expected \"all\", or \
+             broker.redis and records.url to be set",
             server.role.as_str()
         ),
     );

@@ -56,6 +56,9 @@ fn a_process_that_shares_nothing_does_everything() {
         // Records alone are not enough.
         let url = ("PALOMAR__RECORDS__URL", "postgres://u@127.0.0.1/x");
         assert_eq!(problems("", &[("PALOMAR__SERVER__ROLE", role), url]).len(), 1);
+        let queues = ("PALOMAR__BROKER__REDIS", "redis://127.0.0.1:6379");
+        let found = problems("", &[("PALOMAR__SERVER__ROLE", role), url, queues]);
+        assert!(found.is_empty(), "{found:?}");
     }
     assert_eq!(problems("[server]\nrole = \"boss\"\n", &[]).len(), 1);
 }
