@@ -9,7 +9,8 @@ use futures_util::future::join_all;
 use palomar_broker::worker::{OnPanic, Worker, WorkerConfig};
 use palomar_broker::{Broker, BrokerError, Limits};
 use palomar_model::{Clock, IdGenerator, OnUncertain, RetryPolicy, Timestamp};
-use palomar_records::{LEAST_RETENTION, Records, RecordsError};
+use palomar_records::{Follower, LEAST_RETENTION, Records, RecordsError};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,7 @@ use crate::AppError;
 use crate::channels::{Defaults, LEASE, ProviderFactory, Registry};
 use crate::consent::ConsentWords;
 use crate::disk::StoreSource;
+use crate::doubt::Resolver;
 use crate::inbound::Receiver;
 use crate::intake::Entrance;
 use crate::keys::KeyRing;
@@ -261,6 +263,16 @@ impl App {
     }
 
     fn run(&self) -> Running {
+        let (right, doubts) = (watch::Sender::new(Follower::Another), Arc::new(Notify::new()));
+        let resolver = Resolver {
+            broker: Arc::clone(&self.broker),
+            records: self.records.clone(),
+            registry: Arc::clone(&self.registry),
+            clock: Arc::clone(&self.clock),
+            progress: self.progress.clone(),
+            right: right.subscribe(),
+            doubts: Arc::clone(&doubts),
+        };
         let projector = Projector {
             broker: Arc::clone(&self.broker),
             records: self.records.clone(),
@@ -269,12 +281,15 @@ impl App {
             metrics: self.metrics.clone(),
             progress: self.progress.clone(),
             node: Arc::clone(&self.node),
+            right,
+            doubts,
         };
         let stop = CancellationToken::new();
         let trimmer = trim(self.records.clone(), Arc::clone(&self.clock), self.config.journal_retention);
         tokio::spawn(stop.clone().run_until_cancelled_owned(trimmer));
         let watch = watch_clock(self.metrics.clone(), Arc::clone(&self.clock));
         tokio::spawn(stop.clone().run_until_cancelled_owned(watch));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(resolver.run()));
         Running {
             workers: self.config.role.pools().iter().map(|pool| (*pool, self.worker(pool))).collect(),
             heart: tokio::spawn(Arc::clone(&self.nodes).run(stop.clone())),

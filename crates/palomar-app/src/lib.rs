@@ -17,6 +17,7 @@ mod consent;
 mod conversations;
 mod dead_letters;
 mod disk;
+mod doubt;
 mod error;
 mod event;
 mod identity;

@@ -197,7 +197,7 @@ impl Sender {
 }
 
 /// The tag of an attempt whose outcome was never known, by a message's history; `own` where there is none open.
-fn open_tag(timeline: &[TimelineEntry], own: u32) -> u32 {
+pub(crate) fn open_tag(timeline: &[TimelineEntry], own: u32) -> u32 {
     let mut open = None;
     for entry in timeline {
         let number =

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use palomar_broker::{Broker, Cursor, Partition};
 use palomar_model::Clock;
-use palomar_records::{Follower, PROJECTION, Records};
-use tokio::sync::watch;
+use palomar_records::{Follower, PROJECTION, Records, What};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -51,24 +51,27 @@ pub(crate) struct Projector {
     pub(crate) progress: Progress,
     /// What this node is called among those that share the records.
     pub(crate) node: Arc<str>,
+    /// Who follows the log.
+    pub(crate) right: watch::Sender<Follower>,
+    /// Told when records show that a message has become uncertain.
+    pub(crate) doubts: Arc<Notify>,
 }
 
 impl Projector {
     /// Runs until it is told to stop and, where this node follows the log, has applied all that was logged by then.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let projector = Arc::new(self);
-        let right = watch::Sender::new(Follower::Another);
         let mut readers = JoinSet::new();
         for partition in partitions(&*projector.broker) {
-            readers.spawn(Arc::clone(&projector).follow(partition, right.subscribe(), stop.clone()));
+            readers.spawn(Arc::clone(&projector).follow(partition, projector.right.subscribe(), stop.clone()));
         }
-        projector.keep_right(&right, &stop).await;
+        projector.keep_right(&stop).await;
         while let Some(ended) = readers.join_next().await {
             if ended.is_err() {
                 tracing::error!("a reader of the log ended in a panic; records go on at the next start");
             }
         }
-        if *right.borrow() == Follower::This
+        if *projector.right.borrow() == Follower::This
             && let Err(error) = projector.records.unfollow(&projector.node).await
         {
             tracing::debug!(%error, "the right to follow the log was not given back: it ends by itself");
@@ -77,14 +80,14 @@ impl Projector {
 
     /// Takes the right to follow the log where it is free, keeps it, and learns how far the rows are where another node
     /// has it.
-    async fn keep_right(&self, right: &watch::Sender<Follower>, stop: &CancellationToken) {
+    async fn keep_right(&self, stop: &CancellationToken) {
         loop {
             match self.records.follow(&self.node, HOLD).await {
                 Ok((follower, cursors)) => {
                     for (partition, stands) in cursors {
                         self.progress.read(Partition(partition.0), stands);
                     }
-                    if right.send_replace(follower) != follower {
+                    if self.right.send_replace(follower) != follower {
                         tracing::debug!(?follower, "who follows the log has changed");
                     }
                 }
@@ -153,6 +156,7 @@ impl Projector {
         let facts = move || entries.into_iter().filter_map(record_fact).collect::<Vec<_>>();
         let facts = tokio::task::spawn_blocking(facts).await;
         let facts = facts.map_err(|error| AppError::Unavailable(error.to_string()))?;
+        let doubts = facts.iter().any(|fact| matches!(fact.what, What::Uncertain));
         let begun = self.clock.now();
         let applied = match self.records.apply(of_records(partition), after, facts, through, begun).await {
             Ok(applied) => applied,
@@ -166,6 +170,9 @@ impl Projector {
         };
         self.progress.set(partition, applied.cursor);
         self.metrics.recorded(read, self.clock.now().since(begun));
+        if doubts {
+            self.doubts.notify_one();
+        }
         for failed in &applied.failed {
             if let Some(provider) = self.registry.provider(&failed.channel) {
                 self.metrics.failed(provider, failed.dead.as_deref());
