@@ -241,7 +241,37 @@ fn is_twin(own: &MessageView, other: &MessageView) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use palomar_model::{ProviderMessageId, Recipient};
+    use palomar_records::accepted_view;
+    use serde_json::json;
+
     use super::*;
+
+    fn message(id: u128, text: &str, attempts: u32, provider_id: Option<&str>) -> MessageView {
+        let to = Recipient::parse("+34600111222", None).expect("a number");
+        let payload = json!({
+            "v": 1, "id": MessageId(uuid::Uuid::from_u128(id)), "channel": "desk", "to": to,
+            "type": "text", "content": { "text": text }, "acceptedAt": "2026-01-01T00:00:00Z",
+        });
+        let message = Outbound::decode(payload.to_string().as_bytes()).expect("a message");
+        let view = accepted_view(&message, MessageState::Sending, Timestamp::EPOCH);
+        let provider_message_id = provider_id.map(|id| ProviderMessageId(id.into()).to_string());
+        MessageView { attempts, provider_message_id, ..view }
+    }
+
+    #[test]
+    fn a_message_that_could_be_taken_for_another_keeps_it_in_doubt() {
+        let own = message(1, "Hola", 1, None);
+        for (other, twin) in [
+            (message(2, "Hola", 1, None), true),
+            (message(2, "Hola", 0, None), false),
+            (message(2, "Hola", 1, Some("SM1")), false),
+            (message(2, "Adiós", 1, None), false),
+            (message(1, "Hola", 1, None), false),
+        ] {
+            assert_eq!(is_twin(&own, &other), twin, "{other:?}");
+        }
+    }
 
     #[test]
     fn questions_end_before_the_policy_decides() {

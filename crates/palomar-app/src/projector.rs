@@ -63,7 +63,11 @@ impl Projector {
         let projector = Arc::new(self);
         let mut readers = JoinSet::new();
         for partition in partitions(&*projector.broker) {
-            readers.spawn(Arc::clone(&projector).follow(partition, projector.right.subscribe(), stop.clone()));
+            readers.spawn(Arc::clone(&projector).follow(
+                partition,
+                projector.right.subscribe(),
+                stop.clone(),
+            ));
         }
         projector.keep_right(&stop).await;
         while let Some(ended) = readers.join_next().await {

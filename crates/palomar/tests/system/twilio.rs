@@ -119,6 +119,27 @@ async fn taken_and_then_silence_is_resolved_by_the_tag_in_the_callback() {
     assert_eq!((&queue["uncertain"], &queue["duplicateSends"]), (&json!(0), &json!(0)), "{queue}");
 }
 
+/// No callback reaches the server: what Twilio's list shows is all that there is to know.
+#[tokio::test(flavor = "multi_thread")]
+async fn taken_and_then_silence_is_resolved_by_asking() {
+    let sim = simulator().await;
+    let server = Server::start().await;
+    let limits = json!({"profile": "unlimited", "breakerFailures": 0, "deadlineSeconds": 2});
+    channel(&server, "desk", &sim, json!({}), limits).await;
+    let earlier = server.send("desk", "+34600111222", "Hola").await;
+    server.until_status(&earlier, "sent").await;
+
+    // The same words to the same person, taken: the earlier message is known by its own id, so this must be the other.
+    sim.set_faults(vec![Fault::times(FaultKind::ResetAfterAccept, 1)]).expect("a fault");
+    let silent = server.send("desk", "+34600111222", "Hola").await;
+    server.until_status(&silent, "uncertain").await;
+    let message = server.until_status(&silent, "sent").await;
+    let ids: Vec<_> = sim.ledger(0, 10).iter().map(|taken| taken.sid.clone()).collect();
+    assert_eq!((ids.len(), &message["providerMessageId"]), (2, &json!(ids[1])), "{message}");
+    let queue = server.queue("desk").await;
+    assert_eq!((&queue["uncertain"], &queue["duplicateSends"]), (&json!(0), &json!(0)), "{queue}");
+}
+
 /// A webhook as somebody posts it; answers status, type and body of the answer.
 async fn post(
     server: &Server,
