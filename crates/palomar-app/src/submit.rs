@@ -117,6 +117,7 @@ impl App {
         rows: Vec<RowInput>,
         identities: &Identities<'_>,
     ) -> Result<Vec<RowResult>, AppError> {
+        self.look_for_channels(&rows).await;
         let now = self.now();
         let mut results = Vec::with_capacity(rows.len());
         let mut prepared = Vec::with_capacity(rows.len());
@@ -154,6 +155,16 @@ impl App {
             }
         }
         Ok(results)
+    }
+
+    /// A channel that is not known here may just have been made on another node.
+    async fn look_for_channels(&self, rows: &[RowInput]) {
+        let mut named = rows.iter().filter_map(|row| row.message.as_ref().ok()?.channel.as_ref());
+        if named.any(|name| self.registry.get(name).is_none())
+            && let Err(error) = self.setup.take_in().await
+        {
+            tracing::debug!(%error, "whether another node made a channel is not known now");
+        }
     }
 
     /// Checks a message and makes a job of it.

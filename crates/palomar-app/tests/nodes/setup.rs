@@ -32,6 +32,7 @@ on_both!(
     a_key_is_known_and_refused_by_every_node,
     a_channel_is_made_changed_and_removed_for_every_node,
     a_message_on_a_channel_of_another_node_goes_out_at_once,
+    a_message_to_a_channel_of_another_node_is_accepted_at_once,
     whichever_node_speaks_last_the_limits_are_the_records,
 );
 
@@ -108,6 +109,17 @@ async fn a_message_on_a_channel_of_another_node_goes_out_at_once(shared: Shared)
         until("it is read", read).await;
         let shown = other.channel(&name.parse().expect("a name"), &Caller::system()).await.expect("found");
         assert_eq!(shown.paused, None);
+    }
+    end([one, other]).await;
+}
+
+/// Whoever made a channel on one node, and is answered by another one next, is not told that there is none.
+async fn a_message_to_a_channel_of_another_node_is_accepted_at_once(shared: Shared) {
+    let (one, other) = (shared.node().await, shared.node().await);
+    for n in 0..10 {
+        let name = format!("new{n}");
+        one.create_channel(channel(&name)).await.expect("made");
+        send(&other, &name, "+34611222333").await;
     }
     end([one, other]).await;
 }
