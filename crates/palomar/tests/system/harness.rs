@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use palomar_model::{Clock, Timestamp};
 use palomar_sim::cloud_api::{CloudApiSim, Config, RunningSim};
+use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 
 /// How long a condition may stand still: far longer than it ever should.
@@ -17,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long it may take on a machine that is busy otherwise, as long as it comes nearer.
 const MOST_PATIENCE: Duration = Duration::from_secs(600);
 pub(crate) const APP_SECRET: &str = "app-secret-1";
-const PHONE_NUMBER_ID: &str = "100200300400500";
+/// The first of the numbers that channels send from.
+const PHONE_NUMBER_ID: u64 = 100_200_300_400_500;
 
 /// The system's clock.
 pub(crate) struct SystemClock;
@@ -57,11 +59,15 @@ pub(crate) async fn until<T, F: Future<Output = Result<T, String>>>(
     }
 }
 
+/// Settings of a server, by their variables.
+pub(crate) type Settings = Vec<(&'static str, String)>;
+
 /// A server under test.
 pub(crate) struct Server {
     pub(crate) dir: PathBuf,
     pub(crate) address: String,
     pub(crate) http: reqwest::Client,
+    settings: Settings,
     child: Option<Child>,
     key: String,
     _home: tempfile::TempDir,
@@ -76,13 +82,33 @@ fn client() -> reqwest::Client {
 impl Server {
     /// Starts a server in a new directory and waits until it is ready.
     pub(crate) async fn start() -> Server {
+        Server::with(Vec::new()).await
+    }
+
+    /// Starts a server that is set up in a certain way.
+    pub(crate) async fn with(settings: Settings) -> Server {
+        Server::at_home(tempfile::tempdir().expect("a directory"), settings).await
+    }
+
+    /// Starts another node on the same stores: set up alike, with the same secrets.
+    pub(crate) async fn beside(&self) -> Server {
+        let home = tempfile::tempdir().expect("a directory");
+        let dir = home.path().join("data");
+        std::fs::create_dir(&dir).expect("a directory");
+        for file in ["secret.key", "admin.key"] {
+            std::fs::copy(self.dir.join(file), dir.join(file)).expect("a secret");
+        }
+        Server::at_home(home, self.settings.clone()).await
+    }
+
+    async fn at_home(home: tempfile::TempDir, settings: Settings) -> Server {
         // As the binary does, first thing: the clients of the test speak through the same TLS library.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let home = tempfile::tempdir().expect("a directory");
         let mut server = Server {
             dir: home.path().join("data"),
             address: "127.0.0.1:0".into(),
             http: client(),
+            settings,
             child: None,
             key: String::new(),
             _home: home,
@@ -113,6 +139,7 @@ impl Server {
             .args(["--listen", &self.address])
             .current_dir(self._home.path())
             .env("PALOMAR__SERVER__RATE_LIMIT", "1000000/s")
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
@@ -170,9 +197,8 @@ impl Server {
 
     /// SIGTERM; answers how it ended.
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
         let child = self.child.as_mut().expect("it runs");
-        let pid = rustix::process::Pid::from_child(child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is told");
         let status = until("it ends", || {
             let ended = child.try_wait().expect("it can be waited for");
             std::future::ready(ended.ok_or_else(|| "it still runs".to_owned()))
@@ -180,6 +206,12 @@ impl Server {
         .await;
         self.child = None;
         status
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(self.child.as_ref().expect("it runs"));
+        rustix::process::kill_process(pid, signal).expect("it is told");
     }
 
     /// The process's number.
@@ -195,8 +227,14 @@ impl Server {
             .arg("--data")
             .arg(&self.dir)
             .args(["--server", &format!("http://{}", self.address)]);
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command.current_dir(self._home.path()).stdin(Stdio::null());
         command
+    }
+
+    /// Where to post messages, and with which key.
+    pub(crate) fn entrance(&self) -> (String, String) {
+        (format!("http://{}/api/messages", self.address), self.key.clone())
     }
 
     /// Runs a command off the runtime's threads.
@@ -240,10 +278,12 @@ impl Server {
 
     /// A channel on a simulated Cloud API.
     pub(crate) async fn channel(&self, name: &str, sim: &RunningSim, limits: Value) {
+        // Each has a number of its own, whichever it is: what is reported to a number is for its channel.
+        let number = PHONE_NUMBER_ID + u64::from(sim.addr.port());
         let body = json!({
             "name": name,
             "provider": "cloud_api",
-            "settings": { "phoneNumberId": PHONE_NUMBER_ID, "baseUrl": sim.url() },
+            "settings": { "phoneNumberId": number.to_string(), "baseUrl": sim.url() },
             "credentials": { "token": "token-1", "appSecret": APP_SECRET, "verifyToken": "verify-1" },
             "limits": limits,
         });
@@ -328,6 +368,11 @@ pub(crate) fn quick() -> Config {
         pair: palomar_sim::cloud_api::PairLimit::OFF,
         ..Config::default()
     }
+}
+
+/// How much of something: more by the environment, for a longer run.
+pub(crate) fn size(variable: &str, usual: usize) -> usize {
+    std::env::var(variable).ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
 }
 
 /// A seed from the environment, or one that is printed.

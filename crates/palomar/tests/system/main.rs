@@ -5,9 +5,11 @@
     reason = "a test that fails shows what the server printed, and each its seed and figures"
 )]
 
+mod callers;
 mod crash;
 mod evolution;
 mod first_minute;
+#[allow(dead_code, reason = "it is shared, and each binary takes of it what it needs")]
 mod harness;
 mod limits;
 mod metrics;

@@ -7,60 +7,12 @@ use palomar_model::ManualClock;
 
 use super::conformance::walk_seeds;
 use super::flow::Flow;
-use super::server::{Server, free_port};
+use super::servers::Cluster;
 use crate::broker::Broker;
 use crate::conformance;
 use crate::redis::{Confirm, RedisBroker, RedisConfig, RedisServers};
 
-const SLOTS: u16 = 16_384;
-
-/// A cluster of primaries that share the slots.
-struct Cluster {
-    nodes: Vec<Server>,
-}
-
 impl Cluster {
-    async fn start(settings: &[&str]) -> Cluster {
-        let mut nodes = Vec::new();
-        for _ in 0..3 {
-            let bus = free_port().to_string();
-            let mut all =
-                vec!["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", &bus];
-            all.extend(settings);
-            let node = Server::with(&all).await;
-            nodes.push((node, bus));
-        }
-        let share = SLOTS / 3;
-        for (n, (node, _)) in (0..).zip(&nodes) {
-            let (from, to) = (n * share, if n == 2 { SLOTS - 1 } else { (n + 1) * share - 1 });
-            let _: () = node.ask(&["CLUSTER", "ADDSLOTSRANGE", &from.to_string(), &to.to_string()]).await;
-            let _: () = node.ask(&["CLUSTER", "SET-CONFIG-EPOCH", &(n + 1).to_string()]).await;
-        }
-        for (other, bus) in &nodes[1..] {
-            let port = other.port.to_string();
-            let _: () = nodes[0].0.ask(&["CLUSTER", "MEET", "127.0.0.1", &port, bus]).await;
-        }
-        let cluster = Cluster { nodes: nodes.into_iter().map(|(node, _)| node).collect() };
-        cluster.agrees().await;
-        cluster
-    }
-
-    /// Waits until all nodes know of all slots.
-    async fn agrees(&self) {
-        let agreed = async {
-            for node in &self.nodes {
-                loop {
-                    let info: String = node.ask(&["CLUSTER", "INFO"]).await;
-                    if info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3") {
-                        break;
-                    }
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(60), agreed).await.expect("the nodes find each other");
-    }
-
     fn config(&self, name: &str, process: u64, partitions: u16) -> RedisConfig {
         // One that leads to the others is enough.
         let servers = RedisServers::Cluster(vec![self.nodes[0].url()]);

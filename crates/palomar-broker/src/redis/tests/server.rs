@@ -1,26 +1,33 @@
-//! A Redis of the tests' own: on a free port of this machine, in a directory of its own, ended with its value.
+//! A Redis of the tests' own: on a free port of this machine, in a directory of its own, ended with its value. The tests
+//! of the binary have it too.
 
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::redis::{Confirm, RedisConfig};
-
 /// A server that runs.
-pub(super) struct Server {
+pub(crate) struct Server {
     dir: TempDir,
-    pub(super) port: u16,
+    pub(crate) port: u16,
     process: Child,
     settings: Vec<String>,
     password: String,
 }
 
-pub(super) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+/// A port that stays free while its server is away: none of those that the system gives to connections by itself.
+pub(crate) fn free_port() -> u16 {
+    const FIRST: u16 = 12_000;
+    const MANY: u16 = 8_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Processes of tests that run at the same time begin at different places.
+    let begin = (std::process::id() % u32::from(MANY)) as u16;
+    let ports = (0..MANY).map(|_| FIRST + begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % MANY);
+    let mut free = ports.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.next().expect("a free port")
 }
 
 fn spawn(dir: &Path, port: u16, settings: &[String]) -> Child {
@@ -37,17 +44,17 @@ fn spawn(dir: &Path, port: u16, settings: &[String]) -> Child {
 
 impl Server {
     /// Starts a server that flushes its append-only file once a second.
-    pub(super) async fn start() -> Server {
+    pub(crate) async fn start() -> Server {
         Server::with(&["--appendfsync", "everysec"]).await
     }
 
     /// Starts a server with further settings.
-    pub(super) async fn with(settings: &[&str]) -> Server {
+    pub(crate) async fn with(settings: &[&str]) -> Server {
         Server::guarded(settings, "").await
     }
 
     /// Starts a server that asks for a password.
-    pub(super) async fn guarded(settings: &[&str], password: &str) -> Server {
+    pub(crate) async fn guarded(settings: &[&str], password: &str) -> Server {
         let dir = tempfile::tempdir().expect("a directory");
         let persistent = ["--save", "", "--appendonly", "yes", "--maxmemory-policy", "noeviction"];
         let guard = ["--requirepass", password];
@@ -57,7 +64,7 @@ impl Server {
     }
 
     /// Starts a sentinel that knows what is in its file.
-    pub(super) async fn sentinel(knows: &str) -> Server {
+    pub(crate) async fn sentinel(knows: &str) -> Server {
         let dir = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("sentinel.conf");
         std::fs::write(&file, knows).expect("a file");
@@ -73,7 +80,7 @@ impl Server {
     }
 
     /// Waits until it answers.
-    pub(super) async fn answers(&self) {
+    pub(crate) async fn answers(&self) {
         let client = redis::Client::open(self.url()).expect("an address");
         let up = async {
             loop {
@@ -89,24 +96,15 @@ impl Server {
         tokio::time::timeout(Duration::from_secs(60), up).await.expect("redis-server answers");
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         match &*self.password {
             "" => format!("redis://127.0.0.1:{}", self.port),
             password => format!("redis://:{password}@127.0.0.1:{}", self.port),
         }
     }
 
-    /// A broker's configuration, with keys and a process number of its own.
-    pub(super) fn config(&self, name: &str, process: u64) -> RedisConfig {
-        RedisConfig {
-            prefix: name.into(),
-            confirm: Confirm::Written,
-            ..RedisConfig::new(self.url(), process << 8)
-        }
-    }
-
     /// Sends a command.
-    pub(super) async fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+    pub(crate) async fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
         let client = redis::Client::open(self.url()).expect("an address");
         let mut connection = client.get_multiplexed_async_connection().await.expect("connects");
         let mut command = redis::cmd(words[0]);
@@ -116,21 +114,36 @@ impl Server {
         command.query_async(&mut connection).await.expect("answers")
     }
 
+    /// Replicas that have all that it has sent them.
+    pub(crate) async fn replicas(&self) -> usize {
+        let info: String = self.ask(&["INFO", "replication"]).await;
+        info.lines().filter(|line| line.starts_with("slave") && line.contains("state=online")).count()
+    }
+
     /// Ends it as kill -9 does.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.process.kill().expect("can be killed");
         self.process.wait().expect("has ended");
     }
 
     /// Stops it as a machine that hangs does, or lets it go on: connections stay, nothing answers.
-    pub(super) fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.process.id().to_string();
         let ended = Command::new("kill").args([signal, &pid]).status().expect("there is a kill");
         assert!(ended.success(), "kill {signal} {pid}");
     }
 
+    /// Starts it again on the same port as a replica of another, whatever it was.
+    pub(crate) async fn start_as_replica_of(&mut self, primary: u16) {
+        if let Some(place) = self.settings.iter().position(|setting| setting == "--replicaof") {
+            self.settings.drain(place..place + 3);
+        }
+        self.settings.extend(["--replicaof".into(), "127.0.0.1".into(), primary.to_string()]);
+        self.start_again().await;
+    }
+
     /// Starts it again on the same port, with what its files hold.
-    pub(super) async fn start_again(&mut self) {
+    pub(crate) async fn start_again(&mut self) {
         self.process = spawn(self.dir.path(), self.port, &self.settings);
         self.answers().await;
     }

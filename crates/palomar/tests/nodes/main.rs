@@ -1,0 +1,24 @@
+//! Trials of several nodes: real processes on one Redis and one PostgreSQL, which are killed, stopped and cut off while
+//! messages travel. What callers were told is compared with what simulated providers took.
+
+#![allow(
+    clippy::print_stderr,
+    reason = "a test that fails shows what the servers printed, and each its seed and figures"
+)]
+
+#[path = "../system/callers.rs"]
+mod callers;
+mod cluster;
+#[path = "../system/harness.rs"]
+#[allow(dead_code, reason = "it is shared, and each binary takes of it what it needs")]
+mod harness;
+mod installation;
+#[path = "../../../palomar-records/tests/records/postgres.rs"]
+#[allow(dead_code, reason = "it is shared, and each test takes of it what it needs")]
+mod postgres;
+#[path = "../../../palomar-broker/src/redis/tests/server.rs"]
+#[allow(dead_code, reason = "it is shared, and each test takes of it what it needs")]
+mod server;
+#[path = "../../../palomar-broker/src/redis/tests/servers.rs"]
+#[allow(dead_code, reason = "it is shared, and each test takes of it what it needs")]
+mod servers;
