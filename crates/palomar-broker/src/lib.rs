@@ -54,5 +54,5 @@ pub use embedded::{
     StoreError, StoreInfo, StoreMeters, check, store_info,
 };
 pub use machine::MachineConfig;
-pub use redis::{Confirm, RedisBroker, RedisConfig, RedisServers};
+pub use redis::{Confirm, PartitionInfo, RedisBroker, RedisConfig, RedisInfo, RedisServers, redis_info};
 pub use types::*;

@@ -62,6 +62,7 @@ mod answer;
 mod config;
 mod desk;
 mod ear;
+mod info;
 mod leasing;
 mod library;
 mod line;
@@ -88,6 +89,7 @@ use tokio::sync::mpsc;
 
 use crate::broker::BrokerError;
 pub use config::{Confirm, RedisConfig, RedisServers};
+pub use info::{PartitionInfo, RedisInfo, redis_info};
 use line::{Line, Present, Terms, Word};
 use link::Link;
 use places::Places;
@@ -95,6 +97,11 @@ use shard::Shard;
 
 /// Partitions at most.
 const MOST_PARTITIONS: u16 = 256;
+
+/// What the keys of a partition begin with.
+fn base_of(prefix: &str, number: u16) -> String {
+    format!("{{{prefix}:p{number}}}")
+}
 
 /// A partition's channel, and who is told what is said there.
 type Desk = (String, mpsc::UnboundedSender<Word>);
@@ -140,7 +147,7 @@ impl RedisBroker {
             return Err(BrokerError::Failed(why.into()));
         }
         let bases: Vec<String> =
-            (0..config.partitions).map(|number| format!("{{{}:p{number}}}", config.prefix)).collect();
+            (0..config.partitions).map(|number| base_of(&config.prefix, number)).collect();
         // Who is told what Redis says: known when there are partitions.
         let desks: Arc<OnceLock<Vec<Desk>>> = Arc::default();
         let told = Arc::clone(&desks);

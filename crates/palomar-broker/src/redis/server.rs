@@ -27,8 +27,8 @@ struct Facts {
     flushes_always: bool,
 }
 
-/// Looks at every primary, and refuses those that can't keep what is promised.
-pub(super) async fn check(link: &Link, config: &RedisConfig) -> Result<(), BrokerError> {
+/// What every primary says of itself, each with its address where there are several.
+pub(super) async fn told(link: &Link) -> Result<(Connection, Vec<(Option<String>, String)>), BrokerError> {
     let unreachable = |error: RedisError| match reason_of(&error.to_string()) {
         Some(reason) => BrokerError::Failed(format!("Redis at {} {reason}", link.shown).into()),
         None => BrokerError::Lost(format!("Redis at {}: {error}", link.shown).into()),
@@ -37,6 +37,12 @@ pub(super) async fn check(link: &Link, config: &RedisConfig) -> Result<(), Broke
     let mut command = redis::cmd("INFO");
     command.arg("everything");
     let info = ask(&mut connection, &command).await.map_err(unreachable)?;
+    Ok((connection, info))
+}
+
+/// Looks at every primary, and refuses those that can't keep what is promised.
+pub(super) async fn check(link: &Link, config: &RedisConfig) -> Result<(), BrokerError> {
+    let (mut connection, info) = told(link).await?;
     // What is not allowed to be asked is taken for what is least.
     let mut command = redis::cmd("CONFIG");
     command.arg("GET").arg("appendfsync");
@@ -112,9 +118,14 @@ fn value_of(value: Value) -> Option<String> {
     }
 }
 
+/// The fields of what a server says of itself.
+pub(super) fn fields_of(info: &str) -> HashMap<&str, &str> {
+    info.lines().filter_map(|line| line.trim_end().split_once(':')).collect()
+}
+
 fn facts_of(address: String, info: &str, flushes_always: bool) -> Facts {
-    let fields: HashMap<&str, &str> = info.lines().filter_map(|line| line.split_once(':')).collect();
-    let field = |name: &str| fields.get(name).map_or("", |value| value.trim());
+    let fields = fields_of(info);
+    let field = |name: &str| fields.get(name).copied().unwrap_or_default();
     // Valkey says which Redis it stands for.
     let mut version = field("redis_version").split('.').map(|part| part.parse().unwrap_or(0));
     Facts {
@@ -178,9 +189,7 @@ pub(super) async fn claim(link: &Link, config: &RedisConfig, base: &str) -> Resu
     let (layout, partitions) = (number(values.next()), number(values.next()));
     let (shown, prefix) = (&link.shown, &config.prefix);
     let problem = match (layout, partitions) {
-        (Some(layout), _) if layout > LAYOUT => {
-            format!("the queues {prefix} at {shown} are of layout {layout}, and this version knows {LAYOUT}")
-        }
+        (Some(layout), _) if layout > LAYOUT => newer(shown, prefix, layout),
         (_, Some(partitions)) if partitions != u32::from(config.partitions) => format!(
             "the queues {prefix} at {shown} have {partitions} partitions, and {} are configured",
             config.partitions
@@ -189,6 +198,11 @@ pub(super) async fn claim(link: &Link, config: &RedisConfig, base: &str) -> Resu
         _ => format!("the keys {prefix} at {shown} belong to something else"),
     };
     Err(BrokerError::Failed(problem.into()))
+}
+
+/// That queues are of a layout that this version does not know.
+pub(super) fn newer(shown: &str, prefix: &str, layout: u32) -> String {
+    format!("the queues {prefix} at {shown} are of layout {layout}, and this version knows {LAYOUT}")
 }
 
 #[cfg(test)]

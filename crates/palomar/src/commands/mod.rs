@@ -7,6 +7,7 @@ pub(crate) mod config;
 pub(crate) mod dlq;
 pub(crate) mod doctor;
 pub(crate) mod follow;
+mod kept;
 pub(crate) mod key;
 pub(crate) mod limits;
 pub(crate) mod message;

@@ -1,19 +1,19 @@
-//! `palomar store`: what is kept on disk.
+//! `palomar store`: what is kept, and whether it is whole.
 //!
-//! `info` only reads and may be asked at any time. `check` reads everything and needs the directory for itself: it asks
-//! for a server on it to be stopped.
+//! `info` (in `kept`) only reads and may be asked at any time. `check` reads everything and needs the directory for
+//! itself: it asks for a server on it to be stopped.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Subcommand;
-use palomar_broker::{CheckReport, StoreInfo};
-use palomar_records::{Looked, Partition, RecordsCheck, RecordsInfo};
-use serde_json::{Value, json};
+use palomar_broker::CheckReport;
+use palomar_records::{Partition, RecordsCheck};
+use serde_json::json;
 
 use crate::cli::Context;
 use crate::clock::SystemClock;
-use crate::commands::records;
-use crate::config::{Settings, Size};
+use crate::commands::{kept, records};
+use crate::config::Settings;
 use crate::failure::Failure;
 use crate::serve::records as open_records;
 
@@ -60,91 +60,16 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     let loaded = context.load(Vec::new())?;
     let settings = &loaded.settings;
     match verb {
-        Verb::Info => info(context, settings, kept(settings)?).await,
+        Verb::Info => kept::info(context, settings).await,
         Verb::Check { records: true } => check_records_alone(context, settings).await,
-        Verb::Check { records: false } => check(context, settings, kept(settings)?).await,
+        Verb::Check { records: false } => check(context, settings).await,
         Verb::Migrate { plan } => records::migrate(context, settings, plan).await,
         Verb::Export { file } => records::export(context, settings, &file).await,
         Verb::Import { file, new_queue } => records::import(context, settings, &file, new_queue).await,
     }
 }
 
-/// The data directory, where there is one.
-fn kept(settings: &Settings) -> Result<&Path, Failure> {
-    let dir = &settings.data_dir;
-    if dir.is_dir() {
-        return Ok(dir);
-    }
-    Err(Failure::new(format!("nothing is kept in {}", dir.display()))
-        .help("Name the data directory with --data, or start with `palomar serve`."))
-}
-
-/// The files of the directory, with their sizes.
-fn files(dir: &Path) -> Result<Vec<(String, u64)>, Failure> {
-    let failed = |error| Failure::new(format!("can't read {}: {error}", dir.display()));
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let about = entry.metadata().map_err(failed)?;
-        if about.is_file() {
-            files.push((entry.file_name().to_string_lossy().into_owned(), about.len()));
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-async fn info(context: &Context, settings: &Settings, dir: &Path) -> Result<(), Failure> {
-    let out = context.out;
-    let looked = records::look(settings).await?;
-    let counted = records::info(settings).await?;
-    let files = files(dir)?;
-    let StoreInfo { schema, job_rows, log_rows, log_end, free_bytes, .. } =
-        palomar_broker::store_info(dir).map_err(|error| Failure::new(error.to_string()))?;
-    if out.json {
-        let files: Vec<Value> =
-            files.iter().map(|(name, bytes)| json!({"file": name, "bytes": bytes})).collect();
-        let queue = json!({"schema": schema, "jobs": job_rows, "logRows": log_rows, "logEnd": log_end});
-        let records = looked.map(|Looked { engine, place, schema }| {
-            json!({
-                "engine": engine, "place": place, "schema": schema.found, "missing": schema.missing,
-                "counted": counted,
-            })
-        });
-        return out.document(&json!({
-            "dir": dir, "files": files, "queue": queue, "records": records, "freeBytes": free_bytes,
-        }));
-    }
-    let records = looked.map_or_else(
-        || "none yet".to_owned(),
-        |Looked { engine, place, schema }| format!("{place} ({engine}), schema {}", schema.found),
-    );
-    let mut pairs = vec![
-        ("directory", dir.display().to_string()),
-        ("free on its disk", rounded(free_bytes)),
-        ("schema of the queue", schema.to_string()),
-        ("jobs", job_rows.to_string()),
-        ("end of the event log", log_end.to_string()),
-        ("records", records),
-    ];
-    if let Some(RecordsInfo { bytes, messages, .. }) = counted {
-        pairs.push(("size of the records", rounded(bytes)));
-        pairs.push(("messages", messages.values().sum::<u64>().to_string()));
-    }
-    out.pairs(&pairs);
-    out.line("");
-    let rows: Vec<_> = files.iter().map(|(name, bytes)| vec![name.clone(), rounded(*bytes)]).collect();
-    out.table(&["file", "size"], &rows, "no files");
-    Ok(())
-}
-
-/// A size to be read, not to be computed with.
-fn rounded(bytes: u64) -> String {
-    let unit = [1 << 30, 1 << 20, 1 << 10].into_iter().find(|unit| bytes >= 10 * unit).unwrap_or(1);
-    Size(bytes / unit * unit).to_string()
-}
-
-async fn check(context: &Context, settings: &Settings, dir: &Path) -> Result<(), Failure> {
+async fn check(context: &Context, settings: &Settings) -> Result<(), Failure> {
     let out = context.out;
     if settings.broker.is_redis() {
         out.talk(format_args!(
@@ -152,6 +77,7 @@ async fn check(context: &Context, settings: &Settings, dir: &Path) -> Result<(),
         ));
         return check_records_alone(context, settings).await;
     }
+    let dir = kept::dir(settings)?;
     let queue = palomar_broker::check(dir).map_err(|error| Failure::new(error.to_string()))?;
     let (found, cursor) = check_records(settings).await?;
     let log_end = palomar_broker::store_info(dir).map_err(|error| Failure::new(error.to_string()))?.log_end;
@@ -236,14 +162,6 @@ mod tests {
     use palomar_broker::{QueueCheck, QueueName};
 
     use super::*;
-
-    #[test]
-    fn sizes_are_rounded_for_people() {
-        for (bytes, said) in [(0, "0 B"), (4096, "4 KiB"), (1_234_567, "1205 KiB"), (123_456_789, "117 MiB")]
-        {
-            assert_eq!(rounded(bytes), said);
-        }
-    }
 
     #[test]
     fn what_does_not_add_up_is_told() {

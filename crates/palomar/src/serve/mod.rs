@@ -12,7 +12,7 @@ pub(crate) mod data_dir;
 mod first;
 mod greeting;
 mod open;
-mod queues;
+pub(crate) mod queues;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -94,7 +94,7 @@ impl Queues {
 }
 
 /// What went wrong, without the words that fit a running process alone.
-fn why(error: &BrokerError) -> String {
+pub(crate) fn why(error: &BrokerError) -> String {
     match error {
         BrokerError::Failed(why) | BrokerError::Lost(why) => why.to_string(),
         other => other.to_string(),
@@ -134,7 +134,8 @@ fn embedded(settings: &Settings) -> EmbeddedConfig {
     }
 }
 
-fn redis(settings: &Settings) -> Result<RedisConfig, Failure> {
+/// How queues in Redis are opened, or looked at.
+pub(crate) fn redis(settings: &Settings) -> Result<RedisConfig, Failure> {
     let broker = &settings.broker;
     let mut urls = broker.redis_urls();
     let servers = match (broker.redis_primary.as_str(), urls.len()) {

@@ -4,6 +4,7 @@ mod breaks;
 mod cluster;
 mod conformance;
 mod flow;
+mod info;
 mod refusals;
 mod sentinel;
 #[allow(dead_code, reason = "it is shared, and each binary takes of it what it needs")]
