@@ -77,6 +77,7 @@ mod faults;
 mod ledger;
 pub mod proxy;
 mod rng;
+pub mod s3;
 mod server;
 mod span;
 mod spoil;

@@ -7,16 +7,27 @@ use std::process::Command;
 use toml::{Table, Value};
 
 /// Each crate with the crates of ours that it may name. An arrow that is not here points up the floors.
-const FLOORS: [(&str, &[&str]); 8] = [
+const FLOORS: [(&str, &[&str]); 9] = [
     ("palomar-model", &[]),
     ("palomar-broker", &["palomar-model"]),
     ("palomar-channels", &["palomar-model"]),
+    ("palomar-media", &["palomar-model"]),
     ("palomar-records", &["palomar-model"]),
     ("palomar-sim", &["palomar-model"]),
-    ("palomar-app", &["palomar-model", "palomar-broker", "palomar-channels", "palomar-records"]),
+    (
+        "palomar-app",
+        &["palomar-model", "palomar-broker", "palomar-channels", "palomar-media", "palomar-records"],
+    ),
     (
         "palomar-api",
-        &["palomar-model", "palomar-broker", "palomar-channels", "palomar-records", "palomar-app"],
+        &[
+            "palomar-model",
+            "palomar-broker",
+            "palomar-channels",
+            "palomar-media",
+            "palomar-records",
+            "palomar-app",
+        ],
     ),
     (
         "palomar",
@@ -24,6 +35,7 @@ const FLOORS: [(&str, &[&str]); 8] = [
             "palomar-model",
             "palomar-broker",
             "palomar-channels",
+            "palomar-media",
             "palomar-records",
             "palomar-sim",
             "palomar-app",
