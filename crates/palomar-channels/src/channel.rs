@@ -13,6 +13,8 @@ use palomar_model::{
 
 pub use futures_util::future::BoxFuture;
 
+use crate::media::MediaSource;
+
 /// One sender line at a provider.
 pub trait Channel: Send + Sync {
     /// Who carries it.
@@ -51,6 +53,11 @@ pub trait Channel: Send + Sync {
     /// What the provider calls this line in [`palomar_model::Received::line`], where one webhook may bring events for
     /// several.
     fn line(&self) -> Option<String> {
+        None
+    }
+
+    /// How media that came in are fetched; none where this provider brings none.
+    fn media(&self) -> Option<&dyn MediaSource> {
         None
     }
 
@@ -223,6 +230,10 @@ impl<C: Channel + ?Sized> Channel for Arc<C> {
 
     fn line(&self) -> Option<String> {
         (**self).line()
+    }
+
+    fn media(&self) -> Option<&dyn MediaSource> {
+        (**self).media()
     }
 
     fn can_quote(&self) -> bool {

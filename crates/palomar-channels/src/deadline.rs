@@ -13,6 +13,7 @@ use palomar_model::{Content, ErrorClass, FieldError, Outbound, Provider, Recipie
 use crate::channel::{
     BoxFuture, Channel, Delivery, Lookup, Parsed, RateProfile, Sent, Verified, WebhookError, WebhookRequest,
 };
+use crate::media::MediaSource;
 
 const UNSTATED: u8 = 0;
 const NOT_WRITTEN: u8 = 1;
@@ -127,6 +128,10 @@ impl<C: Channel> Channel for Deadlined<C> {
 
     fn line(&self) -> Option<String> {
         self.inner.line()
+    }
+
+    fn media(&self) -> Option<&dyn MediaSource> {
+        self.inner.media()
     }
 
     fn can_quote(&self) -> bool {

@@ -1,10 +1,12 @@
-//! HTTP to providers: the one client, and what a broken call means.
+//! HTTP to providers: the clients, and what a broken call means.
 //!
 //! Always: no redirect is followed (credentials stay with the host they are for), nothing is repeated by itself, an answer
 //! is read up to a limit. A call that breaks before its body was handed to the connection is known not to have been taken;
 //! one that breaks later is not known.
 
 use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,10 +15,13 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use palomar_model::{ErrorClass, SendFailure};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response};
 
 use crate::Progress;
+use crate::channel::BoxFuture;
+use crate::media::guard::{Blocked, is_public};
 
 /// How much of an answer is read.
 const MAX_ANSWER: usize = 1 << 20;
@@ -27,7 +32,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// No `Retry-After` is believed beyond this.
 const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 
-/// The client for all calls to providers; clone it, do not make several.
+/// The client for all calls to where a channel is configured to call; clone it, do not make several.
 ///
 /// # Errors
 /// Where the system offers no TLS roots.
@@ -42,6 +47,57 @@ pub fn client() -> Result<reqwest::Client, reqwest::Error> {
         .pool_idle_timeout(IDLE_TIMEOUT)
         .tcp_keepalive(Duration::from_secs(30))
         .build()
+}
+
+/// The client for addresses that came from outside: it connects to the public internet only, whatever a name leads to at
+/// the moment of the call, and through no proxy, which would look names up by itself.
+///
+/// # Errors
+/// Where the system offers no TLS roots.
+pub fn outside() -> Result<reqwest::Client, reqwest::Error> {
+    guarded(|name| Box::pin(look_up(name)))
+}
+
+/// As [`outside`], with a way of one's own to look names up.
+#[expect(clippy::disallowed_methods, reason = "the one place where a client is built")]
+pub(crate) fn guarded<L>(look_up: L) -> Result<reqwest::Client, reqwest::Error>
+where
+    L: Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync + 'static,
+{
+    reqwest::Client::builder()
+        .user_agent(concat!("palomar/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .dns_resolver(Guarded(look_up))
+        .build()
+}
+
+async fn look_up(name: String) -> io::Result<Vec<IpAddr>> {
+    Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect())
+}
+
+/// Leaves of a name's addresses those of the public internet: these, and no others, are connected to.
+struct Guarded<L>(L);
+
+impl<L> Resolve for Guarded<L>
+where
+    L: Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync + 'static,
+{
+    fn resolve(&self, name: Name) -> Resolving {
+        let looked_up = (self.0)(name.as_str().to_owned());
+        Box::pin(async move {
+            let public: Vec<SocketAddr> =
+                looked_up.await?.into_iter().filter(|ip| is_public(*ip)).map(|ip| (ip, 0).into()).collect();
+            if public.is_empty() {
+                return Err(Blocked::NotPublic.into());
+            }
+            Ok(Box::new(public.into_iter()) as Addrs)
+        })
+    }
 }
 
 /// A provider's answer, read.

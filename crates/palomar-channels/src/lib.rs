@@ -12,6 +12,7 @@ mod observed;
 pub mod cloud_api;
 pub mod evolution;
 pub mod http;
+pub mod media;
 pub mod sandbox;
 pub mod twilio;
 
@@ -26,6 +27,9 @@ pub use cloud_api::{CloudApi, CloudApiConfig};
 pub use codes::Documented;
 pub use deadline::{Deadlined, Progress};
 pub use evolution::{Evolution, EvolutionConfig};
+pub use media::{
+    FetchFailure, FetchLimits, FetchProblem, Fetcher, MediaSink, MediaSource, Wanted, decode_into,
+};
 pub use observed::{Observed, Observer};
 pub use sandbox::{Sandbox, SandboxConfig, SandboxSink};
 pub use twilio::{Twilio, TwilioConfig};

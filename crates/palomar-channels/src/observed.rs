@@ -8,6 +8,7 @@ use palomar_model::{Clock, Content, FieldError, Outbound, Provider, Recipient, S
 use crate::channel::{
     BoxFuture, Channel, Delivery, Lookup, Parsed, RateProfile, Sent, Verified, WebhookError, WebhookRequest,
 };
+use crate::media::MediaSource;
 
 /// Who is told of attempts and webhooks: metrics, the breaker.
 pub trait Observer: Send + Sync {
@@ -77,6 +78,10 @@ impl<C: Channel> Channel for Observed<C> {
 
     fn line(&self) -> Option<String> {
         self.inner.line()
+    }
+
+    fn media(&self) -> Option<&dyn MediaSource> {
+        self.inner.media()
     }
 
     fn can_quote(&self) -> bool {

@@ -4,6 +4,7 @@
 //! refused. This file holds the settings and makes the calls.
 
 pub mod errors;
+mod media;
 pub mod receive;
 pub mod send;
 pub mod sign;
@@ -24,6 +25,7 @@ use crate::channel::{
     WebhookRequest,
 };
 use crate::http::{self, Answer};
+use crate::media::MediaSource;
 
 /// The settings of a Cloud API channel.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -192,6 +194,10 @@ impl Channel for CloudApi {
 
     fn line(&self) -> Option<String> {
         Some(self.config.phone_number_id.clone())
+    }
+
+    fn media(&self) -> Option<&dyn MediaSource> {
+        Some(self)
     }
 }
 

@@ -8,6 +8,7 @@ mod connection;
 pub mod errors;
 mod jid;
 mod lookup;
+mod media;
 pub mod receive;
 pub mod send;
 pub mod sign;
@@ -29,6 +30,7 @@ use crate::channel::{
     WebhookRequest,
 };
 use crate::http::{self, Answer};
+use crate::media::MediaSource;
 use connection::{Connection, State};
 
 /// The longest "typing" that is shown before a message: the call lasts as long, and has a deadline.
@@ -124,13 +126,18 @@ impl Evolution {
         &self.config
     }
 
-    /// A call to `/{area}/{op}/{instance}`.
-    fn request(&self, method: Method, area: &str, op: &str) -> RequestBuilder {
+    /// `/{area}/{op}/{instance}`.
+    fn address(&self, area: &str, op: &str) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend([area, op, self.config.instance.as_str()]);
         }
-        self.client.request(method, url).header("apikey", self.config.api_key.expose())
+        url
+    }
+
+    /// A call to `/{area}/{op}/{instance}`.
+    fn request(&self, method: Method, area: &str, op: &str) -> RequestBuilder {
+        self.client.request(method, self.address(area, op)).header("apikey", self.config.api_key.expose())
     }
 
     /// Looks whether the instance can send, unless that is known. Nothing is sent by it.
@@ -244,6 +251,10 @@ impl Channel for Evolution {
 
     fn line(&self) -> Option<String> {
         Some(self.config.instance.clone())
+    }
+
+    fn media(&self) -> Option<&dyn MediaSource> {
+        Some(self)
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod errors;
 pub mod form;
 mod lookup;
+mod media;
 pub mod receive;
 pub mod send;
 pub mod sign;
@@ -23,6 +24,7 @@ use crate::channel::{
     WebhookRequest,
 };
 use crate::http::{self, Answer};
+use crate::media::MediaSource;
 use send::From;
 
 /// The settings of a Twilio channel.
@@ -228,6 +230,10 @@ impl Channel for Twilio {
 
     fn line(&self) -> Option<String> {
         self.from.number.clone()
+    }
+
+    fn media(&self) -> Option<&dyn MediaSource> {
+        Some(self)
     }
 
     /// The API has no parameter for it.
