@@ -32,9 +32,9 @@ pub use field::{Checks, FieldError};
 pub use id::{ChannelName, IdGenerator, InvalidName, InvalidTag, MessageId, ProviderMessageId, Tag};
 pub use inbound::{
     Author, CallPermission, Change, Choice, Echo, FlowReply, Forwarded, InboundContent, InboundLocation,
-    InboundMedia, InboundMessage, InboundPoll, InboundWords, MessageChange, Order, OrderItem, Product,
-    ProviderError, Referral, Sender, SharedContact, SharedContacts, Status, StatusReport, SystemKind,
-    SystemMessage, Tally, Unsupported,
+    InboundMedia, InboundMessage, InboundPoll, InboundWords, MediaNews, MediaProgress, MessageChange, Order,
+    OrderItem, Product, ProviderError, Referral, Sender, SharedContact, SharedContacts, Status, StatusReport,
+    SystemKind, SystemMessage, Tally, Unsupported,
 };
 pub use keyword::keyword;
 pub use news::{

@@ -1,8 +1,8 @@
 //! What records are told: facts, each with its place in the event log.
 
 use palomar_model::{
-    ChannelName, Echo, InboundMessage, MessageChange, MessageId, Outbound, PersonNews, ProviderMessageId,
-    SendFailure, Sender, StatusReport, Timestamp, Wish,
+    ChannelName, Echo, InboundMessage, MediaNews, MediaProgress, MessageChange, MessageId, Outbound,
+    PersonNews, ProviderMessageId, SendFailure, Sender, StatusReport, Timestamp, Wish,
 };
 use serde_json::Value;
 
@@ -107,6 +107,8 @@ pub enum What {
     },
     /// Somebody wants to get no more, or to get messages again.
     Consent(Box<Consent>),
+    /// News of media that came with a message.
+    Media(Box<MediaNews>),
     /// A webhook that could not be processed.
     WebhookFailed(Box<FailedWebhook>),
     /// Anything else, for the journal alone.
@@ -178,6 +180,11 @@ impl What {
                 Wish::Resume => "opted_in",
                 Wish::Other(_) => "preference",
             },
+            What::Media(news) => match &news.progress {
+                MediaProgress::Pending => "media_pending",
+                MediaProgress::Stored { .. } => "media_stored",
+                MediaProgress::Failed { .. } => "media_failed",
+            },
             What::WebhookFailed(_) => "webhook_failed",
             What::Other { kind, .. } => kind,
         }
@@ -211,6 +218,13 @@ impl What {
             What::Changed(change) => json!({ "of": change.of, "at": change.at }),
             What::Person { news, .. } => json!({ "at": news.at }),
             What::Consent(consent) => json!({ "detail": consent.detail, "message": consent.message }),
+            What::Media(news) => match &news.progress {
+                MediaProgress::Pending => json!({ "id": news.id }),
+                MediaProgress::Stored { sha256, size, r#type, .. } => {
+                    json!({ "id": news.id, "type": r#type, "size": size, "sha256": sha256 })
+                }
+                MediaProgress::Failed { error } => json!({ "id": news.id, "error": error }),
+            },
             What::WebhookFailed(webhook) => json!({ "id": webhook.id, "error": webhook.error_message }),
             What::Other { detail, .. } => detail.clone(),
             What::QueuedAnew { earlier_attempts } => json!({ "earlierAttempts": earlier_attempts }),

@@ -5,7 +5,7 @@ use palomar_model::{ChannelName, Recipient, Timestamp};
 use crate::error::Result;
 use crate::message::{Direction, MessageStatus, MessageView};
 use crate::store::{Db, Value, key};
-use crate::tables::message_changes;
+use crate::tables::{media, message_changes};
 use crate::tables::messages::view;
 use crate::tables::page::{Page, Place, page};
 
@@ -112,6 +112,7 @@ pub(crate) fn messages(
     let mut found =
         page(found, limit, |message| Place { at: message.created_at, id: message.id.to_string() });
     message_changes::add_to(db, &mut found.items)?;
+    media::add_to(db, &mut found.items)?;
     Ok(found)
 }
 

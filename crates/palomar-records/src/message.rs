@@ -1,5 +1,6 @@
 //! A message as readers see it, outbound or inbound. No SQL.
 
+use crate::tables::media::MediaView;
 use crate::tables::message_changes::ChangesView;
 use palomar_model::{ChannelName, InboundMessage, MessageId, MessageState, Outbound, Priority, Timestamp};
 use serde::Serialize;
@@ -65,6 +66,8 @@ pub struct MessageView {
     /// What was done to it after it was written.
     #[serde(flatten)]
     pub changes: ChangesView,
+    /// What came with it: the bytes, each fetched after the message.
+    pub media: Vec<MediaView>,
     /// When it was accepted or received.
     pub created_at: Timestamp,
     /// When it changed last.
@@ -174,6 +177,7 @@ pub fn accepted_view(message: &Outbound, state: MessageState, at: Timestamp) -> 
         reason: None,
         possible_duplicate: false,
         changes: ChangesView::default(),
+        media: Vec::new(),
         created_at: at,
         updated_at: at,
         scheduled_at: message.scheduled_at,
@@ -210,6 +214,7 @@ pub(crate) fn received_view(
         reason: None,
         possible_duplicate: false,
         changes: ChangesView::default(),
+        media: Vec::new(),
         created_at: now,
         updated_at: now,
         scheduled_at: None,

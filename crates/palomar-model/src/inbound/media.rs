@@ -15,7 +15,8 @@ pub struct InboundMedia {
     /// Where the provider says it can be fetched; it may be for minutes only, and may need the channel's credentials.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Where its bytes stand in Base64 in the message's `raw`: a JSON pointer. They are kept once.
+    /// Where its bytes came in Base64 in the message's `raw`: a JSON pointer. They are kept once: where media are kept, they
+    /// are taken out of there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inline_at: Option<String>,
     /// The type, as the sender says.

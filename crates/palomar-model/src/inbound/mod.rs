@@ -9,6 +9,7 @@
 
 mod change;
 mod content;
+mod kept;
 mod media;
 mod parts;
 mod report;
@@ -24,6 +25,7 @@ use crate::{ProviderMessageId, Timestamp};
 
 pub use change::{Author, Change, MessageChange, Tally};
 pub use content::InboundContent;
+pub use kept::{MediaNews, MediaProgress};
 pub use media::InboundMedia;
 pub use parts::{
     CallPermission, Choice, FlowReply, InboundLocation, InboundPoll, InboundWords, Order, OrderItem, Product,

@@ -16,6 +16,7 @@ use crate::tables::early_statuses;
 use crate::tables::failed_webhooks::{self, Came};
 use crate::tables::inbound_seen::{self, Seen};
 use crate::tables::journal::{self, Entry};
+use crate::tables::media::{self, Told};
 use crate::tables::message_changes;
 use crate::tables::messages::{self, NewMessage};
 use crate::tables::provider_ids::{self, Named};
@@ -43,6 +44,7 @@ pub(super) struct Changes<'f> {
     pub(super) changed: BTreeMap<message_changes::Slot, (Change, Timestamp)>,
     /// Who wants to get no more, or again (none), where; in order.
     pub(super) wishes: Vec<(String, ChannelName, Option<Suppression>)>,
+    pub(super) media: Vec<Told<'f>>,
     pub(super) webhooks: Vec<Came<'f>>,
     pub(super) counters: BTreeMap<(ChannelName, i64, &'static str), u64>,
     pub(super) journal: Vec<Entry>,
@@ -96,6 +98,7 @@ impl Changes<'_> {
             early_statuses::add(early.into_iter())?,
             inbound_seen::add(self.seen.iter()),
             message_changes::put(self.changed.iter())?,
+            media::tell(&self.media),
             conversations::put(conversations.iter()),
             journal::add(partition, &self.journal)?,
             journal::name_messages(self.named_entries.iter()),

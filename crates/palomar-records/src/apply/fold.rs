@@ -71,6 +71,7 @@ pub(super) fn progress(head: &mut Head, what: &What, at: Timestamp, counted: &mu
         | What::Changed(_)
         | What::Person { .. }
         | What::Consent(_)
+        | What::Media(_)
         | What::WebhookFailed(_)
         | What::Other { .. } => return,
     };

@@ -18,7 +18,7 @@ mod report;
 
 use std::time::Duration;
 
-use palomar_model::{ChannelName, MessageId, Timestamp};
+use palomar_model::{ChannelName, MediaNews, MediaProgress, MessageId, Timestamp};
 
 use crate::Partition;
 use crate::error::{RecordsError, Result};
@@ -127,6 +127,7 @@ impl<'f> Batch<'f> {
             What::Changed(change) => self.changed(fact, change),
             What::Person { id, news } => self.person_news(*id, news, fact.at),
             What::Consent(consent) => self.consent(fact, consent),
+            What::Media(news) => self.media(fact, news),
             What::WebhookFailed(webhook) => {
                 if let Some(channel) = &fact.channel {
                     self.changes.webhooks.push((webhook, channel, fact.at));
@@ -141,6 +142,18 @@ impl<'f> Batch<'f> {
             self.leave(fact, trace);
         }
         Ok(())
+    }
+
+    /// Keeps what became of media. That they are wanted is no entry of its own: the message says so.
+    fn media(&mut self, fact: &'f RecordFact, news: &'f MediaNews) -> Option<Trace> {
+        let channel = fact.channel.as_ref()?;
+        self.changes.media.push((news, channel, fact.at));
+        match news.progress {
+            MediaProgress::Pending => None,
+            MediaProgress::Stored { .. } | MediaProgress::Failed { .. } => {
+                Trace::of(Some(news.message), Vec::new())
+            }
+        }
     }
 
     /// Writes a fact down, and counts.

@@ -15,6 +15,7 @@ const STEPS: &[(&str, &str)] = &[
     ("0003_partitions", include_str!("../../migrations/0003_partitions.sql")),
     ("0004_nodes", include_str!("../../migrations/0004_nodes.sql")),
     ("0005_conversations", include_str!("../../migrations/0005_conversations.sql")),
+    ("0006_media", include_str!("../../migrations/0006_media.sql")),
 ];
 
 /// The newest schema.

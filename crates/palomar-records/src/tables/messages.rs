@@ -3,7 +3,7 @@
 use palomar_model::{ChannelName, MessageId, MessageState, Priority, Timestamp};
 
 use super::message_changes::ChangesView;
-use super::{json, message_changes, optional, optional_json, parsed, to_json};
+use super::{json, media, message_changes, optional, optional_json, parsed, to_json};
 use crate::error::Result;
 use crate::message::{Direction, MessageView};
 use crate::store::table::{Column, int, text};
@@ -207,6 +207,7 @@ fn head(row: &Row<'_>) -> Result<Head> {
 pub(crate) fn get(db: Db<'_>, id: MessageId) -> Result<Option<MessageView>> {
     let mut found = db.rows("SELECT * FROM messages WHERE id = $1", &[Value::from(id)], view)?;
     message_changes::add_to(db, &mut found)?;
+    media::add_to(db, &mut found)?;
     Ok(found.pop())
 }
 
@@ -234,6 +235,7 @@ pub(crate) fn view(row: &Row<'_>) -> Result<MessageView> {
         reason: row.get("reason")?,
         possible_duplicate: row.get::<i64>("possible_duplicate")? != 0,
         changes: ChangesView::default(),
+        media: Vec::new(),
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
         scheduled_at: row.optional_time("scheduled_at")?,

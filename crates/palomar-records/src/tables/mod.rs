@@ -11,6 +11,7 @@ pub(crate) mod failed_webhooks;
 pub(crate) mod followers;
 pub(crate) mod inbound_seen;
 pub(crate) mod journal;
+pub(crate) mod media;
 pub(crate) mod message_changes;
 pub(crate) mod messages;
 pub(crate) mod nodes;
@@ -25,9 +26,10 @@ use crate::error::{RecordsError, Result};
 use crate::store::{Row, Table};
 
 /// All tables, each once.
-pub(crate) const ALL: [&Table; 21] = [
+pub(crate) const ALL: [&Table; 22] = [
     &messages::MESSAGES,
     &message_changes::MESSAGE_CHANGES,
+    &media::MEDIA,
     &suppressions::SUPPRESSIONS,
     &provider_ids::PROVIDER_IDS,
     &early_statuses::EARLY_STATUSES,

@@ -6,6 +6,7 @@ mod half_open;
 mod house;
 mod inbox;
 mod lists;
+mod media;
 mod nodes;
 mod postgres;
 mod projection;
