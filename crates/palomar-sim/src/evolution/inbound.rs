@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::payload::jid_of;
 use super::state::Simulator;
 use super::webhook::Event;
+use crate::lock;
 use crate::span::InvalidSetting;
 
 /// A person writes. Give `text`, or any `message` object with its `messageType`, or the `data` of any `event`, or a whole
@@ -33,6 +34,8 @@ pub struct Inbound {
     pub message: Option<Map<String, Value>>,
     /// Its type; the first key of `message` if not given.
     pub message_type: Option<String>,
+    /// The bytes of its media in Base64, which are handed out for its id.
+    pub media: Option<String>,
     /// The message's id; a fresh one if not given.
     pub id: Option<String>,
     /// Another event than `messages.upsert`, with its `data`.
@@ -81,6 +84,10 @@ fn message(simulator: &Simulator, inbound: &Inbound) -> Result<Value, InvalidSet
     };
     let person = jid_of(inbound.from.as_deref().unwrap_or("34600111222"));
     let id = inbound.id.clone().unwrap_or_else(|| simulator.fresh_id("3EB0"));
+    if let Some(media) = &inbound.media {
+        let mime = content.pointer(&format!("/{kind}/mimetype")).and_then(Value::as_str).unwrap_or_default();
+        lock(&simulator.media).insert(id.clone(), (mime.to_owned(), media.clone()));
+    }
     let mut key = match (&inbound.group, &inbound.lid) {
         (Some(group), _) => json!({"remoteJid": group, "participant": person}),
         (None, Some(lid)) => {

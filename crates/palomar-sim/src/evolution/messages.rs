@@ -18,6 +18,7 @@ use super::payload::{jid_of, json_answer};
 use super::state::{Instance, Simulator, State as Connection};
 use super::{magic, validate};
 use crate::faults::{self, Misbehaviour as _};
+use crate::lock;
 use crate::span::Latency;
 use crate::spoil::spoiled;
 use crate::wire::Wire;
@@ -119,6 +120,29 @@ fn decide(simulator: &Simulator, op: &str, instance: &str, headers: &HeaderMap, 
 }
 
 /// `POST /chat/findMessages/{instance}`: what was sent, by chat.
+/// The bytes of media, out of the phone.
+pub(super) async fn media(
+    State(simulator): State<Arc<Simulator>>,
+    Path(instance): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let _underway = simulator.counters.begin();
+    if let Some(told) = simulator.strike_elsewhere().as_ref().and_then(refusal) {
+        return refuse(&simulator, &told);
+    }
+    if let Err(told) = check(&simulator, &instance, &headers) {
+        return refuse(&simulator, &told);
+    }
+    let wanted: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let id = wanted.pointer("/message/key/id").and_then(Value::as_str).unwrap_or_default();
+    let Some((mimetype, base64)) = lock(&simulator.media).get(id).cloned() else {
+        return refuse(&simulator, &Refusal::words("Message not found"));
+    };
+    let document = json!({"mediaType": "imageMessage", "fileName": "x", "mimetype": mimetype, "base64": base64, "buffer": null});
+    answer(&simulator, 201, document.to_string().into_bytes())
+}
+
 pub(super) async fn find(
     State(simulator): State<Arc<Simulator>>,
     Path(instance): Path<String>,

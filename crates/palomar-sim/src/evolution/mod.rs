@@ -94,6 +94,7 @@ fn router(simulator: Arc<Simulator>) -> Router {
         .route("/webhook/set/{instance}", post(instances::webhook))
         .route("/message/{op}/{instance}", post(messages::post).layer(DefaultBodyLimit::max(MOST_BYTES)))
         .route("/chat/findMessages/{instance}", post(messages::find))
+        .route("/chat/getBase64FromMediaMessage/{instance}", post(messages::media))
         .route("/chat/whatsappNumbers/{instance}", post(messages::numbers))
         .route("/_sim/instance", post(instances::happen))
         .merge(control::routes())

@@ -42,6 +42,8 @@ pub struct Simulator {
     /// Tells hanging requests to let go.
     pub(super) release: Notify,
     core: Mutex<Core>,
+    /// Media that people sent: by the message, its type and its bytes in Base64.
+    pub(super) media: Mutex<BTreeMap<String, (String, String)>>,
     id_seed: u64,
     next_id: AtomicU64,
 }
@@ -111,6 +113,7 @@ impl Simulator {
             courier: Arc::new(courier),
             release: Notify::new(),
             core: Mutex::new(Core::new(&config)),
+            media: Mutex::default(),
             // Ids of two runs with the same seed differ.
             id_seed: mix(config.seed ^ mix(started)),
             next_id: AtomicU64::new(1),
@@ -385,6 +388,7 @@ impl Simulated for Simulator {
 
     fn reset(&self) {
         *lock(&self.core) = Core::new(&self.config);
+        lock(&self.media).clear();
         self.counters.reset();
         self.courier.reset();
         self.release.notify_waiters();
