@@ -22,11 +22,12 @@ use crate::doubt::Resolver;
 use crate::inbound::Receiver;
 use crate::intake::Entrance;
 use crate::keys::KeyRing;
+use crate::media::{self, MediaConfig, MediaWorker, StoredBytes, Wants};
 use crate::metrics::{Metrics, Workers};
 use crate::nodes::{NodeRole, Nodes};
 use crate::outbound::Sender;
 use crate::projector::{Progress, Projector};
-use crate::queues::{INBOUND, OUTBOUND};
+use crate::queues::{INBOUND, MEDIA, OUTBOUND};
 use crate::setup::{self, Setup};
 
 /// How often records forget what is past its retention.
@@ -57,6 +58,8 @@ pub struct AppConfig {
     pub inbound_attempts: u32,
     /// The wait after the first of them; doubled with each.
     pub inbound_backoff: Duration,
+    /// How media are fetched and kept; without it none are.
+    pub media: Option<MediaConfig>,
     /// How long the journal is kept; 8 days at least.
     pub journal_retention: Duration,
     /// What an answer survives, in words: the broker's level of durability.
@@ -80,6 +83,7 @@ impl Default for AppConfig {
             inbound_concurrency: 10,
             inbound_attempts: 3,
             inbound_backoff: Duration::from_secs(2),
+            media: None,
             journal_retention: LEAST_RETENTION,
             durability: "embedded: SQLite in WAL mode, flushed before every answer".to_owned(),
             role: NodeRole::All,
@@ -133,6 +137,7 @@ pub struct App {
     /// The broker has refused what was to be accepted: its disk is full.
     pub(crate) full: AtomicBool,
     pub(crate) store: OnceLock<StoreSource>,
+    pub(crate) stored_bytes: StoredBytes,
     running: Mutex<Option<Running>>,
 }
 
@@ -172,7 +177,8 @@ impl App {
             Entrance { broker: Arc::clone(&broker), clock: Arc::clone(&clock), ids: Arc::clone(&ids) };
         let node: Arc<str> = ids.uuid(clock.now()).to_string().into();
         let inbound = config.inbound_concurrency;
-        let setup = Setup::new(records.clone(), Arc::clone(&registry), entrance.clone(), inbound);
+        let media = config.media.as_ref().map_or(1, |media| media.concurrency);
+        let setup = Setup::new(records.clone(), Arc::clone(&registry), entrance.clone(), inbound, media);
         let app = App {
             nodes: Arc::new(Nodes::new(records.clone(), &node, &config.node_name, config.role)),
             node,
@@ -181,6 +187,7 @@ impl App {
             draining: AtomicBool::new(false),
             full: AtomicBool::new(false),
             store: OnceLock::new(),
+            stored_bytes: StoredBytes::default(),
             running: Mutex::new(None),
             config,
             broker,
@@ -198,6 +205,7 @@ impl App {
         app.nodes.beat().await;
         let running = app.run();
         tokio::spawn(running.stop.clone().run_until_cancelled_owned(setup::look(Arc::downgrade(&app))));
+        tokio::spawn(running.stop.clone().run_until_cancelled_owned(media::tidy(Arc::downgrade(&app))));
         *app.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
         Ok(app)
     }
@@ -218,7 +226,8 @@ impl App {
             } else {
                 tracing::info!(
                     jobs = given_up,
-                    "webhooks were given back: they are processed at the next start"
+                    pool,
+                    "webhooks or media were given back: they are processed at the next start"
                 );
             }
         }
@@ -291,16 +300,41 @@ impl App {
         tokio::spawn(stop.clone().run_until_cancelled_owned(watch));
         tokio::spawn(stop.clone().run_until_cancelled_owned(resolver.run()));
         Running {
-            workers: self.config.role.pools().iter().map(|pool| (*pool, self.worker(pool))).collect(),
+            workers: self
+                .config
+                .role
+                .pools()
+                .iter()
+                .filter_map(|pool| Some((*pool, self.worker(pool)?)))
+                .collect(),
             heart: tokio::spawn(Arc::clone(&self.nodes).run(stop.clone())),
             projector: tokio::spawn(projector.run(stop.clone())),
             stop,
         }
     }
 
-    /// Starts the worker of a pool.
-    fn worker(&self, pool: &str) -> Worker {
-        if pool == OUTBOUND { self.sender() } else { self.receiver() }
+    /// Starts the worker of a pool; none where what it needs is not set up.
+    fn worker(&self, pool: &str) -> Option<Worker> {
+        match pool {
+            OUTBOUND => Some(self.sender()),
+            MEDIA => Some(self.fetcher(self.config.media.as_ref()?)),
+            _ => Some(self.receiver()),
+        }
+    }
+
+    fn fetcher(&self, config: &MediaConfig) -> Worker {
+        let worker = MediaWorker {
+            config: config.clone(),
+            registry: Arc::clone(&self.registry),
+            records: self.records.clone(),
+            clock: Arc::clone(&self.clock),
+            metrics: self.metrics.clone(),
+            stored_bytes: self.stored_bytes.clone(),
+        };
+        // What was fetched twice is kept once.
+        let config =
+            WorkerConfig { on_panic: OnPanic::Retry, ..WorkerConfig::new(MEDIA, config.concurrency) };
+        Worker::spawn(Arc::clone(&self.broker), config, worker)
     }
 
     fn sender(&self) -> Worker {
@@ -327,6 +361,7 @@ impl App {
             clock: Arc::clone(&self.clock),
             metrics: self.metrics.clone(),
             consent: self.config.consent.clone(),
+            wants: self.config.media.is_some().then(|| Wants { broker: Arc::clone(&self.broker) }),
             attempts: self.config.inbound_attempts,
             backoff: self.config.inbound_backoff,
         };
@@ -344,6 +379,7 @@ impl App {
         running.as_ref().map_or_else(Vec::new, |running| {
             let all = |pool| match pool {
                 OUTBOUND => self.config.send_concurrency,
+                MEDIA => self.config.media.as_ref().map_or(0, |media| media.concurrency),
                 _ => self.config.inbound_concurrency,
             };
             let workers = running.workers.iter();

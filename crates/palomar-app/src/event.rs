@@ -1,7 +1,9 @@
 //! What this application logs in the broker's event log: facts that the broker cannot know, as JSON with a version.
 
 use palomar_broker::EventBody;
-use palomar_model::{ChannelEvent, ChannelName, MessageId, ProviderMessageId, SendFailure, Sender, Wish};
+use palomar_model::{
+    ChannelEvent, ChannelName, MediaNews, MessageId, ProviderMessageId, SendFailure, Sender, Wish,
+};
 use serde::{Deserialize, Serialize};
 
 /// The version of what [`AppEvent::encode`] writes.
@@ -56,6 +58,13 @@ pub enum AppEvent {
         message: Option<MessageId>,
         /// What makes two of these the same.
         identity: String,
+    },
+    /// News of media that came with a message.
+    Media {
+        /// The channel.
+        channel: ChannelName,
+        /// What.
+        news: MediaNews,
     },
     /// A webhook could not be processed, or not all of it.
     WebhookFailed {

@@ -18,6 +18,7 @@ use crate::channels::{Line, Registry};
 use crate::consent::ConsentWords;
 use crate::event::{AppEvent, encode_all};
 use crate::intake::{Brought, Envelope, is_passing};
+use crate::media::Wants;
 use crate::metrics::Metrics;
 use crate::payload;
 use crate::queues::INBOUND;
@@ -29,6 +30,8 @@ pub(crate) struct Receiver {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
     pub(crate) consent: ConsentWords,
+    /// Who queues media; none where they are not kept.
+    pub(crate) wants: Option<Wants>,
     /// Attempts at one webhook.
     pub(crate) attempts: u32,
     /// The wait after the first; doubled with each.
@@ -86,9 +89,9 @@ impl Receiver {
     }
 
     /// An event as it is logged. A report that carries our tag resolves what was uncertain first: evidence may come
-    /// twice, and changes nothing the second time.
+    /// twice, and changes nothing the second time. Media of a message are queued first, too.
     /// Somebody's wish to get no more messages is a fact of its own.
-    async fn received(&self, line: &Line, received: Received) -> Result<Vec<AppEvent>, Trouble> {
+    async fn received(&self, line: &Line, mut received: Received) -> Result<Vec<AppEvent>, Trouble> {
         let channel = self.registry.receiver(&line.name, line.provider, received.line.as_deref());
         if let ChannelEvent::Status(report) = &received.event
             && let Some(evidence) = self.evidence(line, report).await.map_err(|error| trouble(&error))?
@@ -103,8 +106,27 @@ impl Receiver {
             _ => None,
         };
         let consent = self.consent.of(&channel, id, &received.event);
+        let media = self.media(line, &channel, id, &mut received.event).await?;
         let told = AppEvent::Received { channel, id, event: received.event };
-        Ok(std::iter::once(told).chain(consent).collect())
+        Ok(std::iter::once(told).chain(consent).chain(media).collect())
+    }
+
+    /// Queues the media of a message, before it is told.
+    async fn media(
+        &self,
+        line: &Line,
+        channel: &ChannelName,
+        id: Option<MessageId>,
+        event: &mut ChannelEvent,
+    ) -> Result<Vec<AppEvent>, Trouble> {
+        let message = match event {
+            ChannelEvent::Message(message) => message,
+            ChannelEvent::Echo(echo) => &mut echo.message,
+            _ => return Ok(Vec::new()),
+        };
+        let (Some(wants), Some(id)) = (&self.wants, id) else { return Ok(Vec::new()) };
+        let queued = wants.queue(channel, &*line.channel, id, message).await;
+        queued.map_err(|error| trouble(&error))
     }
 
     /// What a report proves of the attempt that it names.

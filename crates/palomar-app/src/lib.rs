@@ -4,7 +4,8 @@
 //! ```text
 //! submit ──> broker: outbound/<channel> ──> outbound: one attempt ──┐
 //!                                                                    ├──> broker: event log ──> projector ──> records
-//! receive ─> broker: inbound/<channel> ───> inbound: what it says ──┘
+//! receive ─> broker: inbound/<channel> ───> inbound: what it says ──┤
+//!              └─> broker: media/<channel> ─> media: its bytes ───────┘
 //! ```
 //!
 //! Always: what must not be lost is a job before anybody is told "accepted"; what became of a job and what was learned
@@ -24,6 +25,7 @@ mod identity;
 mod inbound;
 mod intake;
 mod keys;
+mod media;
 mod messages;
 mod metrics;
 mod nodes;
@@ -51,6 +53,7 @@ pub use event::AppEvent;
 pub use identity::{IdempotencyKey, fingerprint};
 pub use intake::{IntakeAnswer, MAX_WEBHOOK, WebhookRequest};
 pub use keys::{Caller, CreatedKey, KeyRefused, KeyView, NewKey, Role};
+pub use media::{MediaConfig, MediaError, Tidied};
 pub use messages::{ExplainView, HoldView, MAX_PAGE, MessageDetail, StateView};
 pub use metrics::{LogLines, Metrics};
 pub use nodes::{NodeRole, NodeView};
@@ -63,8 +66,9 @@ pub use request::NewMessage;
 pub use submit::{MAX_BATCH, RowInput, RowResult, Submitted};
 
 pub use palomar_broker::{JobState, Resolution};
+pub use palomar_media::{HandOut, Part, S3Config, hand_out};
 pub use palomar_records::{
     ChangesView, ContactView, ConversationFilter, ConversationId, ConversationPatch, ConversationView,
-    Direction, FailedWebhookView, MessageFilter, MessageStatus, MessageView, Page, Suppression,
-    SuppressionReason, TimelineEntry,
+    Direction, FailedWebhookView, MediaRecord, MediaState, MediaView, MessageFilter, MessageStatus,
+    MessageView, Page, Suppression, SuppressionReason, TimelineEntry,
 };

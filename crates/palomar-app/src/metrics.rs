@@ -45,7 +45,7 @@ use samples::{Crowd, Labels, label};
 use sending::Sending;
 use stores::Stores;
 
-pub(crate) use intake::WebhookResult;
+pub(crate) use intake::{FetchResult, WebhookResult};
 pub use logs::LogLines;
 pub(crate) use process::Usage;
 pub(crate) use queues::{KnownChannel, Lag};
@@ -189,6 +189,10 @@ impl Metrics {
 
     pub(crate) fn webhook(&self, provider: Provider, result: WebhookResult, took: Duration) {
         self.intake.webhook(provider, result, took);
+    }
+
+    pub(crate) fn fetched(&self, result: FetchResult) {
+        self.intake.fetched(result);
     }
 
     pub(crate) fn webhook_processed(&self, lag: Duration) {

@@ -22,12 +22,19 @@ pub(crate) const OUTBOUND: &str = "outbound";
 /// The pool of what channels report: a queue a channel.
 pub(crate) const INBOUND: &str = "inbound";
 
+/// The pool of media that are to be fetched: a queue a channel.
+pub(crate) const MEDIA: &str = "media";
+
 pub(crate) fn outbound_queue(channel: &ChannelName) -> Result<QueueName, AppError> {
     queue_of(OUTBOUND, channel)
 }
 
 pub(crate) fn inbound_queue(channel: &ChannelName) -> Result<QueueName, AppError> {
     queue_of(INBOUND, channel)
+}
+
+pub(crate) fn media_queue(channel: &ChannelName) -> Result<QueueName, AppError> {
+    queue_of(MEDIA, channel)
 }
 
 fn queue_of(pool: &str, channel: &ChannelName) -> Result<QueueName, AppError> {

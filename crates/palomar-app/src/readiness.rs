@@ -111,6 +111,7 @@ impl App {
             disk: self.disk().await,
             queue: self.store_reading(),
             failed_webhooks: self.records.failed_webhook_count().await.ok(),
+            media: self.stored_bytes.get(),
             heartbeats: self.nodes.heartbeat_ages(),
         };
         // The kernel is quick to answer, but not always.

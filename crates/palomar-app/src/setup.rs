@@ -21,7 +21,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::channels::{Line, Registry};
 use crate::intake::Entrance;
 use crate::keys::KeyRing;
-use crate::queues::{inbound_queue, outbound_queue};
+use crate::queues::{inbound_queue, media_queue, outbound_queue};
 use crate::{App, AppError};
 
 /// How often it is looked whether another node changed something.
@@ -36,6 +36,8 @@ pub(crate) struct Setup {
     entrance: Entrance,
     /// Webhooks of a channel that are processed at once.
     inbound_concurrency: u32,
+    /// Media of a channel that are fetched at once.
+    media_concurrency: u32,
     /// What runs is at least as new as this.
     seen: Mutex<Versions>,
 }
@@ -49,6 +51,7 @@ impl Setup {
         registry: Arc<Registry>,
         entrance: Entrance,
         inbound_concurrency: usize,
+        media_concurrency: usize,
     ) -> Setup {
         Setup {
             records,
@@ -57,6 +60,7 @@ impl Setup {
             keys: Arc::default(),
             entrance,
             inbound_concurrency: u32::try_from(inbound_concurrency).unwrap_or(u32::MAX),
+            media_concurrency: u32::try_from(media_concurrency).unwrap_or(u32::MAX),
             seen: Mutex::default(),
         }
     }
@@ -131,7 +135,9 @@ impl Setup {
             Control::Configure { queue: outbound_queue(&record.name)?, limits: line.limits.clone() };
         let limits = inbound_limits(self.inbound_concurrency);
         let inbound = Control::Configure { queue: inbound_queue(&record.name)?, limits };
-        for control in [outbound, inbound] {
+        let limits = media_limits(self.media_concurrency);
+        let media = Control::Configure { queue: media_queue(&record.name)?, limits };
+        for control in [outbound, inbound, media] {
             self.broker.control(control).await??;
         }
         self.registry.put(record, line);
@@ -153,6 +159,11 @@ pub(crate) async fn look(app: Weak<App>) {
         }
         failing = looked.is_err();
     }
+}
+
+/// Media are fetched again at once where a fetch was killed; a provider that is down is left alone for a while.
+fn media_limits(concurrency: u32) -> Limits {
+    Limits { concurrency, order_wait: Duration::ZERO, uncertain_wait: Duration::ZERO, ..Limits::default() }
 }
 
 /// What providers report is never held back, and read again at once where a reader was killed.

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::LimitsInput;
-use crate::queues::{ControlView, EffectiveLimits, breaker_word, inbound_queue, outbound_queue};
+use crate::queues::{
+    ControlView, EffectiveLimits, MEDIA, breaker_word, inbound_queue, media_queue, outbound_queue,
+};
 use crate::{App, AppError, Caller};
 
 /// A channel to be made.
@@ -192,9 +194,12 @@ impl App {
     pub async fn delete_channel(&self, name: &ChannelName) -> Result<(), AppError> {
         let _change = self.setup.change().await;
         let record = self.channel_record(name).await?;
-        for queue in [outbound_queue(name)?, inbound_queue(name)?] {
+        for queue in [outbound_queue(name)?, inbound_queue(name)?, media_queue(name)?] {
+            let of_media = queue.pool() == MEDIA;
             match self.broker.control(Control::Remove { queue }).await? {
                 Ok(_) | Err(palomar_broker::ControlError::NoQueue(_)) => {}
+                // Media that are still to be fetched keep nobody: they end as not to be had.
+                Err(palomar_broker::ControlError::NotEmpty(_)) if of_media => {}
                 Err(error) => {
                     // What was removed already comes back: the channel stays whole.
                     if let Ok(line) = self.setup.build(&record) {

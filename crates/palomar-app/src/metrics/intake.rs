@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use palomar_channels::FetchProblem;
 use palomar_model::Provider;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
@@ -44,6 +45,58 @@ impl WebhookResult {
     }
 }
 
+/// What became of an attempt to fetch media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FetchResult {
+    Stored,
+    Retried,
+    Gone,
+    TooLarge,
+    WrongType,
+    Blocked,
+    Failed,
+}
+
+impl FetchResult {
+    const ALL: [FetchResult; 7] = [
+        FetchResult::Stored,
+        FetchResult::Retried,
+        FetchResult::Gone,
+        FetchResult::TooLarge,
+        FetchResult::WrongType,
+        FetchResult::Blocked,
+        FetchResult::Failed,
+    ];
+
+    /// What an end is called that this problem brought; none where the bytes were of another type than promised.
+    pub(crate) const fn of(problem: Option<FetchProblem>) -> FetchResult {
+        match problem {
+            None => FetchResult::WrongType,
+            Some(FetchProblem::Gone) => FetchResult::Gone,
+            Some(FetchProblem::TooLarge) => FetchResult::TooLarge,
+            Some(FetchProblem::Blocked) => FetchResult::Blocked,
+            Some(
+                FetchProblem::Nowhere
+                | FetchProblem::Refused
+                | FetchProblem::NotWritten
+                | FetchProblem::Passing,
+            ) => FetchResult::Failed,
+        }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            FetchResult::Stored => "stored",
+            FetchResult::Retried => "retried",
+            FetchResult::Gone => "gone",
+            FetchResult::TooLarge => "too_large",
+            FetchResult::WrongType => "wrong_type",
+            FetchResult::Blocked => "blocked",
+            FetchResult::Failed => "failed",
+        }
+    }
+}
+
 /// How long a webhook may wait for its answer: providers give up after seconds, and note much less.
 fn acknowledgements() -> Histogram {
     Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5])
@@ -55,6 +108,7 @@ pub(super) struct Intake {
     webhook_ack: Histograms,
     webhook_lag: Histogram,
     inbound: Counts,
+    fetches: Counts,
 }
 
 impl Intake {
@@ -67,7 +121,13 @@ impl Intake {
             "From a webhook's arrival to its processing, in seconds; what the sandbox reports counts too";
         registry.register("webhook_lag_seconds", help, webhook_lag.clone());
         let mut counts = |name, help| Counts::register(registry, crowd, name, help);
+        let fetches =
+            counts("media_fetches", "Attempts to fetch media that came in, by what became of them.");
+        for result in FetchResult::ALL {
+            fetches.expect(vec![label("result", result.as_str())]);
+        }
         Intake {
+            fetches,
             webhooks: counts("webhooks_received", "Webhooks, by what became of them."),
             inbound: counts("inbound_messages", "Messages that people wrote, repeated deliveries too."),
             webhook_ack,
@@ -93,6 +153,10 @@ impl Intake {
         let provider = || label("provider", of.as_str());
         self.webhooks.add(vec![provider(), label("result", result.as_str())]);
         self.webhook_ack.get_or_create(&vec![provider()]).observe(took.as_secs_f64());
+    }
+
+    pub(super) fn fetched(&self, result: FetchResult) {
+        self.fetches.add(vec![label("result", result.as_str())]);
     }
 
     pub(super) fn processed(&self, lag: Duration) {

@@ -30,6 +30,8 @@ pub(crate) struct Reading {
     pub(crate) queue: Option<StoreReading>,
     /// Webhooks that are kept because they could not be processed; none where the records can't be read.
     pub(crate) failed_webhooks: Option<u64>,
+    /// Bytes of media that are kept.
+    pub(crate) media: u64,
     /// For each kind of work how long ago a node that does it gave a sign of life.
     pub(crate) heartbeats: Vec<(&'static str, Duration)>,
 }
@@ -103,6 +105,12 @@ impl Collector for Stores {
         let kept = reading.failed_webhooks.map(|kept| (Vec::new(), number(kept)));
         let help = "Webhooks that could not be processed and are kept to be replayed.";
         writer.gauge("webhooks_failed", help, kept)?;
+        let media = Some((Vec::new(), number(reading.media)));
+        writer.gauge(
+            "media_stored_bytes",
+            "Bytes of media in this node's store, each content once.",
+            media,
+        )?;
         let heartbeats = reading.heartbeats.iter();
         let heartbeats = heartbeats.map(|(kind, age)| (vec![label("kind", *kind)], age.as_secs_f64()));
         let help = "Seconds since the last sign of life of any node that works the queues of a kind.";

@@ -89,6 +89,7 @@ fn event(body: &[u8], job: Option<MessageId>) -> (Option<ChannelName>, Option<Me
             let consent = Consent { who, wish, detail, message, identity };
             (Some(channel), None, What::Consent(Box::new(consent)))
         }
+        Ok(AppEvent::Media { channel, news }) => (Some(channel), None, What::Media(Box::new(news))),
         Ok(AppEvent::WebhookFailed { channel, id, request_id, payload, error, detail }) => {
             let webhook = FailedWebhook {
                 id,
