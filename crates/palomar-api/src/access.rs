@@ -50,6 +50,7 @@ const RULES: &[Rule] = &[
     rule("POST",   "/api/messages/{id}/retry",          Key(Operator)),
     rule("POST",   "/api/messages/{id}/promote",        Key(Operator)),
     rule("POST",   "/api/messages/{id}/settle",         Key(Operator)),
+    rule("GET",    "/api/media/{id}",                   Key(Viewer)),
     rule("GET",    "/api/queue-monitor/stats",          Key(Viewer)),
     rule("POST",   "/api/queue-monitor/pause",          Key(Admin)),
     rule("POST",   "/api/queue-monitor/resume",         Key(Admin)),

@@ -37,7 +37,9 @@ pub(crate) enum Code {
     /// 409 with the code of the application's own.
     Conflict(&'static str),
     InProgress,
+    Gone,
     TooLarge,
+    BadRange,
     UnsupportedMediaType,
     Invalid,
     MissingColumn,
@@ -54,7 +56,7 @@ pub(crate) enum Code {
 
 impl Code {
     /// All that are documented; `wrong_state` stands for the conflicts.
-    pub(crate) const ALL: [Code; 32] = [
+    pub(crate) const ALL: [Code; 34] = [
         Code::NotJson,
         Code::TooDeep,
         Code::BadUtf8,
@@ -74,7 +76,9 @@ impl Code {
         Code::RequestTimeout,
         Code::Conflict("wrong_state"),
         Code::InProgress,
+        Code::Gone,
         Code::TooLarge,
+        Code::BadRange,
         Code::UnsupportedMediaType,
         Code::Invalid,
         Code::MissingColumn,
@@ -112,6 +116,8 @@ impl Code {
             Code::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout", "The request took too long to arrive"),
             Code::Conflict(code) => (StatusCode::CONFLICT, code, "The current state does not allow this"),
             Code::InProgress => (StatusCode::CONFLICT, "in_progress", "The same request is still running"),
+            Code::Gone => (StatusCode::GONE, "gone", "Not there any more"),
+            Code::BadRange => (StatusCode::RANGE_NOT_SATISFIABLE, "bad_range", "The range is beyond the end"),
             Code::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "Too large"),
             Code::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The content type is not supported"),
             Code::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Something in the request is not valid"),
@@ -140,7 +146,9 @@ impl Code {
             StatusCode::NOT_FOUND => Code::NoRoute,
             StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed,
             StatusCode::REQUEST_TIMEOUT => Code::RequestTimeout,
+            StatusCode::GONE => Code::Gone,
             StatusCode::PAYLOAD_TOO_LARGE => Code::TooLarge,
+            StatusCode::RANGE_NOT_SATISFIABLE => Code::BadRange,
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Code::UnsupportedMediaType,
             StatusCode::UNPROCESSABLE_ENTITY => Code::Invalid,
             StatusCode::TOO_MANY_REQUESTS => Code::RateLimited,

@@ -83,6 +83,18 @@ impl<S: Send + Sync> FromRequestParts<S> for PathMessage {
     }
 }
 
+/// The medium that the path names.
+pub(crate) struct PathMedia(pub(crate) MessageId);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathMedia {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<PathMedia, Problem> {
+        let id = segment(parts).await?.parse();
+        id.map(PathMedia).map_err(|_| Problem::new(Code::BadId, "A medium's id is a UUID."))
+    }
+}
+
 /// The channel that the path names. What can't name one names none.
 pub(crate) struct PathChannel(pub(crate) ChannelName);
 

@@ -7,6 +7,7 @@ mod dead_letters;
 mod failed_webhooks;
 mod health;
 mod keys;
+mod media;
 mod messages;
 mod pages;
 mod queue_monitor;
@@ -30,6 +31,7 @@ pub(crate) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(messages::retry))
         .routes(routes!(messages::promote))
         .routes(routes!(messages::settle))
+        .routes(routes!(media::show))
         .routes(routes!(queue_monitor::stats))
         .routes(routes!(queue_monitor::pause))
         .routes(routes!(queue_monitor::resume))

@@ -118,6 +118,27 @@ pub(crate) struct Message {
     deleted_at: Option<String>,
     /// How the poll in it stands.
     votes: Vec<Votes>,
+    /// The files that came with it, each fetched after the message.
+    media: Vec<Media>,
+}
+
+/// A file that came with a message; `GET /api/media/{id}` has the bytes.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct Media {
+    id: Uuid,
+    /// `pending`, `stored`, `failed` or `deleted` (its time is over).
+    state: String,
+    /// By its bytes, whatever its sender says.
+    r#type: Option<String>,
+    /// In bytes.
+    size: Option<u64>,
+    /// In hexadecimal.
+    sha256: Option<String>,
+    /// The sender's name for it.
+    filename: Option<String>,
+    /// Why it could not be fetched.
+    error: Option<String>,
 }
 
 /// A message with its timeline.

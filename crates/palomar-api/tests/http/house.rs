@@ -8,7 +8,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use palomar_api::{ApiConfig, router};
-use palomar_app::{App, AppConfig, ConsentWords, Metrics, NewKey, Providers, Role, StoreReading};
+use palomar_app::{
+    App, AppConfig, ConsentWords, MediaConfig, Metrics, NewKey, Providers, Role, StoreReading,
+};
 use palomar_broker::{Broker, EmbeddedBroker, EmbeddedConfig};
 use palomar_model::{Clock, IdGenerator, Timestamp};
 use palomar_records::Records;
@@ -91,7 +93,9 @@ impl House {
         let providers = Arc::new(Providers::new(clock.clone()).expect("providers"));
         let shared: Arc<dyn Broker> = broker.clone();
         let ids = Arc::new(IdGenerator::new(7));
-        let settings = AppConfig { consent: ConsentWords::new("baja", "alta"), ..AppConfig::default() };
+        let media = MediaConfig::open(&dir.path().join("media"), "here", None).expect("a media directory");
+        let consent = ConsentWords::new("baja", "alta");
+        let settings = AppConfig { consent, media: Some(media), ..AppConfig::default() };
         let app = App::start(settings, shared, records, providers, clock, ids, Metrics::default());
         let app = app.await.expect("started");
         let seen = broker.clone();

@@ -7,6 +7,7 @@ mod contract;
 mod conversations;
 mod flow;
 mod house;
+mod media;
 mod metrics;
 mod refusals;
 mod webhooks;

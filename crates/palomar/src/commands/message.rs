@@ -176,6 +176,13 @@ fn show(out: Output, message: &Value) -> Result<(), Failure> {
         .filter(|(_, value)| !value.is_empty() && value != "{}")
         .collect();
     out.pairs(&pairs);
+    let media = message["media"].as_array().map_or(&[][..], Vec::as_slice);
+    if !media.is_empty() {
+        out.line("");
+        let columns = ["id", "state", "type", "size", "filename", "error"];
+        let rows: Vec<Vec<String>> = media.iter().map(|one| row(one, &columns)).collect();
+        out.table(&["media", "state", "type", "size", "name", "error"], &rows, "");
+    }
     let timeline = message["timeline"].as_array().map_or(&[][..], Vec::as_slice);
     if !timeline.is_empty() {
         out.line("");

@@ -1,10 +1,12 @@
 //! Rules across settings: what no single value can show to be wrong.
 
+use std::time::Duration;
+
 use palomar_app::NodeRole;
 use palomar_records::{LEAST_CONNECTIONS, LEAST_RETENTION, NotPostgres, PostgresUrl};
 
 use super::problem::{Origin, Problem};
-use super::settings::{Broker, Settings};
+use super::settings::{Broker, Media, Settings};
 use super::units::Span;
 use super::{RECORDS_URL, REDIS};
 
@@ -59,6 +61,9 @@ pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec
         "broker.payload_memory",
         format!("{} is too little: expected 1 MiB or more", settings.broker.payload_memory),
     );
+    for (key, what) in media_problems(&settings.media) {
+        demand(false, key, what);
+    }
     for (key, what) in redis_problems(&settings.broker) {
         demand(false, key, what);
     }
@@ -121,6 +126,49 @@ fn redis_problems(broker: &Broker) -> Vec<(&'static str, String)> {
         let what = format!("{} is not within 1 and 5", broker.confirm_replicas);
         problems.push(("broker.confirm_replicas", what));
     }
+    problems
+}
+
+/// Why the settings of media can't be meant, by key.
+fn media_problems(media: &Media) -> Vec<(&'static str, String)> {
+    let mut problems = Vec::new();
+    let mut demand = |holds: bool, key, what: String| {
+        if !holds {
+            problems.push((key, what));
+        }
+    };
+    let day = Span(Duration::from_secs(24 * 3600));
+    demand(media.keep >= day, "media.keep", format!("{} is too short: expected {day} or more", media.keep));
+    let size = media.max_size;
+    demand(size.0 >= 1 << 10, "media.max_size", format!("{size} is too little: expected 1 KiB or more"));
+    let count = media.concurrency;
+    demand((1..=64).contains(&count), "media.concurrency", format!("{count} is not within 1 and 64"));
+    if media.s3_endpoint.is_empty() {
+        return problems;
+    }
+    let bucket = &media.s3_bucket;
+    let letters = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'.' | b'-');
+    demand(
+        is_base_url(&media.s3_endpoint),
+        "media.s3_endpoint",
+        "expected scheme and host, such as \"https://s3.eu-central-1.amazonaws.com\"".to_owned(),
+    );
+    demand(
+        (3..=63).contains(&bucket.len()) && bucket.bytes().all(letters),
+        "media.s3_bucket",
+        format!("{bucket:?} is no bucket: expected 3 to 63 of a-z 0-9 . -"),
+    );
+    demand(
+        !media.s3_region.is_empty(),
+        "media.s3_region",
+        "expected a region, such as \"us-east-1\"".to_owned(),
+    );
+    demand(!media.s3_access_key.is_empty(), "media.s3_access_key", "S3 needs the id of a key".to_owned());
+    demand(
+        !media.s3_secret_key.is_empty(),
+        "media.s3_secret_key",
+        "S3 needs a key, or a file of it".to_owned(),
+    );
     problems
 }
 

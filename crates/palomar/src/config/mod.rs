@@ -42,8 +42,10 @@ pub(crate) const USUAL_FILE: &str = "palomar.toml";
 pub(crate) const REDIS: &str = "broker.redis";
 /// Where records are kept.
 pub(crate) const RECORDS_URL: &str = "records.url";
+/// What is signed with where media are kept in S3.
+const S3_SECRET_KEY: &str = "media.s3_secret_key";
 /// Settings that are not shown. Each has a twin that names a file to read it from, with `_file` behind its name.
-const SECRETS: [&str; 2] = [REDIS, RECORDS_URL];
+const SECRETS: [&str; 3] = [REDIS, RECORDS_URL, S3_SECRET_KEY];
 
 /// Reads a file that a secret's `_FILE` names.
 pub(crate) type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<String>;

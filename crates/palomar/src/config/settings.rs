@@ -23,6 +23,7 @@ pub(crate) struct Settings {
     pub(crate) records: Records,
     pub(crate) sending: Sending,
     pub(crate) intake: Intake,
+    pub(crate) media: Media,
     pub(crate) demo: Demo,
     pub(crate) log: Log,
 }
@@ -111,6 +112,21 @@ pub(crate) struct Intake {
     pub(crate) concurrency: u32,
     pub(crate) opt_out: String,
     pub(crate) opt_in: String,
+}
+
+/// `[media]`: what comes with messages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Media {
+    pub(crate) keep: Span,
+    pub(crate) max_size: Size,
+    pub(crate) concurrency: u32,
+    pub(crate) s3_endpoint: String,
+    pub(crate) s3_bucket: String,
+    pub(crate) s3_region: String,
+    pub(crate) s3_access_key: String,
+    #[serde(serialize_with = "exposed")]
+    pub(crate) s3_secret_key: Secret,
 }
 
 /// `[demo]`.

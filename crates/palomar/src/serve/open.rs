@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use palomar_api::{ApiConfig, OneTimeLink, RateLimit};
-use palomar_app::{App, AppConfig, ConsentWords, Metrics, Providers};
+use palomar_app::{App, AppConfig, ConsentWords, MediaConfig, Metrics, Providers, S3Config};
 use palomar_model::{Clock, IdGenerator};
 use palomar_records::{Records, RecordsPlace, random_bytes};
 
@@ -26,16 +26,19 @@ pub(super) async fn open(settings: &Settings, metrics: Metrics) -> Result<Engine
         .map_err(|error| Failure::new(format!("can't set up calls to providers: {error}")))?
         .reached_at(public_url(settings));
     let ids = Arc::new(IdGenerator::new(seed()?));
-    let app =
-        App::start(app_config(settings), queues.broker(), records, Arc::new(providers), clock, ids, metrics)
-            .await
-            .map_err(|error| Failure::new(format!("can't start on {}: {error}", dir.display())))?;
+    let config = AppConfig { media: Some(media(settings)?), ..app_config(settings) };
+    let app = App::start(config, queues.broker(), records, Arc::new(providers), clock, ids, metrics)
+        .await
+        .map_err(|error| Failure::new(format!("can't start on {}: {error}", dir.display())))?;
     queues.observed_by(&app);
     Ok(Engine { queues, app, dir })
 }
 
 /// Bytes of the queue's write-ahead log that are laid out at the start.
 pub(crate) const LOG_ROOM: u64 = 16 << 20;
+
+/// The directory of media, in the data directory.
+const MEDIA: &str = "media";
 
 /// Where the records are kept.
 pub(crate) fn records_place(settings: &Settings) -> Result<RecordsPlace, Failure> {
@@ -67,6 +70,27 @@ fn app_config(settings: &Settings) -> AppConfig {
         node_name: machine_name(),
         ..AppConfig::default()
     }
+}
+
+/// How media are fetched and kept.
+fn media(settings: &Settings) -> Result<MediaConfig, Failure> {
+    let media = &settings.media;
+    let s3 = (!media.s3_endpoint.is_empty()).then(|| S3Config {
+        endpoint: media.s3_endpoint.clone(),
+        bucket: media.s3_bucket.clone(),
+        region: media.s3_region.clone(),
+        access_key: media.s3_access_key.clone(),
+        secret_key: media.s3_secret_key.clone(),
+    });
+    let name = HEXLOWER.encode(&random::<8>()?);
+    let opened = MediaConfig::open(&settings.data_dir.join(MEDIA), &name, s3);
+    let opened = opened.map_err(|error| Failure::new(error.to_string()))?;
+    Ok(MediaConfig {
+        concurrency: usize::try_from(media.concurrency).unwrap_or(usize::MAX),
+        keep: media.keep.0,
+        most_bytes: media.max_size.0,
+        ..opened
+    })
 }
 
 /// What this machine is called, to be told apart by people.

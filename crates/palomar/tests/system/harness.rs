@@ -309,6 +309,14 @@ impl Server {
         .await
     }
 
+    /// Bytes, with the status and the headers that they came with.
+    pub(crate) async fn bytes(&self, path: &str) -> (u16, reqwest::header::HeaderMap, Vec<u8>) {
+        let request = self.http.get(format!("http://{}{path}", self.address)).bearer_auth(&self.key);
+        let answer = request.send().await.expect("an answer");
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        (status, headers, answer.bytes().await.expect("all of it").to_vec())
+    }
+
     /// How many messages of a channel have a status.
     pub(crate) async fn count(&self, channel: &str, status: &str) -> usize {
         self.ids(channel, status).await.len()
