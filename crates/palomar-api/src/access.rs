@@ -79,6 +79,7 @@ const RULES: &[Rule] = &[
     rule("PATCH",  "/api/conversations/{id}",           Key(Operator)),
     rule("GET",    "/api/conversations/{id}/messages",  Key(Viewer)),
     rule("POST",   "/api/conversations/{id}/messages",  Key(Operator)),
+    rule("GET",    "/api/events",                       Key(Viewer)),
     rule("GET",    "/api/contacts",                     Whole(Viewer)),
     rule("GET",    "/api/contacts/{id}",                Whole(Viewer)),
     rule("GET",    "/api/suppressions",                 Whole(Viewer)),

@@ -51,12 +51,13 @@ pub(crate) enum Code {
     Internal,
     Unavailable,
     Draining,
+    TooManyClients,
     StorageFull,
 }
 
 impl Code {
     /// All that are documented; `wrong_state` stands for the conflicts.
-    pub(crate) const ALL: [Code; 34] = [
+    pub(crate) const ALL: [Code; 35] = [
         Code::NotJson,
         Code::TooDeep,
         Code::BadUtf8,
@@ -90,6 +91,7 @@ impl Code {
         Code::Internal,
         Code::Unavailable,
         Code::Draining,
+        Code::TooManyClients,
         Code::StorageFull,
     ];
 
@@ -130,6 +132,7 @@ impl Code {
             Code::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side"),
             Code::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available just now"),
             Code::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining", "This process is about to stop"),
+            Code::TooManyClients => (StatusCode::SERVICE_UNAVAILABLE, "too_many_clients", "As many follow events as may"),
             Code::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "storage_full", "The disk is full"),
         }
     }
@@ -197,7 +200,7 @@ pub(crate) struct ProblemDocument<'a> {
 impl Problem {
     pub(crate) fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Problem {
         let retry_after = match code {
-            Code::Unavailable | Code::Draining => Some(5),
+            Code::Unavailable | Code::Draining | Code::TooManyClients => Some(5),
             Code::StorageFull => Some(30),
             Code::InProgress => Some(1),
             _ => None,
@@ -299,6 +302,8 @@ impl From<AppError> for Problem {
             AppError::IdempotencyMismatch { .. } => Problem::new(Code::IdempotencyMismatch, detail),
             AppError::TooLarge(_) => Problem::new(Code::TooLarge, detail),
             AppError::Full => Problem::new(Code::StorageFull, detail),
+            AppError::Draining => Problem::new(Code::Draining, detail),
+            AppError::Crowded { .. } => Problem::new(Code::TooManyClients, detail),
             AppError::Unavailable(_) => Problem::new(Code::Unavailable, detail),
         }
     }

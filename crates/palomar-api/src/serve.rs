@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -22,6 +25,10 @@ const MAX_BUFFER: usize = 128 * 1024;
 const MAX_CONNECTIONS: usize = 10_000;
 /// Requests that have not ended so long after the stop are dropped.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// The connection that a request came on, for handlers whose answer may have to be cut off.
+#[derive(Clone, Debug)]
+pub(crate) struct Connection(pub(crate) CancellationToken);
 
 /// Serves `router` on `listener` until `shutdown`; then lets running requests end, for at most 30 seconds.
 ///
@@ -53,11 +60,19 @@ pub async fn serve(
                 continue;
             }
         };
-        let service = TowerToHyperService::new(router.clone());
+        let (router, cut) = (TowerToHyperService::new(router.clone()), CancellationToken::new());
+        let connection = Connection(cut.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(connection.clone());
+            router.call(request)
+        });
         let connection = open.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended");
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended");
+                },
+                () = cut.cancelled() => tracing::debug!("a connection was cut"),
             }
             drop(place);
         });

@@ -14,11 +14,11 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::AppError;
 use crate::channels::{Defaults, LEASE, ProviderFactory, Registry};
 use crate::consent::ConsentWords;
 use crate::disk::StoreSource;
 use crate::doubt::Resolver;
+use crate::events::{Live, MOST_CLIENTS, Room, Subscriber, Subscription};
 use crate::inbound::Receiver;
 use crate::intake::Entrance;
 use crate::keys::KeyRing;
@@ -29,6 +29,7 @@ use crate::outbound::Sender;
 use crate::projector::{Progress, Projector};
 use crate::queues::{INBOUND, MEDIA, OUTBOUND};
 use crate::setup::{self, Setup};
+use crate::{AppError, Caller};
 
 /// How often records forget what is past its retention.
 const TRIM_EVERY: Duration = Duration::from_secs(3600);
@@ -64,6 +65,8 @@ pub struct AppConfig {
     pub journal_retention: Duration,
     /// What an answer survives, in words: the broker's level of durability.
     pub durability: String,
+    /// Clients that may follow events at once.
+    pub realtime_clients: usize,
     /// What this process does.
     pub role: NodeRole,
     /// What its machine is called, to be told apart by people.
@@ -86,6 +89,7 @@ impl Default for AppConfig {
             media: None,
             journal_retention: LEAST_RETENTION,
             durability: "embedded: SQLite in WAL mode, flushed before every answer".to_owned(),
+            realtime_clients: MOST_CLIENTS,
             role: NodeRole::All,
             node_name: String::new(),
         }
@@ -130,6 +134,7 @@ pub struct App {
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) entrance: Entrance,
     pub(crate) progress: Progress,
+    pub(crate) live: Arc<Live>,
     /// What this process is called among those that share the stores.
     pub(crate) node: Arc<str>,
     pub(crate) nodes: Arc<Nodes>,
@@ -179,7 +184,15 @@ impl App {
         let inbound = config.inbound_concurrency;
         let media = config.media.as_ref().map_or(1, |media| media.concurrency);
         let setup = Setup::new(records.clone(), Arc::clone(&registry), entrance.clone(), inbound, media);
+        let live = Live::new(
+            records.clone(),
+            Arc::clone(setup.keys()),
+            Arc::clone(&clock),
+            metrics.clone(),
+            config.realtime_clients,
+        );
         let app = App {
+            live: Arc::new(live),
             nodes: Arc::new(Nodes::new(records.clone(), &node, &config.node_name, config.role)),
             node,
             keys: Arc::clone(setup.keys()),
@@ -271,6 +284,34 @@ impl App {
         self.progress.caught_up(within).await
     }
 
+    /// Follows events: what comes after the client's place, then what happens.
+    ///
+    /// # Errors
+    /// [`AppError::Crowded`] and [`AppError::Draining`]; [`AppError::NotFound`] and [`AppError::Unavailable`] where a
+    /// room is not the caller's, or the records can't be read.
+    pub async fn follow(&self, mut who: Subscriber) -> Result<Subscription, AppError> {
+        let mut rooms = std::collections::BTreeSet::new();
+        for room in std::mem::take(&mut who.filter.rooms) {
+            rooms.insert(self.room(room, &who.caller).await?);
+        }
+        who.filter.rooms = rooms;
+        self.live.subscribe(who).await
+    }
+
+    /// A room as the caller may join it: the conversation that one became part of.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`], also where the caller may not use its channel.
+    pub async fn room(&self, room: Room, caller: &Caller) -> Result<Room, AppError> {
+        match room {
+            Room::Channel(name) if caller.may_use(&name) && self.registry.provider(&name).is_some() => {
+                Ok(Room::Channel(name))
+            }
+            Room::Channel(_) => Err(AppError::NotFound("channel")),
+            Room::Conversation(id) => Ok(Room::Conversation(self.conversation(&id, caller).await?.id)),
+        }
+    }
+
     fn run(&self) -> Running {
         let (right, doubts) = (watch::Sender::new(Follower::Another), Arc::new(Notify::new()));
         let resolver = Resolver {
@@ -289,6 +330,7 @@ impl App {
             registry: Arc::clone(&self.registry),
             metrics: self.metrics.clone(),
             progress: self.progress.clone(),
+            live: Arc::clone(&self.live),
             node: Arc::clone(&self.node),
             right,
             doubts,
@@ -299,6 +341,7 @@ impl App {
         let watch = watch_clock(self.metrics.clone(), Arc::clone(&self.clock));
         tokio::spawn(stop.clone().run_until_cancelled_owned(watch));
         tokio::spawn(stop.clone().run_until_cancelled_owned(resolver.run()));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(Arc::clone(&self.live).run()));
         Running {
             workers: self
                 .config

@@ -110,6 +110,7 @@ impl App {
             return Err(AppError::invalid("/assignee", "must be a text of 1 to 100 characters"));
         }
         self.records.update_conversation(found.id.clone(), patch, self.now()).await?;
+        self.live.wake();
         self.conversation(&found.id, caller).await
     }
 

@@ -39,6 +39,15 @@ pub enum AppError {
     /// The disk is full.
     #[error("out of disk space: nothing more is accepted until there is room; what was accepted goes on")]
     Full,
+    /// This process is stopping.
+    #[error("this node is stopping: ask another, or again in a moment")]
+    Draining,
+    /// As many follow events as may.
+    #[error("{most} clients follow events on this node already, which is as many as may")]
+    Crowded {
+        /// How many may.
+        most: usize,
+    },
     /// A store does not answer. Whether the request took effect is not known; repeating it is safe.
     #[error("{0}")]
     Unavailable(String),
@@ -66,6 +75,8 @@ impl AppError {
             AppError::IdempotencyMismatch { .. } => "idempotency_mismatch",
             AppError::TooLarge(_) => "too_large",
             AppError::Full => "storage_full",
+            AppError::Draining => "draining",
+            AppError::Crowded { .. } => "too_many_clients",
             AppError::Unavailable(_) => "unavailable",
         }
     }

@@ -190,6 +190,13 @@ impl KeyRing {
         keys.insert(key.hash.clone(), Arc::new(Known::of(key)));
     }
 
+    /// Whether a key, by its id, still proves something.
+    pub(crate) fn is_good(&self, id: &str, now: Timestamp) -> bool {
+        let keys = self.by_hash.read().unwrap_or_else(PoisonError::into_inner);
+        let known = keys.values().find(|known| *known.caller.key_id == *id);
+        known.is_some_and(|known| !known.revoked && known.caller.expires_at.is_none_or(|end| end > now))
+    }
+
     fn find(&self, secret: &str, now: Timestamp) -> Result<Arc<Known>, KeyRefused> {
         let hash = hash_of(secret);
         // The hash of a guess tells nothing about the hash of a secret: the look-up needs no constant time.

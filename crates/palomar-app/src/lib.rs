@@ -21,6 +21,7 @@ mod disk;
 mod doubt;
 mod error;
 mod event;
+mod events;
 mod identity;
 mod inbound;
 mod intake;
@@ -50,6 +51,10 @@ pub use dead_letters::{DeadLetterFilter, DeadLetterView};
 pub use disk::{StoreReading, StoreSource};
 pub use error::AppError;
 pub use event::AppEvent;
+pub use events::{
+    Dropped, Event, EventFilter, EventId, EventType, Gap, MAX_EVENT, MOST_CLIENTS, Next, NoEventId, NoRoom,
+    Room, Subscriber, Subscription, Transport, UnknownPattern,
+};
 pub use identity::{IdempotencyKey, fingerprint};
 pub use intake::{IntakeAnswer, MAX_WEBHOOK, WebhookRequest};
 pub use keys::{Caller, CreatedKey, KeyRefused, KeyView, NewKey, Role};

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `sending`, `intake` | what is counted as it happens |
+//! | `sending`, `intake`, `realtime` | what is counted as it happens |
 //! | `queues` | the broker's own numbers, as of the newest [`Stats`]; its counters through `ledger` |
 //! | `stores`, `process` | stores, disk, workers and this process, as of the newest reading |
 //! | `clock`, `logs` | jumps of the clock, lines of the log |
@@ -18,6 +18,7 @@ mod ledger;
 mod logs;
 mod process;
 mod queues;
+mod realtime;
 mod samples;
 mod sending;
 mod stores;
@@ -41,6 +42,7 @@ use clock::ClockWatch;
 use intake::Intake;
 use process::Process;
 use queues::{Queues, Snapshot};
+use realtime::Realtime;
 use samples::{Crowd, Labels, label};
 use sending::Sending;
 use stores::Stores;
@@ -68,6 +70,7 @@ pub struct Metrics {
     registries: Arc<Mutex<[Registry; 2]>>,
     sending: Sending,
     intake: Intake,
+    realtime: Realtime,
     queues: Queues,
     stores: Stores,
     process: Process,
@@ -91,6 +94,7 @@ impl Default for Metrics {
         let crowd = Crowd::default();
         let sending = Sending::register(&mut registry, &crowd);
         let intake = Intake::register(&mut registry, &crowd);
+        let realtime = Realtime::register(&mut registry);
         let queues = Queues::new(&crowd);
         registry.register_collector(Box::new(queues.clone()));
         let stores = Stores::default();
@@ -100,7 +104,19 @@ impl Default for Metrics {
         common.register_collector(Box::new(process.clone()));
         let registries = Arc::new(Mutex::new([registry, common]));
         let begun = Arc::default();
-        Metrics { registries, sending, intake, queues, stores, process, clock, log_lines, crowd, begun }
+        Metrics {
+            registries,
+            sending,
+            intake,
+            realtime,
+            queues,
+            stores,
+            process,
+            clock,
+            log_lines,
+            crowd,
+            begun,
+        }
     }
 }
 
@@ -212,6 +228,11 @@ impl Metrics {
             | ChannelEvent::ChannelError { .. }
             | ChannelEvent::Other { .. } => {}
         }
+    }
+
+    /// What is counted of clients that follow events.
+    pub(crate) const fn realtime(&self) -> &Realtime {
+        &self.realtime
     }
 
     /// Records took in so many facts.

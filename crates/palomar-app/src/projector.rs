@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::AppError;
 use crate::channels::Registry;
+use crate::events::Live;
 use crate::metrics::Metrics;
 
 pub(crate) use progress::{Progress, partitions};
@@ -49,6 +50,8 @@ pub(crate) struct Projector {
     pub(crate) registry: Arc<Registry>,
     pub(crate) metrics: Metrics,
     pub(crate) progress: Progress,
+    /// Told what was written.
+    pub(crate) live: Arc<Live>,
     /// What this node is called among those that share the records.
     pub(crate) node: Arc<str>,
     /// Who follows the log.
@@ -173,6 +176,7 @@ impl Projector {
             }
         };
         self.progress.set(partition, applied.cursor);
+        self.live.wake();
         self.metrics.recorded(read, self.clock.now().since(begun));
         if doubts {
             self.doubts.notify_one();

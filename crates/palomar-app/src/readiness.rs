@@ -95,8 +95,9 @@ impl App {
         }
     }
 
-    /// Says that this process is stopping: it is not ready any more.
+    /// Says that this process is stopping: it is not ready any more, and who follows events goes elsewhere.
     pub fn set_draining(&self) {
+        self.live.close();
         self.draining.store(true, Ordering::Relaxed);
     }
 

@@ -12,11 +12,13 @@ use std::sync::atomic::Ordering;
 use palomar_model::{ChannelName, Timestamp};
 
 use crate::error::{RecordsError, Result};
+use crate::feed::{CONVERSATION_UPDATED, conversation_now};
 use crate::store::{Db, values};
 use crate::tables::cursors;
+use crate::tables::journal::{self, Entry};
 use crate::tables::page::Page;
 use crate::tables::suppressions::{self, Suppression};
-use crate::{MessageFilter, MessageView, PROJECTION, Records};
+use crate::{MessageFilter, MessageView, PROJECTION, Partition, Records};
 use query::{add_identities, contact, contacts, conversation, conversations, owner, resolved, update};
 
 pub use view::{
@@ -67,7 +69,7 @@ impl Records {
         self.messages(filter, cursor, limit).await
     }
 
-    /// Keeps what people say of a conversation.
+    /// Keeps what people say of a conversation, and writes down in the journal that they did.
     ///
     /// # Errors
     /// [`RecordsError::NotFound`].
@@ -78,9 +80,10 @@ impl Records {
         now: Timestamp,
     ) -> Result<()> {
         let work = move |db: Db<'_>| {
-            cursors::take_turn(db, PROJECTION, now)?;
+            let last = cursors::take_turn(db, PROJECTION, now)?;
             let id = resolved(db, &id)?;
-            update(db, &id, &patch)
+            update(db, &id, &patch)?;
+            note(db, &id, last, now)
         };
         self.write(work).await
     }
@@ -166,4 +169,21 @@ impl Records {
         };
         self.write(work).await
     }
+}
+
+/// Writes into the journal how a conversation stands now. Such an entry is of no place in the event log.
+fn note(db: Db<'_>, id: &ConversationId, last: u64, now: Timestamp) -> Result<()> {
+    let Some(conversation) = conversation_now(db, id)? else { return Ok(()) };
+    let entry = Entry {
+        seq: last + 1,
+        cursor: 0,
+        at: now,
+        kind: CONVERSATION_UPDATED.to_owned(),
+        channel: Some(id.channel.clone()),
+        message: None,
+        detail: serde_json::to_value(&conversation).unwrap_or_default(),
+        counted: Vec::new(),
+    };
+    db.write(vec![journal::add(Partition::WHOLE, &[entry])?])?;
+    cursors::end_at(db, PROJECTION, last + 1)
 }

@@ -11,6 +11,7 @@ mod apply;
 mod check;
 mod error;
 mod fact;
+mod feed;
 mod inbox;
 mod list;
 mod media;
@@ -32,6 +33,7 @@ pub use apply::{Applied, Failed, Step};
 pub use check::{RecordsCheck, RecordsInfo};
 pub use error::RecordsError;
 pub use fact::{Consent, FailedWebhook, RecordFact, What};
+pub use feed::{CONVERSATION_UPDATED, ConversationNow, Feed, FeedEntry};
 pub use inbox::{
     ContactView, ConversationFilter, ConversationId, ConversationPatch, ConversationView, IdentityView,
     LastMessage, NoConversationId,

@@ -4,6 +4,7 @@ mod channels;
 mod contacts;
 mod conversations;
 mod dead_letters;
+mod events;
 mod failed_webhooks;
 mod health;
 mod keys;
@@ -49,6 +50,7 @@ pub(crate) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(conversations::list))
         .routes(routes!(conversations::show, conversations::update))
         .routes(routes!(conversations::messages, conversations::reply))
+        .routes(routes!(events::follow))
         .routes(routes!(contacts::list))
         .routes(routes!(contacts::show))
         .routes(routes!(contacts::suppressions, contacts::suppress, contacts::unsuppress))

@@ -7,6 +7,7 @@
 
 mod channels;
 mod conversations;
+mod events;
 mod messages;
 mod queues;
 
@@ -21,6 +22,7 @@ pub(crate) use channels::{
     LimitWindow, NewChannel, NewKey,
 };
 pub(crate) use conversations::{Contact, Conversation, Replayed, Suppression};
+pub(crate) use events::Event;
 pub(crate) use messages::{Explanation, Message, MessageDetail, MessageState, NewMessage, Submitted};
 pub(crate) use queues::{
     Cleaned, Cleared, Control, DeadLetter, EffectiveLimits, Paused, QueueStats, Resumed,

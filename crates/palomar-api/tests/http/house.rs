@@ -83,6 +83,11 @@ impl House {
     }
 
     pub(crate) async fn open_with(config: ApiConfig) -> House {
+        House::open_for(config, palomar_app::MOST_CLIENTS).await
+    }
+
+    /// With so many that may follow events at once.
+    pub(crate) async fn open_for(config: ApiConfig, realtime_clients: usize) -> House {
         let dir = tempfile::tempdir().expect("a directory");
         let travel = Arc::new(TravelClock::default());
         let clock: Arc<dyn Clock> = travel.clone();
@@ -95,7 +100,7 @@ impl House {
         let ids = Arc::new(IdGenerator::new(7));
         let media = MediaConfig::open(&dir.path().join("media"), "here", None).expect("a media directory");
         let consent = ConsentWords::new("baja", "alta");
-        let settings = AppConfig { consent, media: Some(media), ..AppConfig::default() };
+        let settings = AppConfig { consent, media: Some(media), realtime_clients, ..AppConfig::default() };
         let app = App::start(settings, shared, records, providers, clock, ids, Metrics::default());
         let app = app.await.expect("started");
         let seen = broker.clone();
@@ -165,6 +170,11 @@ impl House {
         let request = Request::post(path).header("content-type", kind);
         let request = request.header("authorization", format!("Bearer {}", self.operator));
         self.raw(request.body(body.into()).expect("a request")).await
+    }
+
+    /// A request whose answer does not end.
+    pub(crate) async fn stream(&self, request: Request<Body>) -> axum::response::Response {
+        self.router.clone().oneshot(request).await.expect("an answer")
     }
 
     /// Any request. What every answer must have is checked here.

@@ -5,6 +5,7 @@ mod access;
 mod bulk;
 mod contract;
 mod conversations;
+mod events;
 mod flow;
 mod house;
 mod media;

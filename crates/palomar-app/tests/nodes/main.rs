@@ -8,6 +8,7 @@ mod partitioned;
 #[path = "../../../palomar-records/tests/records/postgres.rs"]
 #[allow(dead_code, reason = "it is shared, and each test takes of it what it needs")]
 mod postgres;
+mod realtime;
 mod roles;
 mod setup;
 mod shared;

@@ -60,6 +60,12 @@ pub(crate) fn take_turn(db: Db<'_>, projection: &str, now: Timestamp) -> Result<
     Ok(db.row(text, &values![projection, now], |row| row.count("seq"))?.unwrap_or(0))
 }
 
+/// The number of the journal's last entry.
+pub(crate) fn end(db: Db<'_>, projection: &str) -> Result<u64> {
+    let text = "SELECT seq FROM turns WHERE projection = $1";
+    Ok(db.row(text, &values![projection], |row| row.count("seq"))?.unwrap_or(0))
+}
+
 /// Says which entry of the journal is now the last. Only in one's turn.
 pub(crate) fn end_at(db: Db<'_>, projection: &str, seq: u64) -> Result<()> {
     db.execute("UPDATE turns SET seq = $2 WHERE projection = $1", &values![projection, seq])?;

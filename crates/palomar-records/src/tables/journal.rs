@@ -5,9 +5,10 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::counters::{Counter, MICROS_PER_DAY, day_start};
-use super::{json, to_json};
+use super::{json, optional, to_json};
 use crate::Partition;
 use crate::error::Result;
+use crate::feed::FeedEntry;
 use crate::store::table::{int, text};
 use crate::store::{Db, Row, Rows, Table, Value, Write, values};
 
@@ -99,6 +100,26 @@ fn entry(row: &Row<'_>) -> Result<TimelineEntry> {
         at: row.time("at")?,
         kind: row.get("kind")?,
         detail: json(row, JOURNAL.name, "detail")?,
+    })
+}
+
+/// Entries after a number, as they are followed: without what is in other tables.
+pub(crate) fn feed(db: Db<'_>, seq: u64, limit: usize) -> Result<Vec<FeedEntry>> {
+    let text = "SELECT seq, at, kind, channel, message_id, detail, counted FROM journal
+         WHERE seq > $1 ORDER BY seq LIMIT $2";
+    db.rows(text, &values![seq, limit as u64], |row| {
+        let counted: String = row.get("counted")?;
+        Ok(FeedEntry {
+            seq: row.count("seq")?,
+            at: row.time("at")?,
+            kind: row.get("kind")?,
+            channel: optional(row, JOURNAL.name, "channel")?,
+            message_id: optional(row, JOURNAL.name, "message_id")?,
+            detail: json(row, JOURNAL.name, "detail")?,
+            counted: counted.split(' ').filter(|kind| !kind.is_empty()).map(str::to_owned).collect(),
+            message: None,
+            conversation: None,
+        })
     })
 }
 

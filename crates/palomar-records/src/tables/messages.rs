@@ -211,6 +211,13 @@ pub(crate) fn get(db: Db<'_>, id: MessageId) -> Result<Option<MessageView>> {
     Ok(found.pop())
 }
 
+/// Those of these ids that are known.
+pub(crate) fn find(db: Db<'_>, ids: &Rows) -> Result<Vec<MessageView>> {
+    let mut found = db.find("SELECT * FROM {wanted} JOIN messages USING (id)", ids, view)?;
+    message_changes::add_to(db, &mut found)?;
+    Ok(found)
+}
+
 /// How many messages stand where.
 pub(crate) fn by_status(db: Db<'_>) -> Result<Vec<(String, u64)>> {
     let text = "SELECT status, COUNT(*) AS count FROM messages GROUP BY status";

@@ -2,6 +2,7 @@
 
 mod crash;
 mod facts;
+mod feed;
 mod half_open;
 mod house;
 mod inbox;

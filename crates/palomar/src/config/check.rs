@@ -45,6 +45,12 @@ pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec
             server.role.as_str()
         ),
     );
+    let clients = server.realtime_clients;
+    demand(
+        (1..=9_000).contains(&clients),
+        "server.realtime_clients",
+        format!("{clients} is not within 1 and 9000"),
+    );
     let region = &sending.default_region;
     demand(
         region.is_empty() || (region.len() == 2 && region.bytes().all(|c| c.is_ascii_uppercase())),

@@ -35,6 +35,7 @@ pub(crate) struct Server {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: String,
     pub(crate) rate_limit: Rate,
+    pub(crate) realtime_clients: u32,
     pub(crate) shutdown_grace: Span,
     pub(crate) role: NodeRole,
 }

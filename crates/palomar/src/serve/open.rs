@@ -66,6 +66,7 @@ fn app_config(settings: &Settings) -> AppConfig {
         inbound_concurrency: count(settings.intake.concurrency),
         journal_retention: settings.records.journal_for.0,
         durability: durability(settings),
+        realtime_clients: count(settings.server.realtime_clients),
         role: settings.server.role,
         node_name: machine_name(),
         ..AppConfig::default()
