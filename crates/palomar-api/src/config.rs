@@ -15,6 +15,8 @@ pub struct ApiConfig {
     /// How the outside reaches this server, for example `https://wa.example.org`. Twilio signs that address. Where it
     /// is not set, `Host` (and `X-Forwarded-Proto`) of the request are believed.
     pub public_url: Option<String>,
+    /// Origins of pages whose scripts may call this server from a browser, such as `https://crm.example.org`; `*` for all.
+    pub cors_origins: Vec<String>,
     /// Seeds the ids of requests that bring none. Must come from the system's randomness (in tests: any number).
     pub request_id_seed: u64,
     /// What checks the one-time sign-in link of the first start.
@@ -47,6 +49,7 @@ impl ApiConfig {
             max_body: 1024 * 1024,
             max_webhook_body: 3 * 1024 * 1024,
             public_url: None,
+            cors_origins: Vec::new(),
             request_id_seed,
             login: None,
         }
@@ -60,6 +63,7 @@ impl std::fmt::Debug for ApiConfig {
             .field("max_body", &self.max_body)
             .field("max_webhook_body", &self.max_webhook_body)
             .field("public_url", &self.public_url)
+            .field("cors_origins", &self.cors_origins)
             .field("login", &self.login.is_some())
             .finish_non_exhaustive()
     }

@@ -109,24 +109,31 @@ fn admit(
     Ok(())
 }
 
-/// The caller that the `Authorization` header proves. The secret itself is compared inside the application, by hash.
+/// The caller that the `Authorization` header proves.
 fn authenticate(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
-    let refused = |why, code, detail| {
-        api.metrics.auth_failed(why);
-        Problem::new(code, detail)
+    let Some(given) = headers.get(header::AUTHORIZATION) else {
+        return prove(api, None, "Send `Authorization: Bearer <key>`.");
     };
-    let given = headers.get(header::AUTHORIZATION);
-    let given = given.ok_or_else(|| {
-        refused(AuthFailure::Missing, Code::Unauthenticated, "Send `Authorization: Bearer <key>`.")
-    })?;
     let secret = given.to_str().ok().and_then(|value| {
         let (scheme, secret) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(secret.trim())
     });
-    let secret = secret.ok_or_else(|| {
+    let Some(secret) = secret else {
+        api.metrics.auth_failed(AuthFailure::Malformed);
         let detail = "The Authorization header must say `Bearer <key>`.";
-        refused(AuthFailure::Malformed, Code::Unauthenticated, detail)
-    })?;
+        return Err(Problem::new(Code::Unauthenticated, detail));
+    };
+    prove(api, Some(secret), "")
+}
+
+/// The caller whose secret it is; where none is given, `lacking` says what to do. The secret itself is compared inside the
+/// application, by hash.
+pub(crate) fn prove(api: &Api, secret: Option<&str>, lacking: &'static str) -> Result<Caller, Problem> {
+    let refused = |why, code, detail| {
+        api.metrics.auth_failed(why);
+        Problem::new(code, detail)
+    };
+    let secret = secret.ok_or_else(|| refused(AuthFailure::Missing, Code::Unauthenticated, lacking))?;
     api.app.authenticate(secret).map_err(|why| match why {
         KeyRefused::Unknown => refused(AuthFailure::Unknown, Code::Unauthenticated, "The key is not known."),
         KeyRefused::Expired => {

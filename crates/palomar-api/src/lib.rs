@@ -6,6 +6,8 @@
 //!                        problems, headers, metrics, log    a noun
 //! ```
 //!
+//! Beside the routes, `socketio` answers below `/socket.io/`: who connects there proves it in the handshake.
+//!
 //! What always holds: a route that is not in the access table is not answered; an error is a problem document with a
 //! stable code; what a client sent is bounded before it is read and never repeated in an error or a log line; 202 is
 //! written only after the application said that the message is durable.
@@ -14,6 +16,7 @@ mod access;
 mod body;
 mod bulk;
 mod config;
+mod cors;
 mod html;
 mod idempotency;
 mod json;
@@ -29,6 +32,7 @@ mod replays;
 mod routes;
 mod schema;
 mod serve;
+mod socketio;
 mod state;
 #[cfg(test)]
 mod testing;
@@ -52,6 +56,7 @@ pub fn router(app: Arc<App>, config: ApiConfig) -> Router {
     let openapi = serde_json::to_value(&document).unwrap_or_default();
     let metrics = metrics::HttpMetrics::new();
     app.metrics().register(|registry| metrics.register(registry));
+    let origins = config.cors_origins.clone();
     let api = Arc::new(state::Api {
         metrics,
         limiter: config.rate_limit.map(limiter::Limiter::new),
@@ -66,5 +71,7 @@ pub fn router(app: Arc<App>, config: ApiConfig) -> Router {
         // Each route bounds what it reads: see `body` and `bulk`.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(api.clone(), layers::around))
+        .layer(socketio::layer(&api))
+        .layer(cors::layer(&origins))
         .with_state(api)
 }

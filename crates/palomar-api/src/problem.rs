@@ -236,6 +236,10 @@ impl Problem {
         self.code
     }
 
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The problem that a bare response of the framework stands for.
     pub(crate) fn of_bare(status: StatusCode) -> Problem {
         let code = Code::of_status(status);

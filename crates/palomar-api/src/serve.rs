@@ -1,22 +1,28 @@
 //! The listening side: HTTP/1.1 with limits, and a stop that lets requests end.
 //!
 //! A connection that sends no whole request head in time is closed (slow clients can't hold places); heads are bounded
-//! in bytes and headers; connections are bounded in number: more of them wait in the kernel's queue.
+//! in bytes and headers; connections are bounded in number: more of them wait in the kernel's queue. One whose other side takes
+//! nothing of what is written to it is given up.
+
+mod line;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
+use hyper::service::{HttpService, Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use line::Line;
 
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_HEADERS: usize = 100;
@@ -44,7 +50,7 @@ pub async fn serve(
         .header_read_timeout(HEAD_TIMEOUT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER);
-    let open = GracefulShutdown::new();
+    let open = TaskTracker::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let accepted = tokio::select! {
@@ -66,22 +72,48 @@ pub async fn serve(
             request.extensions_mut().insert(connection.clone());
             router.call(request)
         });
-        let connection = open.watch(http.serve_connection(TokioIo::new(stream), service));
-        tokio::spawn(async move {
-            tokio::select! {
-                ended = connection => if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection ended");
-                },
-                () = cut.cancelled() => tracing::debug!("a connection was cut"),
-            }
-            drop(place);
-        });
+        let line = TokioIo::new(Line::new(stream, place));
+        let connection = http.serve_connection(line, service).with_upgrades();
+        open.spawn(speak(connection, cut, shutdown.clone()));
     }
     drop(listener);
-    if tokio::time::timeout(GRACE, open.shutdown()).await.is_err() {
+    open.close();
+    if tokio::time::timeout(GRACE, open.wait()).await.is_err() {
         tracing::warn!("requests that did not end in time were dropped");
     }
     Ok(())
+}
+
+/// Speaks HTTP on a connection until either side ends it, or what it became (a WebSocket) takes it over. After `shutdown` the
+/// request that runs is the last.
+async fn speak<S>(
+    connection: http1::UpgradeableConnection<TokioIo<Line>, S>,
+    cut: CancellationToken,
+    shutdown: CancellationToken,
+) where
+    S: HttpService<Incoming, ResBody = Body> + 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut connection = std::pin::pin!(connection);
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            ended = &mut connection => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended");
+                }
+                return;
+            }
+            () = cut.cancelled() => {
+                tracing::debug!("a connection was cut");
+                return;
+            }
+            () = shutdown.cancelled(), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
 }
 
 async fn accept(

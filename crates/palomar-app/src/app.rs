@@ -18,7 +18,7 @@ use crate::channels::{Defaults, LEASE, ProviderFactory, Registry};
 use crate::consent::ConsentWords;
 use crate::disk::StoreSource;
 use crate::doubt::Resolver;
-use crate::events::{Live, MOST_CLIENTS, Room, Subscriber, Subscription};
+use crate::events::{Live, MOST_CLIENTS};
 use crate::inbound::Receiver;
 use crate::intake::Entrance;
 use crate::keys::KeyRing;
@@ -29,7 +29,7 @@ use crate::outbound::Sender;
 use crate::projector::{Progress, Projector};
 use crate::queues::{INBOUND, MEDIA, OUTBOUND};
 use crate::setup::{self, Setup};
-use crate::{AppError, Caller};
+use crate::AppError;
 
 /// How often records forget what is past its retention.
 const TRIM_EVERY: Duration = Duration::from_secs(3600);
@@ -282,34 +282,6 @@ impl App {
     /// Where the broker does not answer, or records have not caught up in time.
     pub async fn caught_up(&self, within: Duration) -> Result<(), AppError> {
         self.progress.caught_up(within).await
-    }
-
-    /// Follows events: what comes after the client's place, then what happens.
-    ///
-    /// # Errors
-    /// [`AppError::Crowded`] and [`AppError::Draining`]; [`AppError::NotFound`] and [`AppError::Unavailable`] where a
-    /// room is not the caller's, or the records can't be read.
-    pub async fn follow(&self, mut who: Subscriber) -> Result<Subscription, AppError> {
-        let mut rooms = std::collections::BTreeSet::new();
-        for room in std::mem::take(&mut who.filter.rooms) {
-            rooms.insert(self.room(room, &who.caller).await?);
-        }
-        who.filter.rooms = rooms;
-        self.live.subscribe(who).await
-    }
-
-    /// A room as the caller may join it: the conversation that one became part of.
-    ///
-    /// # Errors
-    /// [`AppError::NotFound`], also where the caller may not use its channel.
-    pub async fn room(&self, room: Room, caller: &Caller) -> Result<Room, AppError> {
-        match room {
-            Room::Channel(name) if caller.may_use(&name) && self.registry.provider(&name).is_some() => {
-                Ok(Room::Channel(name))
-            }
-            Room::Channel(_) => Err(AppError::NotFound("channel")),
-            Room::Conversation(id) => Ok(Room::Conversation(self.conversation(&id, caller).await?.id)),
-        }
     }
 
     fn run(&self) -> Running {

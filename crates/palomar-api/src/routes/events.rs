@@ -70,14 +70,15 @@ fn filter(params: &mut Params) -> Result<EventFilter, Problem> {
     let mut filter = EventFilter::default();
     let channel: Option<ChannelName> = params.read("channel", "a channel's name")?;
     let conversation: Option<ConversationId> = params.read("conversation", "a conversation's id")?;
-    match (channel, conversation) {
+    let room = match (channel, conversation) {
         (Some(channel), Some(conversation)) if channel != conversation.channel => {
             return Err(Problem::new(Code::BadQuery, "The parameter `conversation` is of another channel."));
         }
-        (_, Some(conversation)) => drop(filter.rooms.insert(Room::Conversation(conversation))),
-        (Some(channel), None) => drop(filter.rooms.insert(Room::Channel(channel))),
-        (None, None) => {}
-    }
+        (_, Some(conversation)) => Some(Room::Conversation(conversation)),
+        (Some(channel), None) => Some(Room::Channel(channel)),
+        (None, None) => None,
+    };
+    filter.rooms = room.map(|room| [room].into());
     for pattern in params.text("types")?.iter().flat_map(|types| types.split(',')).map(str::trim) {
         let unknown = |_| {
             let detail =

@@ -124,6 +124,40 @@ async fn keys_bound_to_a_channel_see_no_other() {
 }
 
 #[tokio::test]
+async fn pages_of_other_origins_call_where_they_may() {
+    let page = "https://crm.example.org";
+    let origins = |all: &[&str]| all.iter().map(|origin| (*origin).to_owned()).collect();
+    for (allowed, expected) in
+        [(&[][..], ""), (&["https://other.example.org"], ""), (&[page], page), (&["*"], "*")]
+    {
+        let house = House::open_with(ApiConfig { cors_origins: origins(allowed), ..ApiConfig::new(1) }).await;
+        let ask = |method: &str, path: &str| {
+            let request = Request::builder().method(method).uri(path).header("origin", page);
+            let request = request.header("access-control-request-method", "POST");
+            request
+                .header("access-control-request-headers", "authorization")
+                .body(Body::empty())
+                .expect("a request")
+        };
+        for request in [
+            ask("OPTIONS", "/api/messages"),
+            ask("GET", "/healthz"),
+            ask("GET", "/socket.io/?EIO=4&transport=polling"),
+        ] {
+            let what = request.uri().to_string();
+            let answer = house.stream(request).await;
+            let header =
+                |name: &str| answer.headers().get(name).map_or("", |value| value.to_str().expect("text"));
+            assert_eq!(header("access-control-allow-origin"), expected, "{what} {allowed:?}");
+            assert_eq!(header("access-control-allow-credentials"), "");
+            let let_in = expected.is_empty() || answer.status().is_success();
+            assert!(let_in, "{what} {allowed:?}: {}", answer.status());
+        }
+        house.close().await;
+    }
+}
+
+#[tokio::test]
 async fn an_allowance_is_told_and_kept() {
     let rate_limit = Some(RateLimit { requests: 6, per: Duration::from_secs(3600) });
     let house = House::open_with(ApiConfig { rate_limit, ..ApiConfig::new(1) }).await;

@@ -172,6 +172,18 @@ impl House {
         self.raw(request.body(body.into()).expect("a request")).await
     }
 
+    /// Serves on a port of this machine, until the house is dropped; its address.
+    pub(crate) async fn serve(&self) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        tokio::spawn(palomar_api::serve(
+            listener,
+            self.router.clone(),
+            tokio_util::sync::CancellationToken::new(),
+        ));
+        format!("http://{address}")
+    }
+
     /// A request whose answer does not end.
     pub(crate) async fn stream(&self, request: Request<Body>) -> axum::response::Response {
         self.router.clone().oneshot(request).await.expect("an answer")

@@ -11,4 +11,5 @@ mod house;
 mod media;
 mod metrics;
 mod refusals;
+mod socketio;
 mod webhooks;

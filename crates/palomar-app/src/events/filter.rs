@@ -64,12 +64,12 @@ impl FromStr for Room {
     }
 }
 
-/// The events that a client wants. Empty means all.
+/// The events that a client wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
-    /// In any of these rooms.
-    pub rooms: BTreeSet<Room>,
-    /// Of any of these types.
+    /// In any of these rooms; in all there are where it does not say.
+    pub rooms: Option<BTreeSet<Room>>,
+    /// Of any of these types; of all where there are none.
     pub types: BTreeSet<EventType>,
 }
 
@@ -101,6 +101,6 @@ impl EventFilter {
         // What is of no channel concerns the whole installation.
         let may = event.channel.as_ref().map_or(caller.channels.is_none(), |channel| caller.may_use(channel));
         may && (self.types.is_empty() || self.types.contains(&event.kind))
-            && (self.rooms.is_empty() || self.rooms.iter().any(|room| room.holds(event)))
+            && self.rooms.as_ref().is_none_or(|rooms| rooms.iter().any(|room| room.holds(event)))
     }
 }

@@ -30,11 +30,11 @@ pub const MOST_CLIENTS: usize = 2_000;
 const PAGE: usize = 512;
 /// How often it is looked whether another process wrote; and where no other does, against a wake-up that was missed.
 const LOOK: Duration = Duration::from_millis(25);
-const LOOK_ALONE: Duration = Duration::from_secs(1);
+const LOOK_ALONE: Duration = Duration::from_millis(500);
 /// The reader tries again after so long where the records can't be read.
 const BACKOFF: Duration = Duration::from_millis(500);
 /// How often clients are looked at.
-const SWEEP: Duration = Duration::from_secs(1);
+const SWEEP: Duration = Duration::from_millis(500);
 /// A client that has not taken what it was given for so long is dropped.
 const STALLED: Duration = Duration::from_secs(30);
 /// One that was told so and is still there is cut off.
@@ -229,6 +229,7 @@ impl Live {
     /// Reads the journal for all clients, and looks after them, until it is told to stop.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut swept = Instant::now();
+        let mut failing = false;
         loop {
             if self.clients().by_number.is_empty() {
                 self.wake.notified().await;
@@ -238,14 +239,18 @@ impl Live {
                 self.sweep(Instant::now());
                 swept = Instant::now();
             }
-            let pause = match self.read_on().await {
+            let read = self.read_on().await;
+            if let Err(error) = &read
+                && !failing
+            {
+                tracing::warn!(%error, "real time waits for the records");
+            }
+            failing = read.is_err();
+            let pause = match read {
                 Ok(true) => continue,
                 Ok(false) if self.records.are_shared() => LOOK,
                 Ok(false) => LOOK_ALONE,
-                Err(error) => {
-                    tracing::debug!(%error, "real time waits for the records");
-                    BACKOFF
-                }
+                Err(_) => BACKOFF,
             };
             tokio::select! {
                 () = self.wake.notified() => {}

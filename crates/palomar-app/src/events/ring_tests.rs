@@ -1,3 +1,5 @@
+//! The ring says what it has, and says so where it has it no more.
+
 use super::super::EventType;
 use super::*;
 

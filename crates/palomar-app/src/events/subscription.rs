@@ -128,9 +128,21 @@ impl Subscription {
         self.place
     }
 
-    /// From now on the events of these rooms; of all where there are none.
+    /// Why it was dropped, where it was.
+    #[must_use]
+    pub fn dropped(&self) -> Option<Dropped> {
+        self.client.dropped()
+    }
+
+    /// The rooms that it is in.
+    #[must_use]
+    pub const fn rooms(&self) -> Option<&BTreeSet<Room>> {
+        self.filter.rooms.as_ref()
+    }
+
+    /// From now on the events of these rooms, whatever it has not been given yet.
     pub fn set_rooms(&mut self, rooms: BTreeSet<Room>) {
-        self.filter.rooms = rooms;
+        self.filter.rooms = Some(rooms);
     }
 
     /// Waits for what is next. Nothing is lost where the waiting is given up.

@@ -4,14 +4,13 @@
 //! Only what they tell of the message beside it is as of the reading.
 
 use std::fmt;
-use std::str::FromStr;
 
 use palomar_model::{ChannelName, MessageId, Timestamp};
 use palomar_records::{CONVERSATION_UPDATED, ConversationId, FeedEntry, MessageView};
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::MAX_EVENT;
+use super::{EventId, MAX_EVENT};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -153,65 +152,6 @@ const MESSAGE: &str = "`status`, `direction`, `contact`, `type`, `content`, `pro
 impl fmt::Display for EventType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// The place of an event: the number of its entry in the journal, and which of the entry's events it is. Events are
-/// ordered by it, on all nodes alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EventId {
-    pub(crate) seq: u64,
-    pub(crate) part: u16,
-}
-
-impl EventId {
-    /// The place behind all events of an entry.
-    pub(crate) const fn end_of(seq: u64) -> EventId {
-        EventId { seq, part: u16::MAX }
-    }
-
-    /// The number after which the journal has all that comes after this place.
-    pub(crate) const fn read_after(self) -> u64 {
-        if self.part == u16::MAX { self.seq } else { self.seq.saturating_sub(1) }
-    }
-}
-
-impl fmt::Display for EventId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.part {
-            u16::MAX => write!(f, "{}", self.seq),
-            part => write!(f, "{}-{part}", self.seq),
-        }
-    }
-}
-
-/// A text that is no [`EventId`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected the id of an event, such as 1041-0")]
-pub struct NoEventId;
-
-impl FromStr for EventId {
-    type Err = NoEventId;
-
-    fn from_str(text: &str) -> Result<EventId, NoEventId> {
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let (seq, part) = match text.split_once('-') {
-            None => (text, None),
-            Some((seq, part)) => (seq, Some(part)),
-        };
-        if !digits(seq) || !part.is_none_or(digits) {
-            return Err(NoEventId);
-        }
-        let part = part.map_or(Ok(u16::MAX), str::parse).map_err(|_| NoEventId)?;
-        // The database's numbers end there.
-        let seq = seq.parse().ok().filter(|seq| i64::try_from(*seq).is_ok()).ok_or(NoEventId)?;
-        Ok(EventId { seq, part })
-    }
-}
-
-impl Serialize for EventId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }
 

@@ -1,3 +1,5 @@
+//! Each kind of entry is these events, and says no more than it may.
+
 use std::fmt::Write as _;
 
 use palomar_records::FeedEntry;
@@ -114,21 +116,6 @@ fn what_says_too_much_says_less() {
     let [cut] = &events_of(&long(MAX_EVENT))[..] else { panic!("one event") };
     let json: Value = serde_json::from_str(&cut.json).expect("JSON");
     assert_eq!(json["data"], json!({ "truncated": true }));
-}
-
-#[test]
-fn places_are_read_or_refused() {
-    let place = |text: &str| text.parse::<EventId>();
-    assert_eq!(place("1041-2"), Ok(EventId { seq: 1041, part: 2 }));
-    assert_eq!(place("1041"), Ok(EventId::end_of(1041)));
-    for text in ["0", "1041", "1041-0", "9-65534"] {
-        assert_eq!(place(text).expect("a place").to_string(), text);
-    }
-    for bad in ["", "-", "-1", "1-", "+1", "1-2-3", "1.2", "x", "9223372036854775808", "1-65536", " 1"] {
-        assert_eq!(place(bad), Err(NoEventId), "{bad:?}");
-    }
-    let ordered = ["9-1", "9", "10-0"].map(|text| place(text).expect("a place"));
-    assert!(ordered.is_sorted());
 }
 
 /// The table of `docs/EVENTS.md`. Where a change is meant: `PALOMAR_BLESS=1 cargo test -p palomar-app`.

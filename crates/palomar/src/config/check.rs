@@ -45,6 +45,16 @@ pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec
             server.role.as_str()
         ),
     );
+    let strange =
+        server.origins().find(|origin| *origin != "*" && (!is_base_url(origin) || origin.ends_with('/')));
+    demand(
+        strange.is_none(),
+        "server.cors_origins",
+        format!(
+            "{:?} is no origin: expected for example \"https://crm.example.com\", or \"*\"",
+            strange.unwrap_or_default()
+        ),
+    );
     let clients = server.realtime_clients;
     demand(
         (1..=9_000).contains(&clients),

@@ -34,10 +34,18 @@ pub(crate) struct Settings {
 pub(crate) struct Server {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: String,
+    pub(crate) cors_origins: String,
     pub(crate) rate_limit: Rate,
     pub(crate) realtime_clients: u32,
     pub(crate) shutdown_grace: Span,
     pub(crate) role: NodeRole,
+}
+
+impl Server {
+    /// The origins of `cors_origins`.
+    pub(crate) fn origins(&self) -> impl Iterator<Item = &str> {
+        self.cors_origins.split(',').map(str::trim).filter(|origin| !origin.is_empty())
+    }
 }
 
 /// `[broker]`: the queues.

@@ -107,6 +107,7 @@ pub(super) fn api(settings: &Settings) -> Result<(ApiConfig, String), Failure> {
     let config = ApiConfig {
         rate_limit: Some(RateLimit { requests: rate.max, per: rate.window.max(Duration::from_millis(1)) }),
         public_url: public_url(settings),
+        cors_origins: settings.server.origins().map(str::to_owned).collect(),
         login: Some(Arc::new(OneTimeLink::new(&token))),
         ..ApiConfig::new(seed()?)
     };
