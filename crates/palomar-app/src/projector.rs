@@ -1,7 +1,9 @@
 //! From the broker's event log to records: reads on from where the rows stand, applies, then lets the log be trimmed.
 //! Each partition of the log has a reader of its own.
 //!
-//! The rows and the place that was reached are one transaction, so it can be stopped anywhere, or killed. Of several
+//! The rows and the place that was reached are one transaction, so it can be stopped anywhere, or killed. They are flushed
+//! once a second, and only then is the log told that they are read: after a crash of the machine they stand further back,
+//! where the log still goes on. Of several
 //! nodes one has the right to follow the log, which spares the others the work; where two believe that they have it,
 //! each batch takes effect once all the same.
 
@@ -16,6 +18,7 @@ use palomar_model::Clock;
 use palomar_records::{Follower, PROJECTION, Records, What};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::AppError;
@@ -36,6 +39,9 @@ const PAUSE: Duration = Duration::from_millis(10);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// A database that is back is followed again within so long.
 const LAST_BACKOFF: Duration = Duration::from_secs(2);
+
+/// Rows are on the disk within so long.
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
 /// A node follows the log for all others; it says so often enough that it keeps the right to.
 const HOLD: Duration = Duration::from_secs(6);
@@ -116,6 +122,7 @@ impl Projector {
         stop: CancellationToken,
     ) {
         let mut backoff = FIRST_BACKOFF;
+        let mut unflushed = Unflushed::default();
         loop {
             let stopping = stop.is_cancelled();
             if *right.borrow_and_update() == Follower::Another {
@@ -125,9 +132,9 @@ impl Projector {
                 }
                 continue;
             }
-            let wait = if stopping { Duration::ZERO } else { WAIT };
+            let wait = if stopping { Duration::ZERO } else { unflushed.patience() };
             let step = tokio::select! {
-                step = self.step(partition, wait) => step,
+                step = self.step(partition, wait, &mut unflushed) => step,
                 () = stop.cancelled(), if !stopping => continue,
             };
             match step {
@@ -151,11 +158,17 @@ impl Projector {
         }
     }
 
-    /// Applies one batch; how many facts were read.
-    async fn step(&self, partition: Partition, wait: Duration) -> Result<usize, AppError> {
+    /// Applies one batch, and flushes when it is time; how many facts were read.
+    async fn step(
+        &self,
+        partition: Partition,
+        wait: Duration,
+        unflushed: &mut Unflushed,
+    ) -> Result<usize, AppError> {
         let after = self.progress.stands(partition);
         let entries = self.broker.events(partition, Cursor(after), BATCH, wait).await?;
         let Some(through) = entries.last().map(|entry| entry.cursor.0) else {
+            self.flush(partition, unflushed).await?;
             return Ok(0);
         };
         let read = entries.len();
@@ -191,8 +204,40 @@ impl Projector {
                 self.metrics.latency(line.provider, step.stage, step.took);
             }
         }
-        self.broker.acknowledge(PROJECTION, partition, Cursor(applied.cursor)).await?;
+        unflushed.add(applied.cursor);
+        if unflushed.is_due() {
+            self.flush(partition, unflushed).await?;
+        }
         Ok(read)
+    }
+
+    /// Brings the rows to the disk, and lets the log forget what they have.
+    async fn flush(&self, partition: Partition, unflushed: &mut Unflushed) -> Result<(), AppError> {
+        let Some((_, through)) = unflushed.0 else { return Ok(()) };
+        self.records.flush().await?;
+        self.broker.acknowledge(PROJECTION, partition, Cursor(through)).await?;
+        unflushed.0 = None;
+        Ok(())
+    }
+}
+
+/// What rows have and the disk may not: since when, and up to where.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unflushed(Option<(Instant, u64)>);
+
+impl Unflushed {
+    fn add(&mut self, through: u64) {
+        let since = self.0.map_or_else(Instant::now, |(since, _)| since);
+        self.0 = Some((since, through));
+    }
+
+    fn is_due(self) -> bool {
+        self.patience().is_zero()
+    }
+
+    /// How long to wait for more.
+    fn patience(self) -> Duration {
+        self.0.map_or(WAIT, |(since, _)| FLUSH_EVERY.saturating_sub(since.elapsed()))
     }
 }
 

@@ -59,7 +59,7 @@ pub use tables::versions::Versions;
 pub use transfer::Moved;
 
 use secret_key::SecretKey;
-use store::{Db, Patience, Store};
+use store::{Db, Flush, Patience, Store};
 use tables::{
     api_keys, channels, conversations, counters, cursors, early_statuses, failed_webhooks, followers,
 };
@@ -121,7 +121,18 @@ impl Records {
             self.suppressing.store(true, Ordering::Release);
         }
         let work = move |db: Db<'_>| apply::apply(db, PROJECTION, partition, (after, through), &facts, now);
-        self.write(work).await
+        self.store.write(Patience::Request, Flush::Later, work).await
+    }
+
+    /// Brings everything that was applied to the disk: what the log has up to there may be forgotten.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn flush(&self) -> Result<()> {
+        match *self.store {
+            Store::Sqlite(_) => self.write(|db| cursors::touch(db, PROJECTION)).await,
+            Store::Postgres(_) => Ok(()),
+        }
     }
 
     /// Where the rows stand in a partition of the log.
@@ -466,7 +477,7 @@ impl Records {
         T: Send + 'static,
         F: FnOnce(Db<'_>) -> Result<T> + Send + 'static,
     {
-        self.store.write(Patience::Request, work).await
+        self.store.write(Patience::Request, Flush::Now, work).await
     }
 }
 

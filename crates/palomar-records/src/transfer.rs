@@ -20,7 +20,7 @@ use crate::error::{RecordsError, Result};
 use crate::secret_key::SecretKey;
 use crate::store::migrate::KNOWN_SCHEMA;
 use crate::store::table::{Kind, names};
-use crate::store::{Db, Patience, Row, Rows, Table, Value, Write};
+use crate::store::{Db, Flush, Patience, Row, Rows, Table, Value, Write};
 use crate::tables::{ALL, SCHEMA_STEPS, channels, cursors, followers, nodes, seals};
 
 const VERSION: u32 = 1;
@@ -61,7 +61,7 @@ impl Records {
     pub async fn import(&self, from: impl BufRead + Send + 'static, follow_on: bool) -> Result<Moved> {
         let key = std::sync::Arc::clone(&self.key);
         self.suppressing.store(true, std::sync::atomic::Ordering::Release);
-        self.store.write(Patience::Whole, move |db| import(db, &key, from, follow_on)).await
+        self.store.write(Patience::Whole, Flush::Now, move |db| import(db, &key, from, follow_on)).await
     }
 }
 

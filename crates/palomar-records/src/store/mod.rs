@@ -28,6 +28,16 @@ pub(crate) enum Patience {
     Whole,
 }
 
+/// When what was committed reaches the disk. The order is kept: what is on the disk has everything before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flush {
+    /// Before the answer.
+    Now,
+    /// With the next commit that is flushed. A crash of the machine, not of the process, may take it back: for what can be
+    /// written again. Only where that is the machine of all who read it, in SQLite.
+    Later,
+}
+
 /// The database.
 #[derive(Debug)]
 pub(crate) enum Store {
@@ -37,13 +47,14 @@ pub(crate) enum Store {
 
 impl Store {
     /// Runs `work` in a transaction; answers after its commit.
-    pub(crate) async fn write<T, F>(&self, patience: Patience, work: F) -> Result<T>
+    pub(crate) async fn write<T, F>(&self, patience: Patience, flush: Flush, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(Db<'_>) -> Result<T> + Send + 'static,
     {
         match self {
-            Store::Sqlite(sqlite) => sqlite.write(work).await,
+            Store::Sqlite(sqlite) => sqlite.write(flush, work).await,
+            // What one node has read there must not be taken back from it by a crash of the server.
             Store::Postgres(postgres) => postgres.write(patience, work).await,
         }
     }

@@ -52,6 +52,12 @@ pub(crate) fn advance(
     Err(RecordsError::CursorMoved { projection, stored, expected: from })
 }
 
+/// Writes where a projection stands once more, so that there is something to flush.
+pub(crate) fn touch(db: Db<'_>, projection: &str) -> Result<()> {
+    db.execute("UPDATE cursors SET cursor = cursor WHERE projection = $1", &values![projection])?;
+    Ok(())
+}
+
 /// Waits for a projection's turn, which ends with the transaction: nobody else writes its rows meanwhile. The number of
 /// the journal's last entry.
 pub(crate) fn take_turn(db: Db<'_>, projection: &str, now: Timestamp) -> Result<u64> {

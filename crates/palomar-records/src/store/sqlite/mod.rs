@@ -16,7 +16,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, Statement, ToSql, TransactionBehavior};
 
 use super::table::{List, Rows, Write};
-use super::{Db, Row, Value, migrate};
+use super::{Db, Flush, Row, Value, migrate};
 use crate::error::{RecordsError, Result};
 use reader::Readers;
 use writer::Writer;
@@ -52,12 +52,12 @@ impl Sqlite {
     }
 
     /// Runs `work` in a transaction; answers after its commit.
-    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T>
+    pub(crate) async fn write<T, F>(&self, flush: Flush, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(Db<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer.run(work).await
+        self.writer.run(flush, work).await
     }
 
     /// Runs `work` on a connection that can't write, in one snapshot.

@@ -1,4 +1,5 @@
 //! The one thread that writes. It takes all work that waits, runs it in one transaction, commits once, then answers.
+//! Where any of it is to be flushed, all of it is, and all that was committed before.
 
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -7,13 +8,15 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::error::{RecordsError, Result};
-use crate::store::Db;
+use crate::store::{Db, Flush};
 
 /// More in one commit would make the first of them wait for the last.
 const MAX_PER_COMMIT: usize = 512;
 
 /// One piece of work and whom to answer, whatever its types.
 trait Work: Send {
+    /// When it is to be on the disk.
+    fn flush(&self) -> Flush;
     /// Does the work; its answer is kept until the commit.
     fn run(&mut self, connection: &Connection);
     /// Answers: what the work answered or, where it did not come to a commit, why.
@@ -21,6 +24,7 @@ trait Work: Send {
 }
 
 struct Asked<T, F> {
+    flush: Flush,
     work: Option<F>,
     answer: Option<Result<T>>,
     sender: oneshot::Sender<Result<T>>,
@@ -31,6 +35,10 @@ where
     T: Send,
     F: FnOnce(Db<'_>) -> Result<T> + Send,
 {
+    fn flush(&self) -> Flush {
+        self.flush
+    }
+
     fn run(&mut self, connection: &Connection) {
         self.answer = self.work.take().map(|work| in_savepoint(connection, work));
     }
@@ -61,13 +69,13 @@ impl Writer {
         Ok(Writer { queue: Some(queue), thread: Some(thread) })
     }
 
-    pub(super) async fn run<T, F>(&self, work: F) -> Result<T>
+    pub(super) async fn run<T, F>(&self, flush: Flush, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(Db<'_>) -> Result<T> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
-        let asked = Box::new(Asked { work: Some(work), answer: None, sender });
+        let asked = Box::new(Asked { flush, work: Some(work), answer: None, sender });
         self.queue.as_ref().ok_or(RecordsError::Closed)?.send(asked).map_err(|_| RecordsError::Closed)?;
         receiver.await.map_err(|_| RecordsError::Closed)?
     }
@@ -83,10 +91,15 @@ impl Drop for Writer {
 }
 
 fn serve(connection: &Connection, works: &mpsc::Receiver<Box<dyn Work>>) {
+    // As it was opened.
+    let mut flushes = Flush::Now;
     while let Ok(first) = works.recv() {
         let mut batch: Vec<_> =
             std::iter::once(first).chain(works.try_iter().take(MAX_PER_COMMIT - 1)).collect();
-        let failed = commit(connection, &mut batch).err();
+        let flush =
+            if batch.iter().any(|work| work.flush() == Flush::Now) { Flush::Now } else { Flush::Later };
+        let failed =
+            switch(connection, &mut flushes, flush).and_then(|()| commit(connection, &mut batch)).err();
         if let Some(error) = &failed {
             tracing::error!(%error, works = batch.len(), "records: nothing was committed");
         }
@@ -98,6 +111,19 @@ fn serve(connection: &Connection, works: &mpsc::Receiver<Box<dyn Work>>) {
     if let Err(error) = connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);") {
         tracing::debug!(%error, "records: no checkpoint at the end");
     }
+}
+
+/// From one way of committing to the other. In WAL mode a commit under NORMAL is not flushed by itself, and one under FULL
+/// flushes the whole log (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
+fn switch(connection: &Connection, now: &mut Flush, to: Flush) -> Result<()> {
+    if *now != to {
+        connection.execute_batch(match to {
+            Flush::Now => "PRAGMA synchronous = FULL",
+            Flush::Later => "PRAGMA synchronous = NORMAL",
+        })?;
+        *now = to;
+    }
+    Ok(())
 }
 
 fn commit(connection: &Connection, batch: &mut [Box<dyn Work>]) -> Result<()> {
