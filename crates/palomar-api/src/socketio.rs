@@ -22,7 +22,7 @@ use socketioxide::extract::{AckSender, Data, SocketRef, TryData};
 use socketioxide::handler::ConnectHandler as _;
 use socketioxide::layer::SocketIoLayer;
 use socketioxide::{SendError, SocketError, SocketIo};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,8 @@ const BUFFER: usize = 6;
 const MOST_SENT: usize = 16 * 1024;
 /// Rooms of a client.
 const MOST_ROOMS: usize = 100;
+/// Orders of a client that are carried out or wait.
+const MOST_ORDERS: usize = 32;
 /// A client that has no room for another packet is asked again after so long.
 const FULL: Duration = Duration::from_millis(1);
 /// One that is dropped has so long to take what says so.
@@ -136,6 +138,7 @@ async fn enter(api: &Arc<Api>, socket: &SocketRef, auth: Handshake) -> Result<()
         caller,
         rooms: tokio::sync::Mutex::new(subscription.rooms().cloned().unwrap_or_default()),
         orders,
+        waiting: Semaphore::new(MOST_ORDERS),
     });
     let joining = Arc::clone(&members);
     socket.on("subscribe", async move |Data(asked): Data<Value>, ack: AckSender| {
@@ -174,6 +177,7 @@ struct Members {
     caller: Caller,
     rooms: tokio::sync::Mutex<BTreeSet<Room>>,
     orders: mpsc::Sender<Order>,
+    waiting: Semaphore,
 }
 
 #[derive(Serialize)]
@@ -199,6 +203,8 @@ impl Members {
     async fn changed(&self, asked: &Value, join: bool) -> Result<Vec<String>, Problem> {
         let name = asked.as_str().or_else(|| asked["room"].as_str()).unwrap_or_default();
         let room: Room = name.parse().map_err(|error| refused("room", &error).0)?;
+        let busy = || Problem::new(Code::RateLimited, "Wait for the answers to what was asked before.");
+        let _turn = self.waiting.try_acquire().map_err(|_| busy())?;
         let mut rooms = self.rooms.lock().await;
         if join {
             let room = self.api.app.room(room, &self.caller).await?;
@@ -230,6 +236,10 @@ async fn connected(socket: SocketRef) {
     let gone = CancellationToken::new();
     let guard = gone.clone();
     socket.on_disconnect(async move || guard.cancel());
+    // It may have gone before anybody listened for that.
+    if !socket.connected() {
+        return;
+    }
     gone.run_until_cancelled(pump(&socket, subscription, orders)).await;
 }
 
@@ -259,7 +269,8 @@ async fn pump(socket: &SocketRef, mut subscription: Subscription, mut orders: mp
                 told
             }
             Next::Gap(gap) => tell(socket, "gap", &gap, || subscription.dropped()).await,
-            Next::Quiet => Ok(()),
+            Next::Quiet if socket.connected() => Ok(()),
+            Next::Quiet => Err(None),
             Next::Ended(why) => Err(Some(why)),
         };
         match told {

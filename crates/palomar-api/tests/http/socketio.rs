@@ -34,7 +34,11 @@ async fn an_agent_is_written_to_answers_and_sees_the_ticks() {
             before.extend(client.until(|said| said.is("upgrade")).await);
         }
         let upgraded = before.iter().filter(|said| said.is("upgrade")).count();
-        assert_eq!((before.len(), upgraded), (1 + usize::from(upgrades), usize::from(upgrades)), "{before:?}");
+        assert_eq!(
+            (before.len(), upgraded),
+            (1 + usize::from(upgrades), usize::from(upgrades)),
+            "{before:?}"
+        );
         let id = send(&house, "+34600111222", "echo hola").await;
         let mut all = client.until(|said| said.tells("message.read", &id)).await;
         if !all.iter().any(|said| said.is_event("message.received")) {

@@ -189,7 +189,7 @@ pub(crate) fn events_of(entry: &FeedEntry) -> Vec<Event> {
     types.into_iter().zip(0..).map(|(kind, part)| event(entry, kind, part)).collect()
 }
 
-/// What an entry says: what it is called for, then what it changed for the first time and says nothing of itself.
+/// What an entry says: what it is called for, where that is a thing of its own, then what it changed.
 fn types(entry: &FeedEntry) -> Vec<EventType> {
     // A provider's report has its word, and says by what it changed whether that was news.
     let reported = ["status", "providerMessageId"].iter().all(|name| entry.detail.get(name).is_some());
@@ -197,7 +197,6 @@ fn types(entry: &FeedEntry) -> Vec<EventType> {
         _ if reported => None,
         "due" | "requeued" | "retried" => Some(Queued),
         "started" => Some(Sending),
-        "sent" => Some(Sent),
         "attempt_failed" => Some(AttemptFailed),
         "duplicate" => Some(Duplicate),
         "reaction" => Some(Reaction),
@@ -214,7 +213,10 @@ fn types(entry: &FeedEntry) -> Vec<EventType> {
         "webhook_failed" => Some(WebhookFailed),
         _ => None,
     };
-    let changed = entry.counted.iter().filter_map(|word| match word.as_str() {
+    // What happens a second time is not counted: it is told by the entry's own word.
+    let again = entry.detail["again"] == true;
+    let words = entry.counted.iter().map(String::as_str).chain(again.then_some(entry.kind.as_str()));
+    let changed = words.filter_map(|word| match word {
         "accepted" => Some(Accepted),
         "received" => Some(Received),
         "echoed" => Some(Echoed),
@@ -228,7 +230,7 @@ fn types(entry: &FeedEntry) -> Vec<EventType> {
         // `recovered` and what consent counts are told by what goes with them.
         _ => None,
     });
-    own.into_iter().chain(changed.filter(|kind| Some(*kind) != own)).collect()
+    own.into_iter().chain(changed).collect()
 }
 
 fn event(entry: &FeedEntry, kind: EventType, part: u16) -> Event {

@@ -37,7 +37,13 @@ fn entries_are_these_events() {
         ("an attempt starts", "started", "", json!({"attempt": 1}), &[Sending]),
         ("it is known not to have been taken", "requeued", "", none(), &[Queued]),
         ("the provider took it", "sent", "sent", json!({"providerMessageId": "wamid.1"}), &[Sent]),
-        ("it was taken once more", "sent", "", json!({"providerMessageId": "wamid.2"}), &[Sent]),
+        (
+            "it was taken once more",
+            "sent",
+            "",
+            json!({"providerMessageId": "wamid.2", "again": true}),
+            &[Sent],
+        ),
         (
             "reports came before the send's answer",
             "sent",
@@ -55,6 +61,7 @@ fn entries_are_these_events() {
             report(),
             &[Sent, Delivered, Read],
         ),
+        ("its report was quicker", "sent", "", json!({"providerMessageId": "wamid.1"}), &[]),
         ("a report is no news", "sent", "", report(), &[]),
         ("a report comes late", "delivered", "", report(), &[]),
         ("a report says what we do not know", "warning", "", report(), &[]),

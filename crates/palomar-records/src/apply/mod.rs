@@ -95,11 +95,13 @@ pub(crate) fn apply(
 struct Trace {
     message: Option<MessageId>,
     counted: Vec<&'static str>,
+    /// The message came to where it had been before: after a retry it is sent again.
+    again: bool,
 }
 
 impl Trace {
     fn of(message: Option<MessageId>, counted: Vec<&'static str>) -> Option<Trace> {
-        Some(Trace { message, counted })
+        Some(Trace { message, counted, again: false })
     }
 }
 
@@ -160,11 +162,14 @@ impl<'f> Batch<'f> {
     fn leave(&mut self, fact: &RecordFact, trace: Trace) {
         let head = trace.message.and_then(|id| self.known.head(id));
         let channel = head.map(|head| head.channel.clone()).or_else(|| fact.channel.clone());
-        let detail = match (&fact.what, head) {
+        let mut detail = match (&fact.what, head) {
             // The message's own count, over all of its jobs.
             (What::Started { .. }, Some(head)) => serde_json::json!({ "attempt": head.attempts }),
             (what, _) => what.detail(),
         };
+        if trace.again {
+            detail["again"] = true.into();
+        }
         if let Some(channel) = &channel {
             if trace.counted.contains(&"failed") {
                 let dead = if let What::Dead { reason } = &fact.what { Some(reason.clone()) } else { None };

@@ -56,26 +56,29 @@ impl Batch<'_> {
             return Trace::of(None, counted);
         };
         if let What::Sent { provider_id, alias } = &fact.what {
-            self.sent(id, fact.at, provider_id, &mut counted);
+            let moved = self.sent(id, fact.at, provider_id, &mut counted);
             if let Some(alias) = alias {
                 self.also_known_as(id, alias);
             }
-        } else if let Some(head) = self.known.change(id) {
+            let again = moved && counted.is_empty();
+            return Some(Trace { message: Some(id), counted, again });
+        }
+        if let Some(head) = self.known.change(id) {
             fold::progress(head, &fact.what, fact.at, &mut counted);
         }
         Trace::of(Some(id), counted)
     }
 
-    /// The provider took it: its id becomes known, and with it the reports that came early.
+    /// The provider took it: its id becomes known, and with it the reports that came early. Whether it was not sent before.
     fn sent(
         &mut self,
         id: MessageId,
         at: Timestamp,
         provider_id: &ProviderMessageId,
         counted: &mut Vec<&'static str>,
-    ) {
-        let Some(head) = self.known.change(id) else { return };
-        advance(head, &Fact::Sent, at, counted);
+    ) -> bool {
+        let Some(head) = self.known.change(id) else { return false };
+        let moved = advance(head, &Fact::Sent, at, counted);
         head.provider_id = Some(provider_id.to_string());
         let named = Named::of(&head.channel, provider_id);
         let waiting = self.known.early.remove(&named).unwrap_or_default();
@@ -89,6 +92,7 @@ impl Batch<'_> {
                 report::fold(head, &waiting.early.report, at, counted);
             }
         }
+        moved
     }
 
     /// Notes what a provider calls a message; whether that is new. The first message that was called so keeps the name.

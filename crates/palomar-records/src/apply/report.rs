@@ -34,13 +34,15 @@ impl Batch<'_> {
             self.known.early.entry(named).or_default().push(Waiting { early, stored: false });
             return Trace::of(None, Vec::new());
         };
-        let mut counted = Vec::new();
+        let (mut counted, mut again) = (Vec::new(), false);
         if let Some(head) = self.known.change(id) {
+            let before = head.state;
             let (sent_at, delivered_at) = (head.sent_at, head.delivered_at);
             if head.provider_id.is_none() {
                 head.provider_id = Some(report.provider_id.to_string());
             }
             fold(head, report, fact.at, &mut counted);
+            again = head.state != before && counted.is_empty();
             let stage = match counted.last() {
                 Some(&"delivered") => sent_at.map(|from| ("sent_to_delivered", from)),
                 Some(&"read") => delivered_at.map(|from| ("delivered_to_read", from)),
@@ -53,7 +55,7 @@ impl Batch<'_> {
                 took: fact.at.since(from),
             }));
         }
-        Trace::of(Some(id), counted)
+        Some(Trace { message: Some(id), counted, again })
     }
 
     /// The message that a report is about: our tag says so, or an id that the provider gave us before.

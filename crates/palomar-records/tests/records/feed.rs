@@ -3,10 +3,14 @@
 use palomar_model::ReportedStatus;
 use palomar_records::{ConversationPatch, Partition, What};
 
-use crate::facts::{LOG, START, channel, id, log, report, sent, written};
+use crate::facts::{LOG, START, channel, id, log, provider_id, report, sent, written};
 use crate::house::{House, on_both};
 
-on_both!(entries_come_with_what_they_are_about, what_people_say_is_in_it);
+on_both!(
+    entries_come_with_what_they_are_about,
+    what_people_say_is_in_it,
+    what_is_sent_again_is_told_from_what_is_known_already,
+);
 
 async fn entries_come_with_what_they_are_about(house: House) {
     let records = house.open().await;
@@ -71,6 +75,26 @@ async fn what_people_say_is_in_it(house: House) {
     let more = records.feed(after.end, 10).await.expect("read");
     assert_eq!(more.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [after.end + 1]);
     crate::house::sound(&records).await;
+}
+
+async fn what_is_sent_again_is_told_from_what_is_known_already(house: House) {
+    let records = house.open().await;
+    let message = Some(id(1));
+    let taken = |n: u128| (message, What::Sent { provider_id: provider_id(n), alias: None });
+    let mut facts = sent(1);
+    facts.truncate(2);
+    // Its report is quicker than its own answer.
+    facts.push((None, report(1, ReportedStatus::Sent, true)));
+    facts.extend([taken(1), (None, report(1, ReportedStatus::Failed, false)), (message, What::Retried)]);
+    facts.extend([(message, What::Started { attempt: 2 }), taken(9), (message, What::Done)]);
+    let facts = log(1, facts);
+    let last = facts.last().expect("some").cursor;
+    records.apply(LOG, 0, facts, last, START).await.expect("applied");
+    let feed = records.feed(0, 100).await.expect("read");
+    let told = feed.entries.iter().filter(|entry| entry.kind == "sent");
+    let told: Vec<_> = told.map(|entry| (entry.counted.join(" "), entry.detail["again"] == true)).collect();
+    let expected = [("sent", false), ("", false), ("", true)];
+    assert_eq!(told, expected.map(|(counted, again)| (counted.to_owned(), again)));
 }
 
 /// Four writers of two partitions and of conversations, and readers on two nodes who look all the time: each reader gets
