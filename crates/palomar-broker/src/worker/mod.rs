@@ -216,7 +216,7 @@ async fn lease<H: Handler>(at: Leasing<H>) {
                     at.handlers.spawn(run_one(&at, job, place));
                 }
             }
-            Err(BrokerError::Stopped | BrokerError::Failed(_)) => return,
+            Err(BrokerError::Stopped) => return,
             Err(error) => {
                 tracing::warn!(%error, "leasing failed, trying again");
                 drop(free);

@@ -11,6 +11,10 @@ use crate::types::{Evidence, LeaseError, LeaseRef, Outcome, Settle, Verdict};
 
 const MOST: usize = 512;
 
+/// The first pause before a broker that did not answer is asked again, and the longest.
+const FIRST_BACKOFF: Duration = Duration::from_millis(10);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
 /// A handled job that is to be settled.
 pub(super) struct Settling {
     pub(super) lease: LeaseRef,
@@ -40,7 +44,7 @@ pub(super) async fn run(broker: Arc<dyn Broker>, mut handled: mpsc::UnboundedRec
 }
 
 async fn settle(broker: &dyn Broker, batch: Vec<Settling>) {
-    let mut backoff = Duration::from_millis(10);
+    let mut backoff = FIRST_BACKOFF;
     loop {
         let settles = batch
             .iter()
@@ -61,7 +65,7 @@ async fn settle(broker: &dyn Broker, batch: Vec<Settling>) {
             Err(error) => {
                 tracing::warn!(%error, "settling failed, trying again");
                 tokio::time::sleep(backoff).await;
-                backoff = (backoff * 2).min(Duration::from_secs(5));
+                backoff = (backoff * 2).min(LONGEST_BACKOFF);
             }
         }
     }
@@ -83,9 +87,23 @@ async fn too_late(broker: &dyn Broker, batch: Vec<Settling>, answers: &[Result<(
             Some(Evidence { id: lease.id, attempt, verdict, events: handled.events })
         })
         .collect();
-    if !evidence.is_empty()
-        && let Err(error) = broker.evidence(evidence).await
-    {
-        tracing::error!(%error, "evidence was not taken");
+    if evidence.is_empty() {
+        return;
+    }
+    // It may be the only proof that there will ever be.
+    let mut backoff = FIRST_BACKOFF;
+    loop {
+        match broker.evidence(evidence.clone()).await {
+            Ok(_) => return,
+            Err(error @ (BrokerError::Stopped | BrokerError::Failed(_))) => {
+                tracing::error!(%error, jobs = evidence.len(), "evidence was not taken");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "evidence was not taken, trying again");
+                tokio::time::sleep(backoff).await;
+                backoff = (backoff * 2).min(LONGEST_BACKOFF);
+            }
+        }
     }
 }
