@@ -86,6 +86,8 @@ pub(super) struct Desk {
     callers: Vec<Caller>,
     names: Arc<Names>,
     log_end: watch::Sender<u64>,
+    /// The end of the log as the last call that was confirmed found it.
+    confirmed: watch::Sender<u64>,
     pending: VecDeque<Pending>,
     parked: Vec<Parked>,
     /// How often something happened that may have brought work.
@@ -103,7 +105,7 @@ impl Desk {
         link: Arc<Link>,
         terms: Terms,
         names: Arc<Names>,
-        log_end: watch::Sender<u64>,
+        (log_end, confirmed): (watch::Sender<u64>, watch::Sender<u64>),
         say: mpsc::UnboundedSender<Word>,
     ) -> Desk {
         let callers = (0..CALLS as u64).map(|n| Caller { id: (terms.process ^ n).to_be_bytes(), number: 0 });
@@ -112,6 +114,7 @@ impl Desk {
             callers: callers.collect(),
             names,
             log_end,
+            confirmed,
             pending: VecDeque::new(),
             parked: Vec::new(),
             stirs: 0,
@@ -410,7 +413,12 @@ impl Desk {
             _ => Bytes::new(),
         });
         let head = values.next().ok_or_else(unreadable)?;
-        self.read_head(&head, took).map_err(|_| unreadable())?;
+        let end = self.read_head(&head, took).map_err(|_| unreadable())?;
+        let looks = operations.first().is_some_and(|first| first.operation.nature == Nature::Looks);
+        let says_nothing = operations.is_empty() && leases.is_empty();
+        if !looks && !says_nothing {
+            raise(&self.confirmed, end);
+        }
         let said: Vec<Bytes> = values.by_ref().take(operations.len() + leases.len()).collect();
         let mut answers = Vec::with_capacity(said.len());
         for (place, said) in said.into_iter().enumerate() {
@@ -430,8 +438,9 @@ impl Desk {
         Ok((answers, of_leases))
     }
 
-    /// The present, when something is due, the end of the log, names of queues, queues in which attempts began.
-    fn read_head(&mut self, head: &[u8], took: Duration) -> Result<(), super::wire::Malformed> {
+    /// The present, when something is due, the end of the log, names of queues, queues in which attempts began. Answers
+    /// the end of the log.
+    fn read_head(&mut self, head: &[u8], took: Duration) -> Result<u64, super::wire::Malformed> {
         let mut reader = Reader::new(head);
         reader.array_of(5)?;
         let (now, due) = (reader.int()?, reader.int()?);
@@ -448,12 +457,8 @@ impl Desk {
             let wait = Duration::from_micros(u64::try_from(due - now).unwrap_or(0));
             self.look = Some(Instant::now() + wait.min(Duration::from_secs(86_400)));
         }
-        self.log_end.send_if_modified(|known| {
-            let later = end > *known;
-            *known = end.max(*known);
-            later
-        });
-        Ok(())
+        raise(&self.log_end, end);
+        Ok(end)
     }
 
     /// Hands out leased jobs, or lets the lease wait on.
@@ -499,6 +504,11 @@ impl Desk {
         let (answer, _) = oneshot::channel();
         self.pending.push_back(Pending { operation, answer });
     }
+}
+
+/// A number that goes up only.
+fn raise(number: &watch::Sender<u64>, to: u64) {
+    number.send_if_modified(|known| *known < to && std::mem::replace(known, to) != to);
 }
 
 async fn until(time: Option<Instant>) {

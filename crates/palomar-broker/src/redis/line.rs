@@ -96,6 +96,7 @@ pub(super) struct Line {
     say: mpsc::UnboundedSender<Word>,
     pub(super) names: Arc<Names>,
     log_end: watch::Receiver<u64>,
+    confirmed: watch::Receiver<u64>,
     present: Present,
 }
 
@@ -105,11 +106,12 @@ impl Line {
         let (say, words) = mpsc::unbounded_channel();
         let (asked, receiver) = mpsc::unbounded_channel();
         let (log_end, log_end_receiver) = watch::channel(0);
+        let (confirm, confirmed) = watch::channel(0);
         let names = Arc::new(Names::default());
         let present = terms.present.clone();
-        let desk = Desk::new(link, terms, Arc::clone(&names), log_end, say.clone());
+        let desk = Desk::new(link, terms, Arc::clone(&names), (log_end, confirm), say.clone());
         tokio::spawn(desk.serve(receiver, words));
-        Line { asked, say, names, log_end: log_end_receiver, present }
+        Line { asked, say, names, log_end: log_end_receiver, confirmed, present }
     }
 
     /// Asks one operation.
@@ -148,6 +150,11 @@ impl Line {
     /// The number of the last fact that is known here.
     pub(super) fn log_end(&self) -> watch::Receiver<u64> {
         self.log_end.clone()
+    }
+
+    /// The number up to which facts are known here to be confirmed: as durable as they must be.
+    pub(super) fn confirmed(&self) -> u64 {
+        *self.confirmed.borrow()
     }
 
     /// Ends the line when what is under way is answered.

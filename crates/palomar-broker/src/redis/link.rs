@@ -9,7 +9,7 @@ use futures_util::future::join;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
-use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
+use redis::cluster_routing::{Route, SingleNodeRoutingInfo, SlotAddr};
 use redis::sentinel::{Sentinel, SentinelNodeConnectionInfo};
 use redis::{
     Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion, RedisError, ServerErrorKind,
@@ -55,15 +55,40 @@ impl Connection {
         }
     }
 
-    /// Sends a command that names no key to the primary of a slot.
-    async fn send_to(&mut self, command: Cmd, slot: u16) -> Result<Value, RedisError> {
-        match self {
-            Connection::One(connection) => checked(connection.req_packed_command(&command).await?),
-            Connection::Cluster(connection) => {
-                let primary = SingleNodeRoutingInfo::SpecificNode(Route::new(slot, SlotAddr::Master));
-                checked(connection.route_command(command, RoutingInfo::SingleNode(primary)).await?)
+    /// Sends a command and what waits for its confirmation, the one behind the other to the same server: another server
+    /// would confirm what it has never heard of.
+    async fn send_confirmed(
+        &mut self,
+        command: &Cmd,
+        confirmation: Cmd,
+        slot: u16,
+    ) -> Result<(Value, Value), RedisError> {
+        let connection = match self {
+            Connection::One(connection) => {
+                let mut other = connection.clone();
+                let both =
+                    join(connection.req_packed_command(command), other.req_packed_command(&confirmation));
+                let (answer, confirmed) = both.await;
+                return Ok((checked(answer?)?, checked(confirmed?)?));
             }
-        }
+            Connection::Cluster(connection) => connection,
+        };
+        let mut both = redis::Pipeline::new();
+        both.add_command(command.clone()).add_command(confirmation);
+        let primary = SingleNodeRoutingInfo::SpecificNode(Route::new(slot, SlotAddr::Master));
+        let mut answers = connection.route_pipeline(both, 0, 2, primary).await?.into_iter();
+        let (Some(answer), Some(confirmed)) = (answers.next(), answers.next()) else {
+            return Err(RedisError::from((ErrorKind::UnexpectedReturnType, "two commands, not two answers")));
+        };
+        let answer = match checked(answer) {
+            Err(error) if cure_of(&error) == Cure::Reconnect => {
+                // Only a command by itself is followed to where its slot is now, and lets that be learned. Both go again.
+                connection.req_packed_command(command).await?;
+                return Err(error);
+            }
+            answer => answer?,
+        };
+        Ok((answer, checked(confirmed)?))
     }
 }
 
@@ -98,6 +123,18 @@ fn cure_of(error: &RedisError) -> Cure {
             | ServerErrorKind::ClusterDown
             | ServerErrorKind::MasterDown => Cure::Wait,
             ServerErrorKind::ReadOnly | ServerErrorKind::Moved | ServerErrorKind::Ask => Cure::Reconnect,
+            // A primary that is none any more between a call and its confirmation.
+            ServerErrorKind::ResponseError
+                if error.detail().is_some_and(|text| text.contains("replica instances")) =>
+            {
+                Cure::Reconnect
+            }
+            // It serves as many as it can.
+            ServerErrorKind::ResponseError
+                if error.detail().is_some_and(|text| text.contains("number of clients")) =>
+            {
+                Cure::Wait
+            }
             ServerErrorKind::ResponseError
                 if error.detail().is_some_and(|text| text.contains("Function not found")) =>
             {
@@ -109,6 +146,8 @@ fn cure_of(error: &RedisError) -> Cure {
             Some("OOM") => Cure::Full,
             // A script that takes long, a disk that can't be written, replicas that are gone.
             Some("BUSY" | "MISCONF" | "NOREPLICAS") => Cure::Wait,
+            // A primary became a replica while something waited for its replicas.
+            Some("UNBLOCKED") => Cure::Reconnect,
             _ => Cure::None,
         },
         ErrorKind::InvalidClientConfig | ErrorKind::RESP3NotSupported | ErrorKind::EmptySentinelList => {
@@ -151,10 +190,7 @@ impl Link {
         pushed: Pushed,
     ) -> Result<Link, BrokerError> {
         let shown = config.servers.shown();
-        let client_of = |info: ConnectionInfo| match certificates(config) {
-            Some(certificates) => redis::Client::build_with_tls(info, certificates),
-            None => redis::Client::open(info),
-        };
+        let client_of = |info: ConnectionInfo| client_of(info, certificates(config));
         let refused = |error: RedisError| BrokerError::Failed(format!("Redis at {shown}: {error}").into());
         let mut listened = None;
         let client = match &config.servers {
@@ -162,8 +198,9 @@ impl Link {
             RedisServers::Cluster(urls) => {
                 let infos: Result<Vec<_>, _> = urls.iter().map(|url| info_of(url, &shown)).collect();
                 let infos = infos?;
-                let seeds: Result<Vec<_>, _> = infos.iter().cloned().map(client_of).collect();
-                listened = Some(seeds.map_err(refused)?);
+                let opened: Result<Vec<_>, _> = infos.iter().cloned().map(client_of).collect();
+                opened.map_err(refused)?;
+                listened = Some(infos.clone());
                 let mut builder = ClusterClient::builder(infos)
                     .use_protocol(ProtocolVersion::RESP3)
                     .connection_timeout(config.connection_timeout)
@@ -190,7 +227,8 @@ impl Link {
         };
         let (response_timeout, connection_timeout) = (config.response_timeout, config.connection_timeout);
         let ear = Ear { channels, pushed, response_timeout, connection_timeout };
-        let listening = listened.map(|nodes| tokio::spawn(ear.clone().listen(nodes)).abort_handle());
+        let ca = certificates(config);
+        let listening = listened.map(|seeds| tokio::spawn(ear.clone().listen(seeds, ca)).abort_handle());
         Ok(Link {
             client,
             listening,
@@ -299,23 +337,19 @@ impl Link {
         let (Some(wait), Some(slot)) = (self.confirmation(), slot) else {
             return connection.send(command).await.map_err(of_connection);
         };
-        // They travel together; on one connection the second waits for what the first did.
-        let mut other = connection.clone();
-        let (answer, confirmed) = match &connection {
-            Connection::One(_) => join(connection.send(command), other.send(&wait)).await,
-            Connection::Cluster(_) => {
-                let answer = connection.send(command).await;
-                (answer, other.send_to(wait, slot).await)
-            }
-        };
-        let answer = answer.map_err(of_connection)?;
-        let confirmed = confirmed.map_err(of_connection)?;
+        let both = connection.send_confirmed(command, wait, slot).await;
+        let (answer, confirmed) = both.map_err(of_connection)?;
         if self.is_confirmed(&confirmed) {
             Ok(answer)
         } else {
             // It is done and remembered: the call that is repeated waits again.
             Err((u64::MAX, RedisError::from((ErrorKind::Io, "not confirmed in time"))))
         }
+    }
+
+    /// Whether what a call did is confirmed by more than its answer.
+    pub(super) fn confirms(&self) -> bool {
+        self.confirmation().is_some()
     }
 
     /// What waits until a call is confirmed, where its answer is not enough.
@@ -361,6 +395,17 @@ impl Drop for Link {
         if let Some(listening) = &self.listening {
             listening.abort();
         }
+    }
+}
+
+/// Who connects to one server.
+pub(super) fn client_of(
+    info: ConnectionInfo,
+    certificates: Option<TlsCertificates>,
+) -> Result<redis::Client, RedisError> {
+    match certificates {
+        Some(certificates) => redis::Client::build_with_tls(info, certificates),
+        None => redis::Client::open(info),
     }
 }
 

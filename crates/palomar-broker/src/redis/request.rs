@@ -389,6 +389,13 @@ pub(super) fn await_facts(after: u64) -> Operation {
     })
 }
 
+/// Says nothing new, and is confirmed like what does: so is what was there before it.
+pub(super) fn confirm_facts() -> Operation {
+    operation(Nature::Changes, "await", 1, |writer| {
+        writer.count(0_u64);
+    })
+}
+
 /// What a queue allows, as it is stored.
 pub(super) fn limits_packed(limits: &Limits) -> Vec<u8> {
     let mut writer = Writer::default();

@@ -196,9 +196,16 @@ impl Shard {
         tokio::pin!(deadline);
         let (mut after, mut log_end) = (after.0, self.line.log_end());
         loop {
-            let (read, through) = log.read(after, limit).await?;
+            let confirmed = if self.link.confirms() { self.line.confirmed() } else { u64::MAX };
+            let (mut read, through) = log.read(after, limit).await?;
+            read.retain(|entry| entry.cursor.0 <= confirmed);
             if !read.is_empty() {
                 return Ok(read);
+            }
+            if through > confirmed {
+                // Facts that are not confirmed may be lost with the primary, and others take their numbers.
+                self.line.ask(request::confirm_facts()).await?;
+                continue;
             }
             if through > after {
                 after = through;

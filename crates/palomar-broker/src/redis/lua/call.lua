@@ -194,7 +194,11 @@ function entry.call(keys_given, arguments)
   if stored[2] then
     local last = unpack_msg(stored[2])
     if one[CALL_REMEMBERED] then
-      if last[1] == one[CALL_NUMBER] then return answered_before(last[2], last[3]) end
+      if last[1] == one[CALL_NUMBER] then
+        -- What confirms it waits for what its connection wrote last: so this one writes, too.
+        run('HSET', K.base, 'again', one[CALL_NUMBER])
+        return answered_before(last[2], last[3])
+      end
       -- It was late on its way, and was repeated and answered meanwhile.
       if last[1] > one[CALL_NUMBER] then return redis.error_reply('OLDCALL a later call was answered before') end
     end

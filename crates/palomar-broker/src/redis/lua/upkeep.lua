@@ -62,6 +62,20 @@ function upkeep.acknowledge(reader, through)
   trim()
 end
 
+-- Forgets what callers were answered that are long gone: a few of them. Their process was killed; one that ends in order
+-- has it forgotten. It is kept for longer than requests are remembered, by which a call that is repeated later is known.
+local FORGET_CALLER = 49 * 3600 * 1000000
+local function sweep_callers()
+  local fields, looked = run('HKEYS', K.base), 0
+  for i = 1, #fields do
+    if #fields[i] == 8 and looked < 64 then
+      looked = looked + 1
+      local last = unpack_msg(run('HGET', K.base, fields[i]))
+      if last[4] <= now - FORGET_CALLER then run('HDEL', K.base, fields[i]) end
+    end
+  end
+end
+
 -- What is done now and then.
 function upkeep.now_and_then()
   if now < meta[NEXT_MARK] then return end
@@ -70,5 +84,6 @@ function upkeep.now_and_then()
   marks[#marks + 1] = now
   marks[#marks + 1] = meta[NEXT_FACT]
   sweep_gone()
+  sweep_callers()
   trim()
 end

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use palomar_model::MessageId;
 
+use super::servers::agreed;
 use super::{Server, soon};
 use crate::broker::{Broker, BrokerError};
-use crate::redis::{RedisBroker, RedisConfig};
+use crate::redis::{Confirm, RedisBroker, RedisConfig};
 use crate::types::{
     Control, Cursor, JobFilter, JobState, LeaseRequest, LeasedJob, NewJob, Outcome, Partition, QueueName,
     QueueStats, Settle, Signal,
@@ -204,6 +205,65 @@ async fn due_jobs_are_leased_at_their_time() {
     let again = again.expect("lease");
     assert_eq!((again.len(), again[0].tries), (1, 2));
     assert!(again[0].until >= taken.enqueued_at.after(wait + Duration::from_secs(60)), "not before its time");
+}
+
+/// What only the primary has may be lost with it: nobody is told of it before a replica has it, too.
+#[tokio::test]
+async fn facts_are_told_when_they_are_confirmed() {
+    let server = Server::start().await;
+    let port = server.port.to_string();
+    let replica = Server::with(&["--replicaof", "127.0.0.1", &port]).await;
+    agreed("there is a replica", async || server.replicas().await == 1).await;
+    let config = |process| RedisConfig {
+        confirm: Confirm::Replicated(1),
+        response_timeout: Duration::from_millis(400),
+        patience: Duration::from_secs(1),
+        ..server.config("facts", process)
+    };
+    let writer = RedisBroker::open(config(1)).await.expect("opens");
+    let reader = RedisBroker::open(config(2)).await.expect("opens");
+    writer.enqueue(vec![job(1)]).await.expect("enqueue");
+    let facts = async |after| reader.events(Partition::WHOLE, Cursor(after), 10, Duration::ZERO).await;
+    assert_eq!(facts(0).await.expect("events").len(), 1);
+    replica.signal("-STOP");
+    let refused = soon("an answer", writer.enqueue(vec![job(2)])).await;
+    assert!(matches!(refused, Err(BrokerError::Lost(_))), "{refused:?}");
+    let untold = soon("an answer", facts(1)).await;
+    assert!(matches!(untold, Err(BrokerError::Lost(_))), "{untold:?}");
+    replica.signal("-CONT");
+    soon("it is confirmed", async {
+        while facts(1).await.map_or(0, |facts| facts.len()) != 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_killed_process_was_answered_is_forgotten_after_days() {
+    let server = Server::start().await;
+    let clock = Arc::new(crate::conformance::clock());
+    let callers = async || {
+        let keys: Vec<Vec<u8>> = server.ask(&["HKEYS", "{crashed:p0}"]).await;
+        keys.iter().filter(|key| key.len() == 8).count()
+    };
+    let open = async |process| {
+        let config = server.config("crashed", process);
+        RedisBroker::open_with_clock(config, Arc::clone(&clock) as _).await.expect("opens")
+    };
+    for process in 1..=3 {
+        // It is dropped without being closed, as a process that is killed.
+        open(process).await.enqueue(vec![job(u128::from(process))]).await.expect("enqueue");
+    }
+    let left = callers().await;
+    assert!(left >= 3, "{left}");
+    clock.advance(Duration::from_secs(48 * 3600));
+    let last = open(4).await;
+    last.enqueue(vec![job(4)]).await.expect("enqueue");
+    assert!(callers().await > left, "they are kept as long as requests are remembered");
+    clock.advance(Duration::from_secs(2 * 3600));
+    last.enqueue(vec![job(5)]).await.expect("enqueue");
+    assert!(callers().await <= 2, "its own");
 }
 
 /// A server that hangs keeps its connections open and says nothing.

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use palomar_model::ManualClock;
+use palomar_model::{ManualClock, MessageId};
 
 use super::conformance::walk_seeds;
 use super::flow::Flow;
-use super::servers::Cluster;
+use super::server::Server;
+use super::servers::{Cluster, agreed};
+use super::soon;
 use crate::broker::Broker;
 use crate::conformance;
 use crate::redis::{Confirm, RedisBroker, RedisConfig, RedisServers};
+use crate::types::{LeaseRequest, NewJob, QueueName};
 
 impl Cluster {
     fn config(&self, name: &str, process: u64, partitions: u16) -> RedisConfig {
@@ -118,6 +121,67 @@ async fn a_primary_that_is_killed_holds_up_its_own_partitions_only() {
         cluster.nodes[n].start_again().await;
     }
     flow.ends().await;
+}
+
+const REPLICATED: [&str; 6] =
+    ["--appendfsync", "everysec", "--repl-diskless-sync-delay", "0", "--cluster-require-full-coverage", "no"];
+
+/// Waits until a replica has taken its primary's place.
+async fn takes_over(replica: &Server) {
+    agreed("the replica takes over", async || {
+        let role: String = replica.ask(&["INFO", "replication"]).await;
+        role.contains("role:master")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_primary_that_dies_is_followed_to_its_replica() {
+    let mut cluster = Cluster::with_replicas(&REPLICATED).await;
+    let config = RedisConfig { confirm: Confirm::Replicated(1), ..cluster.config("followed", 1, 6) };
+    let broker = Arc::new(RedisBroker::open(config).await.expect("opens"));
+    let flow = Flow::start(Arc::clone(&broker), 3_000);
+    for (old, new) in [(0, 3), (1, 4), (2, 5)] {
+        flow.moves_on().await;
+        cluster.nodes[old].kill();
+        takes_over(&cluster.nodes[new]).await;
+        // Until it has a replica again, nothing of its partitions is confirmed.
+        cluster.nodes[old].start_again().await;
+    }
+    flow.ends().await;
+}
+
+/// What is said is heard although the one node that was configured is gone.
+#[tokio::test]
+async fn words_are_heard_from_whichever_node_is_left() {
+    let mut cluster = Cluster::with_replicas(&REPLICATED).await;
+    let one = RedisBroker::open(cluster.config("heard", 1, 1)).await.expect("opens");
+    let other = RedisBroker::open(cluster.config("heard", 2, 1)).await.expect("opens");
+    cluster.nodes[0].kill();
+    takes_over(&cluster.nodes[3]).await;
+    soon("each job wakes the other process", async {
+        for n in 1..=20 {
+            let request = LeaseRequest {
+                pool: "outbound".into(),
+                max: 5,
+                lease: Duration::from_secs(60),
+                start: true,
+                wait: Duration::from_secs(3600),
+            };
+            let job = NewJob::new(
+                MessageId(uuid::Uuid::from_u128(n)),
+                QueueName::new("outbound", "line").expect("a queue's name"),
+                "payload",
+            );
+            // The one waits by then, or will find it; deaf, it would look by itself every ten seconds.
+            let (leased, accepted) = tokio::join!(one.lease(request), async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                other.enqueue(vec![job]).await
+            });
+            assert_eq!((leased.expect("lease").len(), accepted.is_ok()), (1, true));
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
