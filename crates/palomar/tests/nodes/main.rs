@@ -13,9 +13,12 @@ mod cluster;
 #[allow(dead_code, reason = "it is shared, and each binary takes of it what it needs")]
 mod harness;
 mod installation;
+mod orders;
 #[path = "../../../palomar-records/tests/records/postgres.rs"]
 #[allow(dead_code, reason = "it is shared, and each test takes of it what it needs")]
 mod postgres;
+mod records;
+mod redis_away;
 #[path = "../../../palomar-broker/src/redis/tests/server.rs"]
 #[allow(dead_code, reason = "it is shared, and each test takes of it what it needs")]
 mod server;
