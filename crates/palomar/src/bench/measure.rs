@@ -55,17 +55,65 @@ impl Measurement {
         Measurement { begun: Instant::now(), usage: Usage::now() }
     }
 
-    /// Ends: prints a line for `n` operations, with what is `more` to say.
-    pub(super) fn end(self, engine: &str, what: &str, n: usize, more: Value) {
+    /// Ends: what it took.
+    pub(super) fn stop(self) -> Measured {
         let took = self.begun.elapsed();
         let usage = Usage::now();
-        let per = |total: f64| (total / n.max(1) as f64 * 10.0).round() / 10.0;
+        Measured {
+            took,
+            cpu: usage.cpu - self.usage.cpu,
+            written: usage.written - self.usage.written,
+            elsewhere: None,
+        }
+    }
+
+    /// Ends: prints a line for `n` operations, with what is `more` to say.
+    pub(super) fn end(self, engine: &str, what: &str, n: usize, more: Value) {
+        self.stop().print(engine, what, n, more);
+    }
+}
+
+/// A measurement that is over.
+pub(super) struct Measured {
+    took: Duration,
+    cpu: Duration,
+    written: u64,
+    /// Where the queues are in another process: what that one spent.
+    pub(super) elsewhere: Option<Elsewhere>,
+}
+
+/// What a server spent meanwhile.
+pub(super) struct Elsewhere {
+    pub(super) cpu: Duration,
+    /// Commands that it ran, those within functions included.
+    pub(super) commands: u64,
+    /// Bytes that its append-only file grew by; none where it was written anew meanwhile.
+    pub(super) appended: Option<u64>,
+}
+
+impl Measured {
+    /// Prints a line for `n` operations, with what is `more` to say.
+    pub(super) fn print(self, engine: &str, what: &str, n: usize, more: Value) {
+        let per = |total: f64, digits: f64| (total / n.max(1) as f64 * digits).round() / digits;
+        let micros = |cpu: Duration| per(cpu.as_micros() as f64, 10.0);
         let mut line = Map::new();
         line.insert("n".into(), json!(n));
-        line.insert("per_s".into(), json!((n as f64 / took.as_secs_f64()).round()));
-        line.insert("took_ms".into(), json!(took.as_millis() as u64));
-        line.insert("cpu_us_per_op".into(), json!(per((usage.cpu - self.usage.cpu).as_micros() as f64)));
-        line.insert("written_bytes_per_op".into(), json!(per((usage.written - self.usage.written) as f64)));
+        line.insert("per_s".into(), json!((n as f64 / self.took.as_secs_f64()).round()));
+        line.insert("took_ms".into(), json!(self.took.as_millis() as u64));
+        match self.elsewhere {
+            None => {
+                line.insert("cpu_us_per_op".into(), json!(micros(self.cpu)));
+                line.insert("written_bytes_per_op".into(), json!(per(self.written as f64, 10.0)));
+            }
+            Some(Elsewhere { cpu, commands, appended }) => {
+                // All processes together, as where there is one.
+                line.insert("cpu_us_per_op".into(), json!(micros(self.cpu + cpu)));
+                line.insert("redis_cpu_us_per_op".into(), json!(micros(cpu)));
+                line.insert("redis_commands_per_op".into(), json!(per(commands as f64, 100.0)));
+                let appended = appended.map(|bytes| per(bytes as f64, 1.0));
+                line.insert("aof_bytes_per_op".into(), json!(appended));
+            }
+        }
         if let Value::Object(more) = more {
             line.extend(more);
         }

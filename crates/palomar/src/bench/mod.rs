@@ -20,7 +20,7 @@ use crate::failure::Failure;
 /// What can be measured.
 #[derive(Debug, Subcommand)]
 pub(crate) enum What {
-    /// The embedded broker: adding, draining, the whole life of a job, latency, memory, backlogs, restarts.
+    /// A broker: adding, draining, the whole life of a job, latency, memory, backlogs, restarts.
     Broker(BrokerFlags),
     /// `POST /api/messages` and bulk, against a server of its own.
     Http(HttpFlags),
@@ -41,20 +41,33 @@ struct Common {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Figures of memory are those of the process: ask for the parts that give them (memory, backlog, channels) one by one,
-because what one part has freed the next one gets for nothing.
+because what one part has freed the next one gets for nothing. With --redis they are those of Redis.
+
+With --redis the keys under \"palomar-bench\" are used and removed, no others. What an answer survives is what the server
+does, and the lines name it: with appendfsync always each is flushed before it is given, with everysec it is not. What
+Redis spends (redis_cpu_us_per_op, redis_commands_per_op, bytes of memory) is counted over the whole server: give one that
+nobody else uses.
 
 Examples:
   palomar bench broker --only fdatasync,add1,add50,bulk,drain,flow
   palomar bench broker --only memory
   palomar bench broker --only backlog --backlog 10000,1000000
   palomar bench broker --only delayed --delayed 100000,1000000
-  palomar bench broker --only flow --flush each-second")]
+  palomar bench broker --only flow --flush each-second
+  palomar bench broker --redis redis://127.0.0.1:6390 --only flow,memory
+  palomar bench broker --redis redis://127.0.0.1:6390 --only channels --channels 1,1000,10000")]
 pub(crate) struct BrokerFlags {
     #[command(flatten)]
     common: Common,
     /// Only these parts, with commas between.
     #[arg(long, value_name = "PARTS", value_delimiter = ',', value_enum)]
     only: Vec<broker::Part>,
+    /// The broker in this Redis, instead of the embedded one. Its database must be empty.
+    #[arg(long, value_name = "URL", conflicts_with = "flush")]
+    redis: Option<String>,
+    /// Take a Redis whose database holds other keys, too: they are left alone.
+    #[arg(long, requires = "redis")]
+    beside_others: bool,
     /// Flush each commit, as the server does, or once a second, for a comparison.
     #[arg(long, value_enum, default_value_t = FlushFlag::EachCommit)]
     flush: FlushFlag,
@@ -73,6 +86,15 @@ pub(crate) struct BrokerFlags {
 enum FlushFlag {
     EachCommit,
     EachSecond,
+}
+
+impl From<FlushFlag> for Flush {
+    fn from(flag: FlushFlag) -> Flush {
+        match flag {
+            FlushFlag::EachCommit => Flush::EachCommit,
+            FlushFlag::EachSecond => Flush::EachSecond,
+        }
+    }
 }
 
 /// `palomar bench http`.
@@ -102,10 +124,9 @@ pub(crate) async fn run(what: What) -> Result<(), Failure> {
             let options = broker::Options {
                 n: flags.common.n,
                 only: flags.only,
-                dir: flags.common.dir,
-                flush: match flags.flush {
-                    FlushFlag::EachCommit => Flush::EachCommit,
-                    FlushFlag::EachSecond => Flush::EachSecond,
+                place: match flags.redis {
+                    Some(url) => broker::Place::Redis { url, beside_others: flags.beside_others },
+                    None => broker::Place::Embedded { dir: flags.common.dir, flush: flags.flush.into() },
                 },
                 backlog: flags.backlog,
                 delayed: flags.delayed,

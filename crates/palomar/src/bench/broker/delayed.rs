@@ -12,9 +12,10 @@ use palomar_model::Timestamp;
 use serde_json::json;
 
 use super::stage::{
-    Bench, Counter, PAYLOAD_MEMORY, Seen, Store, fill, queue, stamp, stamped, stop, wide_open, worker,
+    Bench, Counter, PAYLOAD_MEMORY, Seen, fill, queue, stamp, stamped, stop, wide_open, worker,
 };
-use crate::bench::measure::{Measurement, percentiles};
+use super::store::Store;
+use crate::bench::measure::percentiles;
 
 /// Jobs that fall due in a second at most.
 const PACE: u64 = 20_000;
@@ -78,7 +79,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<()> {
     let falling_due = sizes.iter().copied().min().unwrap_or(0);
     for &size in sizes {
         for order in Order::ALL {
-            let store = bench.open(PAYLOAD_MEMORY)?;
+            let store = bench.open(PAYLOAD_MEMORY).await?;
             wide_open(&*store.broker, &queue("wa"), 50).await?;
             let name = |step: &str| format!("delayed_{}_{size}_{step}", order.as_str());
             let schedule = added(bench, &store, size, falling_due, order, &name("fill")).await?;
@@ -98,20 +99,20 @@ async fn added(
     order: Order,
     what: &str,
 ) -> anyhow::Result<Schedule> {
-    let measurement = Measurement::begin();
+    let measurement = bench.begin().await?;
     let much_later = bench.clock.now().after(MUCH_LATER);
     let sleep = |job: &mut NewJob, i: usize| {
         job.run_at = Some(much_later.after(Duration::from_millis(i as u64)));
     };
-    fill(bench, &store.broker, size - falling_due, sleep).await?;
+    fill(bench, &*store.broker, size - falling_due, sleep).await?;
     let schedule = Schedule::from(bench.clock.now(), falling_due, order);
     let fall_due = |job: &mut NewJob, i: usize| {
         let due = schedule.due(i);
         job.run_at = Some(due);
         stamp(job, due.micros() as u64);
     };
-    fill(bench, &store.broker, falling_due, fall_due).await?;
-    measurement.end(bench.engine(), what, size, json!({}));
+    fill(bench, &*store.broker, falling_due, fall_due).await?;
+    bench.end(measurement, what, size, json!({})).await?;
     ensure!(
         bench.clock.now() < schedule.first,
         "this disk is too slow: the first of {falling_due} jobs was due before all were added; give smaller sizes with \
@@ -130,10 +131,10 @@ async fn late(bench: &Bench, store: &Store, schedule: Schedule, what: &str) -> a
         Outcome::Done
     });
     tokio::time::sleep(schedule.first.since(bench.clock.now())).await;
-    let measurement = Measurement::begin();
+    let measurement = bench.begin().await?;
     counter.all().await;
     stop(worker).await;
-    measurement.end(bench.engine(), what, schedule.n, percentiles(&mut laps.take()));
+    bench.end(measurement, what, schedule.n, percentiles(&mut laps.take())).await?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use palomar_broker::{Broker, Outcome};
+use palomar_broker::Outcome;
 use serde_json::json;
 
 use super::stage::{Bench, Counter, PAYLOAD_MEMORY, Seen, queue, stamp, stamped, stop, worker};
@@ -15,7 +15,7 @@ pub(super) async fn add_to_start(bench: &Bench) -> anyhow::Result<()> {
     const N: usize = 1_000;
     /// The first few find cold caches, here as with the peers.
     const COLD: usize = 20;
-    let store = bench.open(PAYLOAD_MEMORY)?;
+    let store = bench.open(PAYLOAD_MEMORY).await?;
     let begun = Instant::now();
     let laps = Seen::new();
     let counter = Counter::new(N);
@@ -36,6 +36,6 @@ pub(super) async fn add_to_start(bench: &Bench) -> anyhow::Result<()> {
     stop(worker).await;
     let mut fields = percentiles(&mut laps.take()[COLD..]);
     fields["n"] = json!(N - COLD);
-    print(bench.engine(), "latency_add_to_start_200_per_s", fields);
+    print(bench.name(), "latency_add_to_start_200_per_s", fields);
     store.remove().await
 }

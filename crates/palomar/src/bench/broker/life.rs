@@ -11,13 +11,15 @@ use serde_json::json;
 use super::stage::{
     Bench, Counter, PAYLOAD_MEMORY, Seen, add_jobs, fill, four_priorities, queue, stop, wide_open, worker,
 };
-use crate::bench::measure::{Measurement, Usage, percentiles, print};
+use super::store::{Engine, Store};
+use crate::bench::measure::{Measurement, percentiles, print};
 
 /// How often this disk can flush an append of 4 KiB: what one caller alone can reach at most.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 pub(super) fn fdatasync(bench: &Bench) -> anyhow::Result<()> {
     use std::io::Write;
-    let path = bench.options.dir.join("fdatasync");
+    let Engine::Embedded { dir, .. } = &bench.engine else { return Ok(()) };
+    let path = dir.join("fdatasync");
     let mut file = std::fs::File::create(&path)?;
     let block = [7_u8; 4096];
     let measurement = Measurement::begin();
@@ -47,19 +49,19 @@ pub(super) async fn add_together(bench: &Bench) -> anyhow::Result<()> {
 }
 
 async fn add(bench: &Bench, width: usize, n: usize) -> anyhow::Result<()> {
-    let store = bench.open(PAYLOAD_MEMORY)?;
-    let measurement = Measurement::begin();
-    add_jobs(&store.broker, width, n, |i| bench.job(&queue("wa"), i)).await?;
-    measurement.end(bench.engine(), &format!("add_one_by_one_c{width}"), n, json!({}));
+    let store = bench.open(PAYLOAD_MEMORY).await?;
+    let measurement = bench.begin().await?;
+    add_jobs(&*store.broker, width, n, |i| bench.job(&queue("wa"), i)).await?;
+    bench.end(measurement, &format!("add_one_by_one_c{width}"), n, json!({})).await?;
     store.remove().await
 }
 
 /// One caller who adds many a call.
 pub(super) async fn bulk(bench: &Bench) -> anyhow::Result<()> {
-    let store = bench.open(PAYLOAD_MEMORY)?;
-    let measurement = Measurement::begin();
-    fill(bench, &store.broker, bench.options.n, |_, _| {}).await?;
-    measurement.end(bench.engine(), "add_bulk_500", bench.options.n, json!({}));
+    let store = bench.open(PAYLOAD_MEMORY).await?;
+    let measurement = bench.begin().await?;
+    fill(bench, &*store.broker, bench.options.n, |_, _| {}).await?;
+    bench.end(measurement, "add_bulk_500", bench.options.n, json!({})).await?;
     store.remove().await
 }
 
@@ -91,15 +93,15 @@ async fn drained(
     change: impl Fn(&mut NewJob, usize),
     outcome: impl Fn(&LeasedJob) -> Outcome + Send + Sync + 'static,
 ) -> anyhow::Result<()> {
-    let store = bench.open(PAYLOAD_MEMORY)?;
+    let store = bench.open(PAYLOAD_MEMORY).await?;
     wide_open(&*store.broker, &queue("wa"), 50).await?;
-    fill(bench, &store.broker, bench.options.n, change).await?;
+    fill(bench, &*store.broker, bench.options.n, change).await?;
     let counter = Counter::new(bench.options.n);
-    let measurement = Measurement::begin();
+    let measurement = bench.begin().await?;
     let worker = worker(&store.broker, 50, &counter, outcome);
     counter.all().await;
     stop(worker).await;
-    measurement.end(bench.engine(), what, bench.options.n, json!({}));
+    bench.end(measurement, what, bench.options.n, json!({})).await?;
     store.remove().await
 }
 
@@ -108,13 +110,13 @@ async fn drained_in_batches(bench: &Bench) -> anyhow::Result<()> {
     const CALLERS: usize = 8;
     const BATCH: usize = 50;
     let n = bench.options.n;
-    let store = bench.open(PAYLOAD_MEMORY)?;
+    let store = bench.open(PAYLOAD_MEMORY).await?;
     wide_open(&*store.broker, &queue("wa"), (CALLERS * BATCH) as u32).await?;
-    fill(bench, &store.broker, n, |_, _| {}).await?;
-    let measurement = Measurement::begin();
+    fill(bench, &*store.broker, n, |_, _| {}).await?;
+    let measurement = bench.begin().await?;
     let callers = (0..CALLERS).map(|_| take_and_settle(&*store.broker, BATCH));
     let settled: usize = futures_util::future::try_join_all(callers).await?.into_iter().sum();
-    measurement.end(bench.engine(), &format!("drain_c{CALLERS}_batch{BATCH}"), n, json!({}));
+    bench.end(measurement, &format!("drain_c{CALLERS}_batch{BATCH}"), n, json!({})).await?;
     anyhow::ensure!(settled == n, "{settled} of {n} jobs were settled");
     store.remove().await
 }
@@ -154,31 +156,40 @@ pub(super) async fn flow(bench: &Bench) -> anyhow::Result<()> {
 
 /// The same over many queues, with what it costs to have them.
 pub(super) async fn flow_over(bench: &Bench, what: &str, queues: usize) -> anyhow::Result<()> {
-    let store = bench.open(PAYLOAD_MEMORY)?;
+    let alone = bench.figures().await?;
+    let store = bench.open(PAYLOAD_MEMORY).await?;
     let names: Vec<QueueName> = (0..queues).map(|i| queue(&format!("wa-{i}"))).collect();
-    let before = Usage::now().resident;
+    let before = bench.memory().await?;
     #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
     let begun = Instant::now();
     let opening: Vec<_> = names.iter().map(|name| wide_open(&*store.broker, name, 50)).collect();
     futures_util::future::try_join_all(opening).await?;
     let opened = begun.elapsed();
-    let idle = Usage::now().resident.saturating_sub(before);
+    let idle = bench.memory().await?.saturating_sub(before);
+    let connected = bench.figures().await?;
     let n = bench.options.n;
     let counter = Counter::new(n);
     let worker = worker(&store.broker, 50, &counter, |_| Outcome::Done);
-    let commits = store.broker.meters().commits;
-    let measurement = Measurement::begin();
-    add_jobs(&store.broker, 50, n, |i| bench.job(&names[i % queues], i)).await?;
+    let commits = commits(&store);
+    let measurement = bench.begin().await?;
+    add_jobs(&*store.broker, 50, n, |i| bench.job(&names[i % queues], i)).await?;
     counter.all().await;
     stop(worker).await;
-    let commits = store.broker.meters().commits - commits;
-    let more = json!({
-        "commits_per_op": (commits as f64 / n as f64 * 1e4).round() / 1e4,
-        "open_ms": opened.as_millis() as u64,
-        "idle_bytes_per_channel": idle / queues as u64,
-    });
-    measurement.end(bench.engine(), what, n, more);
+    let mut more =
+        json!({ "open_ms": opened.as_millis() as u64, "idle_bytes_per_channel": idle / queues as u64 });
+    if let Some((alone, connected)) = alone.zip(connected) {
+        more["redis_connections"] = json!(connected.clients.saturating_sub(alone.clients));
+    }
+    if let Some(commits) = self::commits(&store).zip(commits).map(|(after, before)| after - before) {
+        more["commits_per_op"] = json!((commits as f64 / n as f64 * 1e4).round() / 1e4);
+    }
+    bench.end(measurement, what, n, more).await?;
     store.remove().await
+}
+
+/// Commits so far, where there are commits.
+fn commits(store: &Store) -> Option<u64> {
+    store.embedded().map(|(broker, _)| broker.meters().commits)
 }
 
 /// 5,000 jobs under a limit of 1,000 a second: the most starts in any sliding second, and the rate that is reached
@@ -187,10 +198,10 @@ pub(super) async fn limiter(bench: &Bench) -> anyhow::Result<()> {
     const N: usize = 5_000;
     const LIMIT: u32 = 1_000;
     const SECOND: Duration = Duration::from_secs(1);
-    let store = bench.open(PAYLOAD_MEMORY)?;
+    let store = bench.open(PAYLOAD_MEMORY).await?;
     let limits = Limits { windows: vec![Window { max: LIMIT, window: SECOND }], ..Limits::default() };
     store.broker.control(Control::Configure { queue: queue("wa"), limits }).await??;
-    fill(bench, &store.broker, N, |_, _| {}).await?;
+    fill(bench, &*store.broker, N, |_, _| {}).await?;
     let starts = Seen::new();
     let counter = Counter::new(N);
     let (seen, clock) = (starts.clone(), Arc::clone(&bench.clock));
@@ -214,6 +225,6 @@ pub(super) async fn limiter(bench: &Bench) -> anyhow::Result<()> {
     let took = starts.last().zip(from).map_or(0.0, |(last, from)| last.since(*from).as_secs_f64());
     let per_s = (f64::from(N as u32 - LIMIT) / took).round();
     let fields = json!({ "count": most, "n": N, "per_s": per_s });
-    print(bench.engine(), "limiter_1000_per_s_most_in_any_second", fields);
+    print(bench.name(), "limiter_1000_per_s_most_in_any_second", fields);
     store.remove().await
 }

@@ -1,4 +1,4 @@
-//! `palomar bench broker`: the embedded broker, durable, by the names and with the message of the peers' scripts.
+//! `palomar bench broker`: a broker, durable, by the names and with the message of the peers' scripts.
 //!
 //! | file | what it measures |
 //! |---|---|
@@ -6,7 +6,8 @@
 //! | `latency` | how soon a job starts after it was added |
 //! | `delayed` | how late a job starts that was due later |
 //! | `scale` | what it costs to hold many: memory, backlogs, a start with them, channels |
-//! | `stage` | nothing: the store, the jobs and the worker that each measurement begins with |
+//! | `stage` | nothing: the jobs and the worker that each measurement begins with |
+//! | `store`, `server` | nothing: where the queues are, and what Redis spends on them |
 //!
 //! What always holds: each measurement has a store of its own, which is gone afterwards.
 
@@ -14,7 +15,9 @@ mod delayed;
 mod latency;
 mod life;
 mod scale;
+mod server;
 mod stage;
+mod store;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,7 +26,9 @@ use palomar_broker::Flush;
 use palomar_model::Clock;
 
 use super::chosen;
+use server::Server;
 use stage::Bench;
+use store::Engine;
 
 /// What to measure, and how much.
 #[derive(Clone, Debug)]
@@ -32,10 +37,8 @@ pub(super) struct Options {
     pub(super) n: usize,
     /// Parts to run; all where empty.
     pub(super) only: Vec<Part>,
-    /// Where the stores are made (each in a folder of its own, removed afterwards).
-    pub(super) dir: PathBuf,
-    /// Flush at each commit, or once a second.
-    pub(super) flush: Flush,
+    /// Where the queues are.
+    pub(super) place: Place,
     /// Waiting jobs in the part `backlog`.
     pub(super) backlog: Vec<usize>,
     /// Delayed jobs in the part `delayed`.
@@ -44,10 +47,19 @@ pub(super) struct Options {
     pub(super) channels: Vec<usize>,
 }
 
+/// Which broker is measured, and where its queues are.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// In a folder each, removed afterwards, in this one.
+    Embedded { dir: PathBuf, flush: Flush },
+    /// In Redis.
+    Redis { url: String, beside_others: bool },
+}
+
 /// What can be measured, in the order in which it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Part {
-    /// How often this disk can flush.
+    /// How often this disk can flush; nothing where the queues are elsewhere.
     Fdatasync,
     /// One caller adds.
     Add1,
@@ -79,8 +91,16 @@ pub(super) enum Part {
 
 /// Runs the parts that are asked for.
 pub(super) async fn run(options: Options, clock: Arc<dyn Clock>, seed: u64) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&options.dir)?;
-    let bench = Bench::new(options, clock, seed);
+    let engine = match &options.place {
+        Place::Embedded { dir, flush } => {
+            std::fs::create_dir_all(dir)?;
+            Engine::Embedded { dir: dir.clone(), flush: *flush }
+        }
+        Place::Redis { url, beside_others } => {
+            Engine::Redis(Arc::new(Server::connect(url, *beside_others).await?))
+        }
+    };
+    let bench = Bench::new(options, engine, clock, seed);
     for part in chosen(&bench.options.only) {
         match part {
             Part::Fdatasync => life::fdatasync(&bench)?,

@@ -1,20 +1,17 @@
-//! What each measurement begins with: a store of its own, the peers' message, a worker that does nothing.
+//! What each measurement begins with: the peers' message, a worker that does nothing.
 
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use palomar_broker::worker::{Handled, Worker, WorkerConfig};
-use palomar_broker::{
-    Broker, BrokerError, Control, EmbeddedBroker, EmbeddedConfig, Flush, Key, LeasedJob, Limits, NewJob,
-    Outcome, QueueName,
-};
+use palomar_broker::{Broker, BrokerError, Control, Key, LeasedJob, Limits, NewJob, Outcome, QueueName};
 use palomar_model::{Clock, IdGenerator, Priority};
 use tokio::sync::Notify;
 
 use super::Options;
+use super::store::Engine;
 
 /// Bytes of payloads that are held in memory, as the server does where nothing else is configured.
 pub(super) const PAYLOAD_MEMORY: usize = 64 << 20;
@@ -26,54 +23,26 @@ const GRACE: Duration = Duration::from_secs(10);
 /// What all measurements of a run share.
 pub(super) struct Bench {
     pub(super) options: Options,
+    pub(super) engine: Engine,
     pub(super) clock: Arc<dyn Clock>,
     ids: IdGenerator,
+    seed: u64,
     made: AtomicUsize,
 }
 
-/// A broker in a folder of its own.
-pub(super) struct Store {
-    pub(super) broker: Arc<EmbeddedBroker>,
-    pub(super) dir: PathBuf,
-}
-
-impl Store {
-    pub(super) async fn remove(self) -> anyhow::Result<()> {
-        self.broker.close().await?;
-        std::fs::remove_dir_all(&self.dir)?;
-        Ok(())
-    }
-}
-
 impl Bench {
-    pub(super) fn new(options: Options, clock: Arc<dyn Clock>, seed: u64) -> Bench {
-        Bench { options, clock, ids: IdGenerator::new(seed), made: AtomicUsize::new(0) }
+    pub(super) fn new(options: Options, engine: Engine, clock: Arc<dyn Clock>, seed: u64) -> Bench {
+        Bench { options, engine, clock, ids: IdGenerator::new(seed), seed, made: AtomicUsize::new(0) }
     }
 
-    /// Who is measured, as the lines name it.
-    pub(super) fn engine(&self) -> &'static str {
-        match self.options.flush {
-            Flush::EachCommit => "palomar embedded",
-            Flush::EachSecond => "palomar embedded, flushed each second",
-        }
+    /// The number of the next store.
+    pub(super) fn next_store(&self) -> usize {
+        self.made.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A new, empty store.
-    pub(super) fn open(&self, payload_memory: usize) -> anyhow::Result<Store> {
-        let dir = self.options.dir.join(format!("store-{}", self.made.fetch_add(1, Ordering::Relaxed)));
-        let _ = std::fs::remove_dir_all(&dir);
-        Ok(Store { broker: Arc::new(self.open_at(&dir, payload_memory)?), dir })
-    }
-
-    /// The store that lies in a folder.
-    pub(super) fn open_at(&self, dir: &Path, payload_memory: usize) -> anyhow::Result<EmbeddedBroker> {
-        let config = EmbeddedConfig {
-            payload_memory,
-            flush: self.options.flush,
-            log_room: crate::serve::LOG_ROOM,
-            ..EmbeddedConfig::in_dir(dir)
-        };
-        Ok(EmbeddedBroker::open(config, Arc::clone(&self.clock))?)
+    /// What the broker of a store is known by.
+    pub(super) fn process(&self, store: usize) -> u64 {
+        self.seed.wrapping_add((store as u64) << 8)
     }
 
     /// The peers' message: 256 bytes of JSON.
@@ -110,7 +79,7 @@ pub(super) async fn wide_open(
 
 /// `width` callers add `n` jobs, one a call.
 pub(super) async fn add_jobs(
-    broker: &EmbeddedBroker,
+    broker: &dyn Broker,
     width: usize,
     n: usize,
     job: impl Fn(usize) -> NewJob,
@@ -132,7 +101,7 @@ pub(super) async fn add_jobs(
 /// One caller adds `n` jobs to the queue `wa`, many a call.
 pub(super) async fn fill(
     bench: &Bench,
-    broker: &EmbeddedBroker,
+    broker: &dyn Broker,
     n: usize,
     change: impl Fn(&mut NewJob, usize),
 ) -> anyhow::Result<()> {
@@ -214,14 +183,13 @@ impl<T> Clone for Seen<T> {
 /// A worker whose handler only says what became of the job. A job counts as the handler says that it is done; its
 /// settle is durable when the worker has stopped.
 pub(super) fn worker(
-    broker: &Arc<EmbeddedBroker>,
+    broker: &Arc<dyn Broker>,
     concurrency: usize,
     counter: &Arc<Counter>,
     outcome: impl Fn(&LeasedJob) -> Outcome + Send + Sync + 'static,
 ) -> Worker {
-    let broker: Arc<dyn Broker> = Arc::clone(broker) as Arc<dyn Broker>;
     let counter = Arc::clone(counter);
-    Worker::spawn(broker, WorkerConfig::new("bench", concurrency), move |job: LeasedJob| {
+    Worker::spawn(Arc::clone(broker), WorkerConfig::new("bench", concurrency), move |job: LeasedJob| {
         let outcome = outcome(&job);
         if outcome == Outcome::Done {
             counter.hit();
