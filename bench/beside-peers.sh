@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Measures the embedded broker and the Node queues in turn, on one machine and at one durability, and prints ratios.
+# Measures a broker of ours and the Node queues in turn, on one machine and at one durability, and prints ratios.
 #
 #   PEERS=DIR bench/beside-peers.sh            five rounds; DIR holds the peers' scripts (queue_core.mjs and the rest)
 #   ROUNDS=1 PARTS=add50,flow PEERS=DIR …      fewer rounds, fewer parts
 #   FLUSH=each-second PARTS=flow PEERS=DIR …   once a second, beside Redis with `appendfsync everysec`
+#   BROKER=redis PEERS=DIR …                   the Redis broker instead of the embedded one, on the peers' own Redis
 #   PG_URL=postgres://… PEERS=DIR …            also beside a table with SKIP LOCKED, in that database
 #
-# Also: N operations a measurement (8000), WORK a folder to keep packages and results in (a new temporary one).
+# Also: N operations a measurement (8000), CHANNELS and BACKLOG for these parts (1,100,1000 and 10000,100000; what is
+# beyond 1,000 channels is measured of ours alone), PALOMAR a binary instead of the one that is built, WORK a folder to keep packages and results in (a new temporary one).
 #
 # Needs node, npm, redis-server, redis-cli, python3 and cargo. The Redis that it starts listens on 127.0.0.1 and is
 # stopped at the end. The database of PG_URL must be one to throw away: its table `job` is dropped.
@@ -16,7 +18,9 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 : "${PEERS:?the folder with the scripts of the peers}"
-rounds=${ROUNDS:-5} n=${N:-8000} parts=${PARTS:-add1,add50,bulk,drain,flow,latency} flush=${FLUSH:-each-commit}
+rounds=${ROUNDS:-5} n=${N:-8000} flush=${FLUSH:-each-commit} broker=${BROKER:-embedded}
+channels=${CHANNELS:-1,100,1000} backlog=${BACKLOG:-10000,100000}
+parts=${PARTS:-add1,add50,bulk,drain,flow,latency}
 
 die() {
     echo "beside-peers: $1" >&2
@@ -28,6 +32,7 @@ each-commit) fsync=always ;;
 each-second) fsync=everysec ;;
 *) die "FLUSH is each-commit or each-second, not $flush" ;;
 esac
+case $broker in embedded | redis) ;; *) die "BROKER is embedded or redis, not $broker" ;; esac
 [[ $fsync == always || -z ${PG_URL:-} ]] || die "PG_URL is for FLUSH=each-commit: the table flushes each commit"
 # The parts that both sides know.
 for part in ${parts//,/ }; do
@@ -46,8 +51,8 @@ work=$(cd "$WORK" && pwd)
 mkdir -p "$work/peers"
 cp "$PEERS"/*.mjs "$PEERS"/*.sh "$PEERS"/*.json "$work/peers/"
 [[ -d $work/peers/node_modules ]] || (cd "$work/peers" && npm install --no-audit --no-fund --loglevel=error)
-cargo build --release --package palomar --manifest-path "$here/../Cargo.toml"
-palomar=${CARGO_TARGET_DIR:-$here/../target}/release/palomar
+palomar=${PALOMAR:-${CARGO_TARGET_DIR:-$here/../target}/release/palomar}
+[[ -n ${PALOMAR:-} ]] || cargo build --release --package palomar --manifest-path "$here/../Cargo.toml"
 
 port=$(python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])')
 (cd "$work/peers" && exec ./redis.sh "$fsync" "$port" "$work/redis") >"$work/redis.log" 2>&1 &
@@ -60,14 +65,19 @@ done
 
 # Each part in a process of its own: memory that one has freed would be there for the next for nothing.
 ours() {
-    for part in fdatasync ${parts//,/ }; do
-        "$palomar" bench broker --n "$n" --flush "$flush" --only "$part" --dir "$work/data"
+    local where=(--flush "$flush" --dir "$work/data") first=fdatasync part
+    [[ $broker == embedded ]] || where=(--redis "redis://127.0.0.1:$port") first=''
+    for part in $first ${parts//,/ }; do
+        "$palomar" bench broker --n "$n" --only "$part" --channels "$channels" --backlog "$backlog" "${where[@]}"
     done
 }
 # In a shell of its own: the peers' scripts take what they need from the environment.
 peer() (
     cd "$work/peers"
-    export REDIS_URL=redis://127.0.0.1:$port N=$n RUNS=1 PARTS=$parts CONCURRENCY=50 BULLMQ=bullmq
+    export REDIS_URL=redis://127.0.0.1:$port N=$n RUNS=1 PARTS=$parts CONCURRENCY=50 BULLMQ=${2:-bullmq}
+    # A queue, a worker and three connections for each channel: more than these take them minutes.
+    CHANNELS=$(tr , '\n' <<<"$channels" | awk '$1 <= 1000' | paste -sd, -) BACKLOG=$backlog
+    export CHANNELS BACKLOG
     node "$1"
 )
 
@@ -77,6 +87,7 @@ for ((round = 1; round <= rounds; round++)); do
     {
         ours
         peer bullmq_queue.mjs
+        if [[ $broker == redis ]]; then peer bullmq_queue.mjs bullmq4; fi
         peer bull_queue.mjs
         if [[ -n ${PG_URL:-} ]]; then peer pg_queue.mjs; fi
     } | sed "s/^{/{\"round\":$round,/" >>"$work/results.jsonl"

@@ -33,6 +33,8 @@ def figures(row):
     if "per_s" in row:
         yield "rate", row["per_s"]
         yield "cpu", processor_time(row)
+        yield "redis cpu", row.get("redis_cpu_us_per_op")
+        yield "redis commands", row.get("redis_commands_per_op")
         yield "written", row.get("written_bytes_per_op")
     elif "p50_ms" in row:
         yield "p50", row["p50_ms"]
@@ -86,6 +88,8 @@ def written(values):
     by_measurement = defaultdict(list)
     for (what, _), by_name in values.items():
         by_measurement[what] += [value for who, value in by_name.items() if is_ours(who)]
+    if not by_measurement:
+        return
     print("bytes that we write per operation")
     for what, values_of in by_measurement.items():
         print(f"  {what:34} {statistics.median(values_of):7.0f}")
@@ -105,9 +109,11 @@ def main():
     found, disk = read(sys.argv[1])
     table("operations per second", found["rate"], is_node, more_is_better=True)
     table("processor time per operation, us (all processes)", found["cpu"], is_node, more_is_better=False)
+    table("processor time of Redis per operation, us", found["redis cpu"], is_node, more_is_better=False)
+    table("commands of Redis per operation", found["redis commands"], is_node, more_is_better=False)
     table("latency, p50, ms", found["p50"], is_node, more_is_better=False)
     table("latency, p99, ms", found["p99"], is_node, more_is_better=False)
-    table("memory per job, bytes (beside Redis; its payloads included, ours on disk)", found["memory"], is_node,
+    table("memory per job, bytes (of Redis with payloads; of the embedded broker, which has them on disk, without)", found["memory"], is_node,
           more_is_better=False)
     table("operations per second, beside the table of SQL", found["rate"], lambda who: who == SQL_TABLE,
           more_is_better=True)
