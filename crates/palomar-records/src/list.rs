@@ -5,9 +5,9 @@ use palomar_model::{ChannelName, Recipient, Timestamp};
 use crate::error::Result;
 use crate::message::{Direction, MessageStatus, MessageView};
 use crate::store::{Db, Value, key};
-use crate::tables::{media, message_changes};
 use crate::tables::messages::view;
 use crate::tables::page::{Page, Place, page};
+use crate::tables::{media, message_changes};
 
 /// Which messages are meant. Empty means all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
