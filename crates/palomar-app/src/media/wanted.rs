@@ -33,8 +33,13 @@ pub(crate) struct MediaJob<'j> {
     pub(crate) media: Cow<'j, InboundMedia>,
     /// Its bytes in Base64, where they came with the message.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub(crate) inline: Option<Cow<'j, str>>,
+    pub(crate) inline: Option<Inline<'j>>,
 }
+
+/// Bytes in Base64. Megabytes of it are read where they stand.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Inline<'j>(#[serde(borrow)] pub(crate) Cow<'j, str>);
 
 const VERSION: u8 = 1;
 
@@ -89,7 +94,7 @@ impl Wants {
                 provider_message: Cow::Borrowed(&message.provider_id.0),
                 kind: Cow::Borrowed(kind),
                 media: Cow::Borrowed(media),
-                inline: inline.map(Cow::Borrowed),
+                inline: inline.map(|text| Inline(Cow::Borrowed(text))),
             };
             match serde_json::to_vec(&job) {
                 Ok(payload) => {
@@ -155,13 +160,12 @@ mod tests {
             provider_message: "wamid.1".into(),
             kind: "image".into(),
             media: Cow::Owned(media.clone()),
-            inline: Some("aG9sYQ==".into()),
+            inline: Some(Inline("aG9sYQ==".into())),
         };
         let bytes = serde_json::to_vec(&job).expect("json");
         let back = MediaJob::decode(&bytes).expect("read");
         assert_eq!((&*back.kind, back.part, &*back.media), ("image", 1, &media));
-        // Megabytes of it are read where they stand.
-        assert!(matches!(back.inline, Some(Cow::Borrowed("aG9sYQ=="))), "{back:?}");
+        assert!(matches!(back.inline, Some(Inline(Cow::Borrowed("aG9sYQ==")))), "{back:?}");
         let newer = String::from_utf8(bytes).expect("text").replace("\"v\":1", "\"v\":2");
         assert!(MediaJob::decode(newer.as_bytes()).is_err());
     }

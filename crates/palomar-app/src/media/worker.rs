@@ -11,7 +11,7 @@ use palomar_media::{Hash, Incoming, MediaKind, Received, media_type};
 use palomar_model::{Clock, MediaNews, MediaProgress};
 use palomar_records::{MediaState, Records};
 
-use super::wanted::MediaJob;
+use super::wanted::{Inline, MediaJob};
 use super::{MediaConfig, StoredBytes};
 use crate::channels::Registry;
 use crate::event::{AppEvent, encode_all};
@@ -107,7 +107,7 @@ impl MediaWorker {
     ) -> Result<Received, FetchFailure> {
         let mut sink = Sink(self.config.store.begin().await.map_err(not_written)?);
         let mut promised = None;
-        if let Some(text) = &job.inline {
+        if let Some(Inline(text)) = &job.inline {
             let decoded = decode_into(text, most, &mut sink).await;
             decoded.map_err(|failure| FetchFailure { problem: for_good(failure.problem), ..failure })?;
         } else {
