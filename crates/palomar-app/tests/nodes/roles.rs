@@ -61,7 +61,10 @@ async fn nodes_see_each_other_come_and_go() {
     let both = nodes(&worker).await;
     let told: Vec<_> = both.iter().map(|node| (node.role.as_str(), node.answers)).collect();
     assert_eq!(told, [("api", false), ("worker", true)]);
-    assert_eq!((both[1].name.as_str(), &*both[1].queues.concat()), ("machine-worker", "outboundinbound"));
+    assert_eq!(
+        (both[1].name.as_str(), &*both[1].queues.concat()),
+        ("machine-worker", "outboundinboundmedia")
+    );
     assert!(both[1].started_at >= both[0].started_at && both[0].heartbeat_age_seconds >= 0.0);
     until("the other one sees it", async || nodes(&api).await.len() == 2).await;
     assert!(api.metrics_text().await.expect("metrics").contains(age));
