@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use palomar_model::{Content, ErrorClass, FieldError, Outbound, Provider, Recipient, SendFailure, Tag};
+use tokio::time::Instant;
 
 use crate::channel::{
     BoxFuture, Channel, Delivery, Lookup, Parsed, RateProfile, Sent, Verified, WebhookError, WebhookRequest,
@@ -22,6 +23,11 @@ const MAYBE_WRITTEN: u8 = 2;
 tokio::task_local! {
     static PROGRESS: Progress;
 }
+
+/// A deadline that is noticed so much later than it was: this process has slept, or was kept from running.
+const SLEPT: Duration = Duration::from_millis(100);
+/// What came meanwhile is read within so long. Leases have a margin that is longer.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// How far an attempt has come.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +49,11 @@ impl Progress {
     /// Notes that from now on the request may have been written.
     pub fn handed_over(&self) {
         self.0.store(MAYBE_WRITTEN, Ordering::SeqCst);
+    }
+
+    /// Whether the request may have been written, so that an answer may have come.
+    fn was_handed_over(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == MAYBE_WRITTEN
     }
 
     /// Whether certainly not all of the request was written.
@@ -98,10 +109,14 @@ impl<C: Channel> Channel for Deadlined<C> {
         Box::pin(async move {
             let progress = Progress::default();
             let attempt = PROGRESS.scope(progress.clone(), self.inner.send(message, tag));
-            match tokio::time::timeout(self.deadline, attempt).await {
-                Ok(outcome) => outcome,
-                Err(_) => Err(self.expired(&progress)),
+            tokio::pin!(attempt);
+            let due = Instant::now() + self.deadline;
+            let mut outcome = tokio::time::timeout_at(due, &mut attempt).await;
+            // Who wakes behind the deadline may have been answered long before it. Nothing is sent for that any more.
+            if outcome.is_err() && progress.was_handed_over() && due.elapsed() >= SLEPT {
+                outcome = tokio::time::timeout(LAST_LOOK, attempt).await;
             }
+            outcome.unwrap_or_else(|_| Err(self.expired(&progress)))
         })
     }
 
@@ -179,6 +194,34 @@ mod tests {
         }
     }
 
+    fn message() -> Outbound {
+        let id = IdGenerator::new(1).message_id(Timestamp::EPOCH);
+        let stored = format!(
+            r#"{{"v":1,"id":"{id}","channel":"x","to":"+34600111222","type":"text","content":{{"text":"x"}},"acceptedAt":"2026-01-01T00:00:00Z"}}"#
+        );
+        Outbound::decode(stored.as_bytes()).expect("a message")
+    }
+
+    /// The answer is there, and the process that waits for it sleeps until long after the deadline.
+    #[tokio::test]
+    async fn who_sleeps_through_the_deadline_reads_what_came_meanwhile() {
+        let channel = Deadlined::new(
+            Hangs(|progress| {
+                progress.handed_over();
+                tokio::spawn(async {
+                    // Nothing of this process runs.
+                    std::thread::sleep(SLEPT * 3);
+                });
+            }),
+            SLEPT,
+        );
+        let message = message();
+        let asleep = channel.send(&message, Tag { message: message.id, attempt: 1 });
+        let begun = Instant::now();
+        assert_eq!(asleep.await.expect_err("no answer came").class, ErrorClass::Unknown);
+        assert!(begun.elapsed() >= SLEPT * 3 + LAST_LOOK, "it looked for one");
+    }
+
     #[tokio::test]
     async fn what_a_time_out_means_depends_on_how_far_it_came() {
         let written_then_called_again: Steps = |progress| {
@@ -190,14 +233,10 @@ mod tests {
             (|_| {}, ErrorClass::Unknown),
             (written_then_called_again, ErrorClass::Unknown),
         ];
-        let id = IdGenerator::new(1).message_id(Timestamp::EPOCH);
-        let stored = format!(
-            r#"{{"v":1,"id":"{id}","channel":"x","to":"+34600111222","type":"text","content":{{"text":"x"}},"acceptedAt":"2026-01-01T00:00:00Z"}}"#
-        );
-        let message = Outbound::decode(stored.as_bytes()).expect("a message");
+        let message = message();
         for (n, (steps, class)) in cases.into_iter().enumerate() {
             let channel = Deadlined::new(Hangs(steps), Duration::from_millis(5));
-            let outcome = channel.send(&message, Tag { message: id, attempt: 1 }).await;
+            let outcome = channel.send(&message, Tag { message: message.id, attempt: 1 }).await;
             assert_eq!(outcome.expect_err("a time-out").class, class, "case {n}");
         }
     }
