@@ -9,9 +9,11 @@
 #[path = "../system/callers.rs"]
 mod callers;
 mod cluster;
+mod frozen;
 #[path = "../system/harness.rs"]
 #[allow(dead_code, reason = "it is shared, and each binary takes of it what it needs")]
 mod harness;
+mod hung;
 mod installation;
 mod orders;
 #[path = "../../../palomar-records/tests/records/postgres.rs"]
