@@ -12,6 +12,7 @@ use palomar_model::{ChannelName, Clock, IdGenerator, MessageId, Received, Timest
 use palomar_records::{FailedWebhookView, Page};
 use serde::{Deserialize, Serialize};
 
+use crate::channels::Line;
 use crate::messages::MAX_PAGE;
 use crate::metrics::WebhookResult;
 use crate::queues::inbound_queue;
@@ -191,10 +192,9 @@ impl App {
     /// Takes a webhook in. [`IntakeAnswer::Accepted`] comes after the body is durable.
     pub async fn receive(&self, channel: &ChannelName, request: WebhookRequest) -> IntakeAnswer {
         let began = self.now();
-        let Some(line) = self.registry.get(channel) else {
-            // One that is broken will work again: its provider is to repeat.
-            let broken = self.registry.problem(channel).is_some();
-            return if broken { IntakeAnswer::NotDurable } else { IntakeAnswer::NoChannel };
+        let line = match self.line_of(channel).await {
+            Ok(line) => line,
+            Err(answer) => return answer,
         };
         let (answer, result) = if request.body.len() > MAX_WEBHOOK {
             (IntakeAnswer::TooLarge, WebhookResult::TooLarge)
@@ -209,6 +209,19 @@ impl App {
         };
         self.metrics.webhook(line.provider, result, self.now().since(began));
         answer
+    }
+
+    /// The channel that a webhook is for. One that is not known here may just have been made on another node: a provider
+    /// that is told of no such channel does not come again.
+    async fn line_of(&self, channel: &ChannelName) -> Result<Arc<Line>, IntakeAnswer> {
+        if let Some(line) = self.registry.get(channel) {
+            return Ok(line);
+        }
+        let looked = self.setup.take_in().await;
+        // One that is broken will work again, and whether there is one may not be known now: its provider is to repeat.
+        let may_be = looked.is_err() || self.registry.problem(channel).is_some();
+        let none = if may_be { IntakeAnswer::NotDurable } else { IntakeAnswer::NoChannel };
+        self.registry.get(channel).ok_or(none)
     }
 
     async fn keep(&self, channel: &ChannelName, request: WebhookRequest) -> (IntakeAnswer, WebhookResult) {

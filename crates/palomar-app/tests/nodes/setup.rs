@@ -33,6 +33,7 @@ on_both!(
     a_channel_is_made_changed_and_removed_for_every_node,
     a_message_on_a_channel_of_another_node_goes_out_at_once,
     a_message_to_a_channel_of_another_node_is_accepted_at_once,
+    a_webhook_for_a_channel_of_another_node_finds_it_at_once,
     whichever_node_speaks_last_the_limits_are_the_records,
 );
 
@@ -120,6 +121,26 @@ async fn a_message_to_a_channel_of_another_node_is_accepted_at_once(shared: Shar
         let name = format!("new{n}");
         one.create_channel(channel(&name)).await.expect("made");
         send(&other, &name, "+34611222333").await;
+    }
+    end([one, other]).await;
+}
+
+/// A provider that begins to report at once, to any node, is not told that there is no such channel.
+async fn a_webhook_for_a_channel_of_another_node_finds_it_at_once(shared: Shared) {
+    let (one, other) = (shared.node().await, shared.node().await);
+    for n in 0..10 {
+        let name = format!("new{n}");
+        one.create_channel(channel(&name)).await.expect("made");
+        let webhook = WebhookRequest {
+            method: "POST".to_owned(),
+            url: String::new(),
+            query: String::new(),
+            headers: Vec::new(),
+            body: bytes::Bytes::new(),
+            request_id: String::new(),
+        };
+        let answer = other.receive(&name.parse().expect("a name"), webhook).await;
+        assert!(!matches!(answer, IntakeAnswer::NoChannel | IntakeAnswer::NotDurable), "{answer:?}");
     }
     end([one, other]).await;
 }
