@@ -23,8 +23,9 @@ pub(crate) fn free_port() -> u16 {
     const FIRST: u16 = 12_000;
     const MANY: u16 = 8_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Processes of tests that run at the same time begin at different places.
-    let begin = (std::process::id() % u32::from(MANY)) as u16;
+    // Processes of tests that run at the same time begin far from each other: two that see one port free at the same moment
+    // would both take it.
+    let begin = (std::process::id().wrapping_mul(61) % u32::from(MANY)) as u16;
     let ports = (0..MANY).map(|_| FIRST + begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % MANY);
     let mut free = ports.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
     free.next().expect("a free port")
