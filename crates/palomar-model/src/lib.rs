@@ -3,10 +3,12 @@
 //! Everything here is a value or a function of values. No clock, no randomness, no I/O, no async: this crate does
 //! not depend on anything that could do it.
 
+pub mod attribute;
 mod content;
 mod event;
 mod failure;
 mod field;
+pub mod filter;
 mod id;
 mod inbound;
 mod keyword;
@@ -18,6 +20,7 @@ mod recipient;
 mod retry;
 mod secret;
 mod state;
+pub mod template;
 mod time;
 
 pub use content::{
