@@ -208,6 +208,14 @@ impl Filter {
     }
 }
 
+impl std::str::FromStr for Filter {
+    type Err = FilterError;
+
+    fn from_str(text: &str) -> Result<Filter, FilterError> {
+        Filter::parse(text)
+    }
+}
+
 impl Condition {
     fn holds(&self, whom: &Facts<'_>, now: Timestamp) -> bool {
         match self {

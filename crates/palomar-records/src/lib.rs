@@ -8,6 +8,7 @@
 //! tests. SQL is in one file a table (`tables/`), the ways to run it are in `store/`.
 
 mod apply;
+mod audience;
 mod check;
 mod error;
 mod fact;
@@ -30,6 +31,10 @@ use std::time::Duration;
 use palomar_model::{ChannelName, MessageId, Timestamp};
 
 pub use apply::{Applied, Failed, Step};
+pub use audience::{
+    AudienceContact, AudiencePage, ContactChange, ContactIds, ConversationFacts, NewContact, Put,
+    SuppressedOn, Whom,
+};
 pub use check::{RecordsCheck, RecordsInfo};
 pub use error::RecordsError;
 pub use fact::{Consent, FailedWebhook, RecordFact, What};
@@ -53,6 +58,9 @@ pub use tables::media::{MediaRecord, MediaState, MediaView, UnknownMediaState};
 pub use tables::message_changes::{ChangesView, EditView, ReactionView};
 pub use tables::nodes::{KnownNode, NodeRecord};
 pub use tables::page::Page;
+pub use tables::profiles::ContactConsent;
+pub use tables::provider_templates::ProviderTemplate;
+pub use tables::segments::Segment;
 pub use tables::stored::StoredMessage;
 pub use tables::suppressions::{Suppression, SuppressionReason};
 pub use tables::versions::Versions;

@@ -88,7 +88,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ("age > 1e99", "a number lies between"),
         ("attr.name = x", "`name` and `phone` are the contact's own"),
         ("in = x", "`in` means nothing here"),
-        ("tag = \"a\\\"b\"", "a tag has 1 to 64 characters"),
+        ("tag = \"a\\\"b\"", "a tag has 1 to 100 characters"),
         (&"(".repeat(17), "more than 16 brackets"),
         (&"not ".repeat(17), "more than 16 brackets or `not`"),
         (&["a = 1"; 129].join(" and "), "at most 128 conditions"),

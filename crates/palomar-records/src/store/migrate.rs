@@ -16,6 +16,7 @@ const STEPS: &[(&str, &str)] = &[
     ("0004_nodes", include_str!("../../migrations/0004_nodes.sql")),
     ("0005_conversations", include_str!("../../migrations/0005_conversations.sql")),
     ("0006_media", include_str!("../../migrations/0006_media.sql")),
+    ("0008_audience", include_str!("../../migrations/0008_audience.sql")),
 ];
 
 /// The newest schema.

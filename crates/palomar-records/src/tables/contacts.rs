@@ -1,10 +1,12 @@
-//! `contacts` and `contact_identities`: people, and what they are known by.
+//! `contacts` and `contact_identities`: people, and what they are known by. What the business says of them is in
+//! `profiles.rs`.
 //!
 //! A person may be known by a phone number, a business-scoped id, a provider's spelling of their account, or several
 //! of these. Of two contacts that turn out to be one the older is kept, and the other says into which it went.
 
 use palomar_model::{Recipient, Sender, Timestamp};
 
+use super::profiles;
 use crate::error::Result;
 use crate::store::table::{int, text};
 use crate::store::{Db, Rows, Table, Write, key, values};
@@ -18,6 +20,12 @@ pub(crate) const CONTACTS: Table = Table {
         int("updated_at"),
         text("merged_into"),
         text("username"),
+        text("given_name"),
+        text("attributes"),
+        text("tags"),
+        text("consent"),
+        text("consent_source"),
+        int("consent_at"),
     ],
     key: 1,
 };
@@ -138,6 +146,7 @@ pub(crate) fn bsuids<'a>(
 
 /// Makes one contact of two; the row of the other stays, so that what names it is found.
 pub(crate) fn merge(db: Db<'_>, loser: &str, winner: &str, at: Timestamp) -> Result<()> {
+    profiles::merge(db, loser, winner)?;
     let both = values![loser, winner];
     db.execute("UPDATE contact_identities SET contact_id = $2 WHERE contact_id = $1", &both)?;
     db.execute("UPDATE contacts SET merged_into = $2 WHERE merged_into = $1", &both)?;

@@ -16,8 +16,11 @@ pub(crate) mod message_changes;
 pub(crate) mod messages;
 pub(crate) mod nodes;
 pub(crate) mod page;
+pub(crate) mod profiles;
 pub(crate) mod provider_ids;
+pub(crate) mod provider_templates;
 pub(crate) mod seals;
+pub(crate) mod segments;
 pub(crate) mod stored;
 pub(crate) mod suppressions;
 pub(crate) mod versions;
@@ -26,7 +29,7 @@ use crate::error::{RecordsError, Result};
 use crate::store::{Row, Table};
 
 /// All tables, each once.
-pub(crate) const ALL: [&Table; 22] = [
+pub(crate) const ALL: [&Table; 24] = [
     &messages::MESSAGES,
     &message_changes::MESSAGE_CHANGES,
     &media::MEDIA,
@@ -41,6 +44,8 @@ pub(crate) const ALL: [&Table; 22] = [
     &counters::COUNTERS,
     &contacts::CONTACTS,
     &contacts::CONTACT_IDENTITIES,
+    &segments::SEGMENTS,
+    &provider_templates::PROVIDER_TEMPLATES,
     &conversations::CONVERSATIONS,
     &channels::CHANNELS,
     &api_keys::API_KEYS,

@@ -1,5 +1,6 @@
 //! What must hold of records, on SQLite and on PostgreSQL alike.
 
+mod audience;
 mod crash;
 mod facts;
 mod feed;

@@ -95,7 +95,7 @@ async fn records_of_an_earlier_schema_go_on() {
     let looked = house.place().look().await.expect("looked").expect("a file").schema;
     assert_eq!(
         (looked.found, looked.missing),
-        (2, vec!["0003_partitions", "0004_nodes", "0005_conversations", "0006_media"])
+        (2, vec!["0003_partitions", "0004_nodes", "0005_conversations", "0006_media", "0008_audience"])
     );
 
     let records = house.open().await;
