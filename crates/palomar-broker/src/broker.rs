@@ -16,6 +16,11 @@ pub enum BrokerError {
     /// The disk is full (or nearly): nothing more is accepted; what was accepted goes on.
     #[error("out of disk space: nothing more is accepted until there is room; what was accepted goes on")]
     Full,
+    /// The shared store can't be reached, and what may wait for it on this node's disk does: nothing more is accepted.
+    #[error(
+        "the queues can't be reached, and the spool is full: nothing more is accepted until they are back"
+    )]
+    SpoolFull,
     /// A batch or a payload is larger than the broker takes.
     #[error("too large: {0}")]
     TooLarge(&'static str),

@@ -37,6 +37,8 @@
 //! |---|---|
 //! | [`Broker`] | the contract: a few operations, each on a batch |
 //! | [`EmbeddedBroker`] | the broker of one process: a state machine in memory, its changes in SQLite, one flush a batch |
+//! | [`RedisBroker`] | the same inside Redis, shared by any number of processes |
+//! | [`Spooled`] | a broker that stands before it, and takes jobs in on this node's disk while Redis can't be reached |
 //! | [`worker`] | the runtime that leases, handles, renews and settles |
 //! | [`conformance`] | what the contract means, in tests that every broker passes |
 
@@ -45,6 +47,7 @@ pub mod conformance;
 mod embedded;
 mod machine;
 mod redis;
+mod spool;
 mod types;
 pub mod worker;
 
@@ -55,4 +58,5 @@ pub use embedded::{
 };
 pub use machine::MachineConfig;
 pub use redis::{Confirm, PartitionInfo, RedisBroker, RedisConfig, RedisInfo, RedisServers, redis_info};
+pub use spool::{Refused, SpoolConfig, SpoolError, SpoolMeters, Spooled};
 pub use types::*;

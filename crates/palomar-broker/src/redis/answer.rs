@@ -11,7 +11,7 @@ use super::record::{self, Record};
 use super::wire::{Malformed, Reader};
 use crate::types::{
     Control, ControlError, Controlled, Enqueued, EvidenceEffect, JobId, JobState, JobView, LeaseError,
-    LeaseRef, LeasedJob, NewJob, QueueName, Started,
+    LeaseRef, LeasedJob, QueueName, Started,
 };
 
 /// Names of queues by number. A number is never used twice: what is known stays right.
@@ -53,8 +53,9 @@ pub(super) fn job_id(id: u128) -> JobId {
     MessageId(Uuid::from_u128(id))
 }
 
-pub(super) fn enqueued(answer: &Answer, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Malformed> {
-    let mut all = vec![Enqueued::Accepted; jobs.len()];
+/// What became of so many jobs.
+pub(super) fn enqueued(answer: &Answer, jobs: usize) -> Result<Vec<Enqueued>, Malformed> {
+    let mut all = vec![Enqueued::Accepted; jobs];
     let mut reader = answer.reader();
     for _ in 0..reader.array()? / 3 {
         let place = reader.count::<usize>()?.checked_sub(1).ok_or(Malformed)?;

@@ -28,12 +28,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::answer::{self, Answer, Names};
+use super::call::Call;
 use super::leasing::{CARRIED_AT_MOST, Ticket, releases};
-use super::library;
 use super::line::{Asked, Present, Terms, Until, Word};
 use super::link::{Link, slot_of};
 use super::request::{self, Nature, Operation};
-use super::wire::{FOREVER, Reader, Writer, span};
+use super::wire::{FOREVER, Reader, span};
 use crate::broker::BrokerError;
 use crate::types::{LeaseRef, LeaseRequest, Limits, Outcome, Settle, Signal};
 
@@ -197,6 +197,16 @@ impl Desk {
             Asked::Lease(request, until, ticket) => {
                 self.parked.push(Parked { request, until, ticket, asked: None });
             }
+            Asked::Heard(head, took, brought) => {
+                if brought {
+                    self.stirs += 1;
+                }
+                // Such a call writes, and was confirmed.
+                match self.read_head(&head, took) {
+                    Ok(end) => raise(&self.confirmed, end),
+                    Err(error) => tracing::warn!(%error, "the head of an answer"),
+                }
+            }
             Asked::Close(answer) => {
                 for parked in self.parked.drain(..) {
                     parked.ticket.fail(BrokerError::Stopped);
@@ -317,31 +327,20 @@ impl Desk {
     }
 
     fn command(&self, sent: &Sent, remembered: bool) -> Cmd {
-        let Terms { base, process, machine, keep_log, present, .. } = &self.terms;
-        let mut head = Writer::default();
-        head.array(10).bytes(sent.caller.id).count(sent.caller.number).bytes(process.to_be_bytes());
-        head.int(present.said()).int(machine.keep_finished).int(machine.keep_dead).int(span(*keep_log));
-        head.bytes(&self.limits).bool(remembered);
-        head.array(sent.operations.len() + sent.leases.len());
-        for pending in &sent.operations {
-            head.raw(&pending.operation.packed);
-        }
-        for parked in &sent.leases {
+        let call = Call {
+            terms: &self.terms,
+            caller: sent.caller.id,
+            number: sent.caller.number,
+            is_remembered: remembered,
+        };
+        let operations: Vec<&Operation> = sent.operations.iter().map(|pending| &pending.operation).collect();
+        let lease = |parked: &Parked| {
             let LeaseRequest { pool, max, lease, start, .. } = &parked.request;
-            let waits = !present.is_past(parked.until);
-            head.raw(&request::lease(pool, *max, *lease, *start, waits).packed);
-        }
-        let brings = sent.operations.iter().any(|pending| pending.operation.nature == Nature::Brings);
-        let library = &self.link.library;
-        let mut command = redis::cmd("FCALL");
-        command.arg(if brings { &library.call } else { &library.spare }).arg(3).arg(&library::keys(base));
-        command.arg(head.into_bytes());
-        for pending in &sent.operations {
-            for record in &pending.operation.records {
-                command.arg(record.as_slice());
-            }
-        }
-        command
+            let waits = !self.terms.present.is_past(parked.until);
+            request::lease(pool, *max, *lease, *start, waits)
+        };
+        let leases: Vec<Operation> = sent.leases.iter().map(lease).collect();
+        call.command(&self.link.library, &self.limits, &operations, &leases)
     }
 
     /// Hands out what a call was answered; how many were.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use palomar_model::{Clock, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -75,6 +76,8 @@ impl Present {
 pub(super) enum Asked {
     Operation(Operation, oneshot::Sender<Result<Answer, BrokerError>>),
     Lease(LeaseRequest, Until, Arc<Ticket>),
+    /// The head of an answer to a call that went beside the desk, how long that took, and whether it may have brought work.
+    Heard(Bytes, Duration, bool),
     Close(oneshot::Sender<()>),
 }
 
@@ -126,6 +129,12 @@ impl Line {
     /// Where to tell of what Redis says unasked.
     pub(super) fn ear(&self) -> mpsc::UnboundedSender<Word> {
         self.say.clone()
+    }
+
+    /// Tells of a call that went beside the desk.
+    pub(super) fn heard(&self, head: Bytes, took: Duration, brought: bool) {
+        // Where nobody serves any more, nobody waits.
+        let _ = self.asked.send(Asked::Heard(head, took, brought));
     }
 
     /// Asks for jobs, for as long as the request says.

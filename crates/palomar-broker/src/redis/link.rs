@@ -172,7 +172,7 @@ pub(super) struct Link {
     pub(super) waits_for_file: std::sync::atomic::AtomicBool,
     patience: Duration,
     pub(super) shown: String,
-    process: u64,
+    pub(super) process: u64,
 }
 
 fn info_of(url: &str, shown: &str) -> Result<ConnectionInfo, BrokerError> {
@@ -284,6 +284,16 @@ impl Link {
     ///
     /// `slot` is the one of the keys that it changes, if it changes any.
     pub(super) async fn call(&self, command: &Cmd, slot: Option<u16>) -> Result<Value, BrokerError> {
+        self.call_within(command, slot, self.patience).await
+    }
+
+    /// As [`Link::call`], with a patience of its own.
+    pub(super) async fn call_within(
+        &self,
+        command: &Cmd,
+        slot: Option<u16>,
+        patience: Duration,
+    ) -> Result<Value, BrokerError> {
         let mut last = None;
         let mut pause = PAUSE;
         let repeated = async {
@@ -313,7 +323,7 @@ impl Link {
                 }
             }
         };
-        match tokio::time::timeout(self.patience, repeated).await {
+        match tokio::time::timeout(patience, repeated).await {
             Ok(answer) => answer,
             Err(_) => {
                 let why = last.map_or_else(|| "no answer".to_owned(), |error: RedisError| error.to_string());

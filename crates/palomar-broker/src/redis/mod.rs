@@ -59,6 +59,7 @@
 //! - The record of a job stays until the job is forgotten and every reader of the log is past its acceptance.
 
 mod answer;
+mod call;
 mod config;
 mod desk;
 mod ear;
@@ -68,6 +69,7 @@ mod library;
 mod line;
 mod link;
 mod log;
+mod numbered;
 mod places;
 mod record;
 mod request;
@@ -88,6 +90,7 @@ use redis::{PushInfo, PushKind, Value};
 use tokio::sync::mpsc;
 
 use crate::broker::BrokerError;
+use crate::types::Limits;
 pub use config::{Confirm, RedisConfig, RedisServers};
 pub use info::{PartitionInfo, RedisInfo, redis_info};
 use line::{Line, Present, Terms, Word};
@@ -174,7 +177,9 @@ impl RedisBroker {
                 keep_log: config.keep_log,
                 present: present.clone(),
             };
-            Arc::new(Shard { line: Line::open(Arc::clone(&link), terms), link: Arc::clone(&link), base })
+            let line = Line::open(Arc::clone(&link), terms.clone());
+            let limits = request::limits_packed(&Limits::default());
+            Arc::new(Shard { line, link: Arc::clone(&link), base, terms, limits })
         };
         let partitions: Arc<[Arc<Shard>]> = (0..).zip(bases).map(open).collect();
         desks.get_or_init(|| {

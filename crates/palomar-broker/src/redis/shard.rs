@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::answer::{self, Ordered};
 use super::leasing::{Ticket, Waiting};
-use super::line::Line;
+use super::line::{Line, Terms};
 use super::link::Link;
 use super::log::Log;
 use super::record;
@@ -33,27 +33,36 @@ pub(super) struct Shard {
     pub(super) link: Arc<Link>,
     pub(super) line: Line,
     pub(super) base: String,
+    pub(super) terms: Terms,
+    /// What new queues allow.
+    pub(super) limits: Vec<u8>,
 }
 
 pub(super) fn unreadable(_: Malformed) -> BrokerError {
     BrokerError::Failed("an answer of the queue library can't be read".into())
 }
 
+/// Why such jobs are refused whenever they come.
+pub(super) fn refused_always(jobs: &[NewJob]) -> Result<(), BrokerError> {
+    if jobs.len() > MOST_JOBS {
+        return Err(BrokerError::TooLarge("at most 10,000 jobs in a request"));
+    }
+    if jobs.iter().any(|job| job.payload.len() > record::MAX_PAYLOAD) {
+        return Err(BrokerError::TooLarge("a payload has at most 4 MiB"));
+    }
+    if jobs.iter().any(|job| job.group.as_ref().is_some_and(|group| group.len() > record::MAX_GROUP)) {
+        return Err(BrokerError::TooLarge("a group's name has at most 250 bytes"));
+    }
+    Ok(())
+}
+
 impl Shard {
     async fn enqueue_all(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, BrokerError> {
-        if jobs.len() > MOST_JOBS {
-            return Err(BrokerError::TooLarge("at most 10,000 jobs in a request"));
-        }
-        if jobs.iter().any(|job| job.payload.len() > record::MAX_PAYLOAD) {
-            return Err(BrokerError::TooLarge("a payload has at most 4 MiB"));
-        }
-        if jobs.iter().any(|job| job.group.as_ref().is_some_and(|group| group.len() > record::MAX_GROUP)) {
-            return Err(BrokerError::TooLarge("a group's name has at most 250 bytes"));
-        }
+        refused_always(&jobs)?;
         let mut all = Vec::with_capacity(jobs.len());
         for jobs in jobs.chunks(JOBS_A_CALL) {
             let answer = self.line.ask(request::enqueue(jobs)).await?;
-            all.extend(answer::enqueued(&answer, jobs).map_err(unreadable)?);
+            all.extend(answer::enqueued(&answer, jobs.len()).map_err(unreadable)?);
         }
         Ok(all)
     }

@@ -11,6 +11,7 @@ mod sentinel;
 mod server;
 #[allow(dead_code, reason = "it is shared, and each binary takes of it what it needs")]
 mod servers;
+mod spool;
 mod tls;
 
 use std::time::Duration;
