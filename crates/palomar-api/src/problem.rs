@@ -52,12 +52,13 @@ pub(crate) enum Code {
     Unavailable,
     Draining,
     TooManyClients,
+    SpoolFull,
     StorageFull,
 }
 
 impl Code {
     /// All that are documented; `wrong_state` stands for the conflicts.
-    pub(crate) const ALL: [Code; 35] = [
+    pub(crate) const ALL: [Code; 36] = [
         Code::NotJson,
         Code::TooDeep,
         Code::BadUtf8,
@@ -92,6 +93,7 @@ impl Code {
         Code::Unavailable,
         Code::Draining,
         Code::TooManyClients,
+        Code::SpoolFull,
         Code::StorageFull,
     ];
 
@@ -133,6 +135,7 @@ impl Code {
             Code::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available just now"),
             Code::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining", "This process is about to stop"),
             Code::TooManyClients => (StatusCode::SERVICE_UNAVAILABLE, "too_many_clients", "As many follow events as may"),
+            Code::SpoolFull => (StatusCode::SERVICE_UNAVAILABLE, "spool_full", "The queues are away and the spool is full"),
             Code::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "storage_full", "The disk is full"),
         }
     }
@@ -200,7 +203,7 @@ pub(crate) struct ProblemDocument<'a> {
 impl Problem {
     pub(crate) fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Problem {
         let retry_after = match code {
-            Code::Unavailable | Code::Draining | Code::TooManyClients => Some(5),
+            Code::Unavailable | Code::Draining | Code::TooManyClients | Code::SpoolFull => Some(5),
             Code::StorageFull => Some(30),
             Code::InProgress => Some(1),
             _ => None,
@@ -308,6 +311,7 @@ impl From<AppError> for Problem {
             AppError::Full => Problem::new(Code::StorageFull, detail),
             AppError::Draining => Problem::new(Code::Draining, detail),
             AppError::Crowded { .. } => Problem::new(Code::TooManyClients, detail),
+            AppError::SpoolFull => Problem::new(Code::SpoolFull, detail),
             AppError::Unavailable(_) => Problem::new(Code::Unavailable, detail),
         }
     }

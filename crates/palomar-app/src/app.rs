@@ -30,6 +30,7 @@ use crate::outbound::Sender;
 use crate::projector::{Progress, Projector};
 use crate::queues::{INBOUND, MEDIA, OUTBOUND};
 use crate::setup::{self, Setup};
+use crate::spool::{LastStats, SpoolSource};
 
 /// How often records forget what is past its retention.
 const TRIM_EVERY: Duration = Duration::from_secs(3600);
@@ -143,6 +144,8 @@ pub struct App {
     pub(crate) full: AtomicBool,
     pub(crate) store: OnceLock<StoreSource>,
     pub(crate) stored_bytes: StoredBytes,
+    pub(crate) spool: OnceLock<SpoolSource>,
+    pub(crate) last_stats: LastStats,
     running: Mutex<Option<Running>>,
 }
 
@@ -201,6 +204,8 @@ impl App {
             full: AtomicBool::new(false),
             store: OnceLock::new(),
             stored_bytes: StoredBytes::default(),
+            spool: OnceLock::new(),
+            last_stats: LastStats::default(),
             running: Mutex::new(None),
             config,
             broker,
@@ -213,6 +218,7 @@ impl App {
             progress,
         };
         app.setup.begin().await?;
+        app.last_stats.set(app.now(), &stats);
         app.metrics.begin(stats, app.registry.known());
         let app = Arc::new(app);
         app.nodes.beat().await;

@@ -48,6 +48,11 @@ pub enum AppError {
         /// How many may.
         most: usize,
     },
+    /// The queues can't be reached, and the spool is full.
+    #[error(
+        "the queues can't be reached, and the spool is full: nothing more is accepted until they are back"
+    )]
+    SpoolFull,
     /// A store does not answer. Whether the request took effect is not known; repeating it is safe.
     #[error("{0}")]
     Unavailable(String),
@@ -77,6 +82,7 @@ impl AppError {
             AppError::Full => "storage_full",
             AppError::Draining => "draining",
             AppError::Crowded { .. } => "too_many_clients",
+            AppError::SpoolFull => "spool_full",
             AppError::Unavailable(_) => "unavailable",
         }
     }
@@ -95,6 +101,7 @@ impl From<BrokerError> for AppError {
     fn from(error: BrokerError) -> AppError {
         match error {
             BrokerError::Full => AppError::Full,
+            BrokerError::SpoolFull => AppError::SpoolFull,
             BrokerError::TooLarge(what) => AppError::TooLarge(what),
             other => AppError::Unavailable(other.to_string()),
         }

@@ -38,6 +38,7 @@ mod readiness;
 mod request;
 mod retry;
 mod setup;
+mod spool;
 mod submit;
 
 pub use app::{App, AppConfig, StartError};
@@ -68,6 +69,7 @@ pub use queues::{
 };
 pub use readiness::{Check, Health, Readiness};
 pub use request::NewMessage;
+pub use spool::{SpoolSource, SpoolView, refused_later};
 pub use submit::{MAX_BATCH, RowInput, RowResult, Submitted};
 
 pub use palomar_broker::{JobState, Resolution};

@@ -122,8 +122,8 @@ impl Default for Metrics {
 
 /// What a scrape shows of the moment.
 pub(crate) struct Moment {
-    pub(crate) stats: Stats,
-    pub(crate) lag: Lag,
+    /// None while the queues are away: their numbers stay as they were.
+    pub(crate) queues: Option<(Stats, Lag)>,
     pub(crate) channels: Vec<KnownChannel>,
     pub(crate) reading: Reading,
     pub(crate) usage: Option<Usage>,
@@ -159,13 +159,15 @@ impl Metrics {
 
     /// Takes the newest numbers.
     pub(crate) fn refresh(&self, moment: Moment) {
-        let Moment { stats, lag, channels, reading, usage, now } = moment;
+        let Moment { queues, channels, reading, usage, now } = moment;
         self.crowd.set(channels.len());
         self.begin_counts(&channels);
         self.look_at_clock(now);
         self.process.set(usage);
         self.stores.set(reading);
-        self.queues.set(Snapshot { stats, lag, channels, now });
+        if let Some((stats, lag)) = queues {
+            self.queues.set(Snapshot { stats, lag, channels, now });
+        }
     }
 
     fn begin_counts(&self, channels: &[KnownChannel]) {

@@ -62,6 +62,9 @@ impl Handler for Sender {
         ) else {
             return Handled::new(Outcome::Dead { reason: "the stored message can't be read".into() });
         };
+        if let Some(reason) = payload::refusal(&job.payload) {
+            return Handled::new(Outcome::Dead { reason: reason.into() });
+        }
         let line = match self.line(&job).await {
             Ok(line) => line,
             Err(handled) => return handled,

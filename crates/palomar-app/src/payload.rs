@@ -1,5 +1,5 @@
 //! What a job of a channel's queue holds: the message and, where an earlier job of it was forgotten, how many attempts
-//! there were before.
+//! there were before; or why it is not to be sent.
 //!
 //! A job counts its attempts from 1. A message's attempts, and the tags that carry their numbers to the provider, go on
 //! over all of its jobs, so that no tag is ever used for two sends.
@@ -19,6 +19,22 @@ pub(crate) fn encode(message: &Outbound, earlier_attempts: u32) -> Result<Vec<u8
     // The rest of the object follows after a comma.
     let rest = plain.get(1..).unwrap_or_default();
     Ok([EARLIER, number.as_bytes(), b",", rest].concat())
+}
+
+/// How the payload of a job begins that is not to be sent.
+const REFUSED: &[u8] = b"{\"refused\":";
+
+/// The payload of a job that ends at once, for this reason.
+pub(crate) fn encode_refused(message: &Outbound, reason: &str) -> Result<Vec<u8>, serde_json::Error> {
+    let (plain, reason) = (message.encode()?, serde_json::to_vec(reason)?);
+    let rest = plain.get(1..).unwrap_or_default();
+    Ok([REFUSED, &reason, b",", rest].concat())
+}
+
+/// Why a message is not to be sent, where it is not.
+pub(crate) fn refusal(payload: &[u8]) -> Option<String> {
+    let rest = payload.strip_prefix(REFUSED)?;
+    serde_json::Deserializer::from_slice(rest).into_iter().next()?.ok()
 }
 
 /// Attempts that earlier jobs of the message made.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use palomar_broker::{Control, JobFilter, JobState, QueueName, QueueStats, Stats};
 use palomar_model::ChannelName;
 
+use crate::spool::SpoolView;
 use crate::{App, AppError, Caller};
 
 pub use view::{
@@ -47,7 +48,7 @@ impl App {
     /// # Errors
     /// Where the broker does not answer.
     pub async fn queue_stats(&self, caller: &Caller) -> Result<QueueMonitor, AppError> {
-        let stats = self.broker.stats().await?;
+        let (stats, as_of) = self.newest_stats().await?;
         let own: Vec<&QueueStats> =
             stats.queues.iter().filter(|queue| may_see(caller, &queue.queue)).collect();
         let of_pool = |pool| counts(own.iter().copied().filter(|queue| queue.queue.pool() == pool));
@@ -56,8 +57,10 @@ impl App {
             message: of_pool(OUTBOUND),
             deduplication: Deduplication { cached_messages: stats.dedupe_ids, hits: stats.dedupe_hits },
             queues: own.into_iter().map(QueueView::from).collect(),
+            as_of,
             // Machines are nothing that a tenant must know.
             nodes: if caller.channels.is_none() { self.nodes.view() } else { Vec::new() },
+            spool: self.spool().filter(|_| caller.channels.is_none()).map(SpoolView::from),
         })
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
+use palomar_broker::{BrokerError, SpoolMeters};
 use palomar_records::PROJECTION;
 use serde::Serialize;
 
@@ -50,6 +51,23 @@ fn check(status: Health, detail: impl Into<String>) -> Check {
     Check { status, detail: detail.into() }
 }
 
+/// How the spool stands: in use is worth a look, full means that nothing more is accepted.
+fn spool_check(spool: &SpoolMeters) -> Check {
+    let SpoolMeters { items, bytes, limit, .. } = spool;
+    let held = format!("{items} wait, {} MiB of {} MiB", bytes >> 20, limit >> 20);
+    match (&spool.failure, &spool.away) {
+        (Some(why), _) => check(Health::Fail, format!("it can't be written any more: {why}")),
+        (None, Some(_)) if spool.full => {
+            check(Health::Fail, format!("full: {held}; nothing more is accepted until the queues are back"))
+        }
+        (None, None) if *items == 0 => check(Health::Pass, "empty"),
+        (None, away) => {
+            let what = if away.is_some() { "for the queues to be back" } else { "and are handed over" };
+            check(Health::Warn, format!("{held}, {what}"))
+        }
+    }
+}
+
 impl App {
     /// Whether this process can do its work.
     pub async fn readiness(&self) -> Readiness {
@@ -58,6 +76,10 @@ impl App {
         let broker = match &stats {
             _ if failure.is_some() => check(Health::Fail, failure.as_deref().unwrap_or_default()),
             Ok(stats) => check(Health::Pass, format!("{} queues", stats.queues.len())),
+            // What comes is accepted all the same.
+            Err(error) if self.queues_are_away() => {
+                check(Health::Warn, format!("{error}; what comes waits in the spool, nothing is sent"))
+            }
             Err(error) => check(Health::Fail, error.to_string()),
         };
         let records = match self.records.ping().await {
@@ -73,6 +95,9 @@ impl App {
             ("projections", projections),
             ("disk", self.disk_check().await),
         ]);
+        if let Some(spool) = self.spool() {
+            checks.insert("spool", spool_check(&spool));
+        }
         if self.draining.load(Ordering::Relaxed) {
             checks.insert("draining", check(Health::Fail, "this process is stopping"));
         }
@@ -104,10 +129,16 @@ impl App {
     /// All metrics as text, in the format of OpenMetrics.
     ///
     /// # Errors
-    /// Where the broker does not answer. What only the records know is left out while they can't be read.
+    /// Where the broker does not answer; while what comes waits in the spool, its numbers stay as they were. What only the records know is left out while they can't be read.
     pub async fn metrics_text(&self) -> Result<String, AppError> {
-        let stats = self.broker.stats().await?;
+        let stats = match self.broker.stats().await {
+            Ok(stats) => Some(stats),
+            // What this node knows by itself is told all the same.
+            Err(BrokerError::Lost(_)) if self.queues_are_away() => None,
+            Err(error) => return Err(error.into()),
+        };
         let reading = Reading {
+            spool: self.spool().unwrap_or_default(),
             workers: self.workers(),
             disk: self.disk().await,
             queue: self.store_reading(),
@@ -117,8 +148,15 @@ impl App {
         };
         // The kernel is quick to answer, but not always.
         let usage = tokio::task::spawn_blocking(Usage::read).await.ok().flatten();
-        let (lag, channels) = (self.progress.lag(&stats, self.now()).await?, self.registry.known());
-        self.metrics.refresh(Moment { stats, lag, channels, reading, usage, now: self.now() });
+        let queues = match stats {
+            Some(stats) => {
+                let lag = self.progress.lag(&stats, self.now()).await?;
+                Some((stats, lag))
+            }
+            None => None,
+        };
+        let channels = self.registry.known();
+        self.metrics.refresh(Moment { queues, channels, reading, usage, now: self.now() });
         self.metrics.text().map_err(|error| AppError::Unavailable(error.to_string()))
     }
 }

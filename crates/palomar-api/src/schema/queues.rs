@@ -9,6 +9,7 @@ use super::{LimitBudget, LimitPair, LimitWindow, Message};
 
 /// The queues in numbers.
 #[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
 pub(crate) struct QueueStats {
     /// Inbound webhooks.
     webhook: QueueTotals,
@@ -18,6 +19,23 @@ pub(crate) struct QueueStats {
     queues: Vec<Queue>,
     /// The processes that share the queues; none for a key that is bound to channels.
     nodes: Vec<Node>,
+    /// What waits on the disk of the node that answers; null where its queues are there too, and for a key that is bound to
+    /// channels.
+    spool: Option<Spool>,
+    /// When these numbers were read, where the queues can't be reached now; else null.
+    as_of: Option<String>,
+}
+
+/// Messages and webhooks that were accepted while the queues could not be reached.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct Spool {
+    items: u64,
+    bytes: u64,
+    limit_bytes: u64,
+    oldest_at: Option<String>,
+    /// Why the queues can't be reached; null where they can, and what waits is handed over.
+    queues_away: Option<String>,
 }
 
 /// A process that shares the queues.

@@ -4,7 +4,7 @@ use std::fmt::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use palomar_broker::COMMIT_BUCKETS_MICROS;
+use palomar_broker::{COMMIT_BUCKETS_MICROS, SpoolMeters};
 use palomar_records::RecordsError;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
@@ -32,6 +32,8 @@ pub(crate) struct Reading {
     pub(crate) failed_webhooks: Option<u64>,
     /// Bytes of media that are kept.
     pub(crate) media: u64,
+    /// What waits on this node's disk, where the queues are elsewhere; else nothing.
+    pub(crate) spool: SpoolMeters,
     /// For each kind of work how long ago a node that does it gave a sign of life.
     pub(crate) heartbeats: Vec<(&'static str, Duration)>,
 }
@@ -115,6 +117,7 @@ impl Collector for Stores {
         let heartbeats = heartbeats.map(|(kind, age)| (vec![label("kind", *kind)], age.as_secs_f64()));
         let help = "Seconds since the last sign of life of any node that works the queues of a kind.";
         writer.gauge("heartbeat_age_seconds", help, heartbeats)?;
+        spool_gauges(&mut writer, &reading.spool)?;
         if let Some(disk) = &reading.disk {
             disk_gauges(&mut writer, disk)?;
         }
@@ -132,6 +135,14 @@ fn by_state(workers: &Workers) -> [Sample; 2] {
     [("busy", workers.busy), ("idle", idle)].map(|(state, count)| {
         (vec![label("kind", workers.kind), label("state", state)], number(count as u64))
     })
+}
+
+fn spool_gauges(writer: &mut Writer<'_, '_>, spool: &SpoolMeters) -> Result<(), Error> {
+    let help = "Messages and webhooks that wait on this node's disk for the queues to be back.";
+    writer.gauge("spool_items", help, [(Vec::new(), number(spool.items))])?;
+    writer.gauge("spool_bytes", "Bytes of them.", [(Vec::new(), number(spool.bytes))])?;
+    let help = "Bytes of them at most, as configured.";
+    writer.gauge("spool_limit_bytes", help, [(Vec::new(), number(spool.limit))])
 }
 
 fn disk_gauges(writer: &mut Writer<'_, '_>, disk: &Disk) -> Result<(), Error> {

@@ -5,6 +5,7 @@ use palomar_model::Timestamp;
 use serde::Serialize;
 
 use crate::nodes::NodeView;
+use crate::spool::SpoolView;
 
 /// All queues in numbers, in the shape that monitors of such queues know.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,6 +21,11 @@ pub struct QueueMonitor {
     pub queues: Vec<QueueView>,
     /// The processes that share the queues; none for a caller who is bound to channels.
     pub nodes: Vec<NodeView>,
+    /// What waits on the disk of the node that answers, where its queues are elsewhere; none for a caller who is bound to
+    /// channels.
+    pub spool: Option<SpoolView>,
+    /// When these numbers were read, where the queues can't be reached now.
+    pub as_of: Option<Timestamp>,
 }
 
 /// Jobs of several queues, by state.

@@ -205,6 +205,7 @@ fn metrics(out: Output, stats: &Value) -> Result<(), Failure> {
     ];
     out.table(&heads, &rows, "no queues");
     nodes(out, stats);
+    spool(out, stats);
     let deduplication = &stats["deduplication"];
     out.talk(format_args!(
         "\n{} requests are remembered; {} were answered from memory",
@@ -212,6 +213,23 @@ fn metrics(out: Output, stats: &Value) -> Result<(), Failure> {
         number(deduplication, "hits")
     ));
     Ok(())
+}
+
+/// What waits on the node's disk, where something does, and since when the numbers above are old.
+fn spool(out: Output, stats: &Value) {
+    let spool = &stats["spool"];
+    let away = spool["queuesAway"].as_str();
+    if let Some(why) = away {
+        let as_of = stats["asOf"].as_str().unwrap_or("before");
+        out.talk(format_args!("\nThe queues can't be reached ({why}): these are their numbers of {as_of}."));
+    }
+    let items = number(spool, "items");
+    if away.is_some() || items > 0 {
+        let bytes = number(spool, "bytes");
+        out.talk(format_args!(
+            "{items} accepted messages and webhooks wait in this node's spool, {bytes} bytes."
+        ));
+    }
 }
 
 /// The processes that share the queues, where they are several.

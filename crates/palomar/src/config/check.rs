@@ -80,6 +80,11 @@ pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec
     for (key, what) in media_problems(&settings.media) {
         demand(false, key, what);
     }
+    demand(
+        settings.broker.spool_limit.0 >= 1 << 20,
+        "broker.spool_limit",
+        format!("{} is too little: expected 1 MiB or more", settings.broker.spool_limit),
+    );
     for (key, what) in redis_problems(&settings.broker) {
         demand(false, key, what);
     }

@@ -61,6 +61,7 @@ pub(crate) struct Broker {
     pub(crate) confirm: Confirm,
     pub(crate) confirm_replicas: u32,
     pub(crate) allow_data_loss: bool,
+    pub(crate) spool_limit: Size,
     pub(crate) payload_memory: Size,
     pub(crate) keep_completed: u32,
     pub(crate) keep_dead: u32,

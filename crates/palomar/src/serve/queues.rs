@@ -1,13 +1,12 @@
 //! The queues that `serve` works on: this process' own, or those that it shares in Redis.
 
-use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use palomar_app::{App, StoreReading};
 use palomar_broker::{
     Broker, BrokerError, Confirm, EmbeddedBroker, EmbeddedConfig, MachineConfig, RedisBroker, RedisConfig,
-    RedisServers,
+    RedisServers, SpoolConfig, Spooled,
 };
 use palomar_model::Clock;
 use palomar_records::PROJECTION;
@@ -16,6 +15,8 @@ use super::open::{LOG_ROOM, random};
 use crate::config::{self, Settings};
 use crate::failure::Failure;
 
+/// The spool's directory, in the data directory.
+const SPOOL: &str = "spool";
 /// How often it is looked whether the queue has failed.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -23,8 +24,8 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(crate) enum Queues {
     /// In the data directory, which it has locked.
     Embedded(Arc<EmbeddedBroker>),
-    /// In Redis.
-    Redis(Arc<RedisBroker>),
+    /// In Redis, with a spool in the data directory before it.
+    Redis(Arc<RedisBroker>, Arc<Spooled>),
 }
 
 impl Queues {
@@ -34,7 +35,13 @@ impl Queues {
             let opened = RedisBroker::open(redis(settings)?).await;
             let broker =
                 opened.map_err(|error| Failure::new(format!("can't open the queues: {}", why(&error))))?;
-            return Ok(Queues::Redis(Arc::new(broker)));
+            let shared = Arc::new(broker);
+            let spooled = Spooled::open(Arc::clone(&shared), spool(settings), clock).await;
+            let spooled = spooled.map_err(|error| {
+                Failure::new(format!("can't open the spool: {error}"))
+                    .help("Each node has a data directory of its own: name another with --data.")
+            })?;
+            return Ok(Queues::Redis(shared, Arc::new(spooled)));
         }
         let broker = EmbeddedBroker::open(embedded(settings), clock)
             .map_err(|error| Failure::new(error.to_string()))?;
@@ -50,28 +57,45 @@ impl Queues {
     pub(super) fn broker(&self) -> Arc<dyn Broker> {
         match self {
             Queues::Embedded(broker) => Arc::clone(broker) as _,
-            Queues::Redis(broker) => Arc::clone(broker) as _,
+            Queues::Redis(_, spooled) => Arc::clone(spooled) as _,
         }
     }
 
-    /// Lets the application see what the store counts.
+    /// Lets the application see what the stores on this disk count.
     pub(super) fn observed_by(&self, app: &App) {
-        if let Queues::Embedded(broker) = self {
-            let seen = Arc::clone(broker);
-            app.observe_store(Box::new(move || StoreReading {
-                meters: seen.meters(),
-                failure: seen.failure(),
-            }));
+        match self {
+            Queues::Embedded(broker) => {
+                let seen = Arc::clone(broker);
+                app.observe_store(Box::new(move || StoreReading {
+                    meters: seen.meters(),
+                    failure: seen.failure(),
+                }));
+            }
+            Queues::Redis(_, spooled) => {
+                let seen = Arc::clone(spooled);
+                app.observe_spool(Box::new(move || seen.meters()));
+            }
+        }
+    }
+
+    /// Why what is on this disk can't be written any more, where it can't.
+    fn failure(&self) -> Option<Arc<str>> {
+        match self {
+            Queues::Embedded(broker) => broker.failure(),
+            Queues::Redis(_, spooled) => spooled.meters().failure,
         }
     }
 
     /// Ends when the queue can't be written any more: then this process is to start again from what the disk holds.
     /// What is in Redis is tried again for ever.
     pub(super) async fn failed(&self) -> Failure {
-        let Queues::Embedded(broker) = self else { return pending().await };
+        let what = match self {
+            Queues::Embedded(_) => "the queue",
+            Queues::Redis(..) => "the spool",
+        };
         loop {
-            if let Some(why) = broker.failure() {
-                return Failure::new(format!("the queue can't be written any more: {why}")).help(
+            if let Some(why) = self.failure() {
+                return Failure::new(format!("{what} can't be written any more: {why}")).help(
                     "What was accepted is on the disk. Make sure that it can be written, and start again.",
                 );
             }
@@ -85,9 +109,10 @@ impl Queues {
                 let closed = broker.close().await;
                 closed.map_err(|error| Failure::new(format!("the queue was not closed in order: {error}")))
             }
-            Queues::Redis(broker) => {
+            Queues::Redis(broker, spooled) => {
+                let closed = spooled.close().await;
                 broker.close().await;
-                Ok(())
+                closed.map_err(|error| Failure::new(format!("the spool was not closed in order: {error}")))
             }
         }
     }
@@ -131,6 +156,14 @@ fn embedded(settings: &Settings) -> EmbeddedConfig {
         payload_memory: usize::try_from(settings.broker.payload_memory.0).unwrap_or(usize::MAX),
         log_room: LOG_ROOM,
         ..EmbeddedConfig::in_dir(&settings.data_dir)
+    }
+}
+
+fn spool(settings: &Settings) -> SpoolConfig {
+    SpoolConfig {
+        dir: settings.data_dir.join(SPOOL),
+        limit: settings.broker.spool_limit.0,
+        refused: Arc::new(palomar_app::refused_later),
     }
 }
 
