@@ -130,6 +130,47 @@ fn one_fact(bites: &mut Bites<'_>, facts: &mut Vec<Stored>) -> Result<(), Malfor
     Ok(())
 }
 
+/// An entry of the stream: the number of its first fact, and its body.
+type Entry = (u64, Vec<u8>);
+
+/// Which entries are asked for, by the number of their first facts.
+#[derive(Clone, Copy)]
+enum Range {
+    /// The newest up to a number.
+    Newest { upto: u64 },
+    /// So many from a number on.
+    Oldest { from: u64, count: usize },
+}
+
+/// What a log is read from.
+trait Stream: Sync {
+    fn entries(&self, range: Range) -> impl Future<Output = Result<Vec<Entry>, BrokerError>> + Send;
+}
+
+/// Facts numbered above `after`, at most `limit`, without a gap. The stream may grow between two questions.
+async fn numbered(after: u64, limit: usize, stream: &impl Stream) -> Result<Vec<Numbered>, BrokerError> {
+    let mut found: Vec<Numbered> = Vec::new();
+    // The entry that holds the next fact may begin before it. Where there is none yet, one that begins with it may come
+    // before the next question: that begins with it, too.
+    let mut part = stream.entries(Range::Newest { upto: after + 1 }).await?;
+    let mut from = after + 1;
+    loop {
+        for (first, entry) in part {
+            from = from.max(first + 1);
+            let (at, facts) = facts_of(&entry).map_err(|_| damaged())?;
+            let new = (first..).zip(facts).filter(|(number, _)| *number > after);
+            found.extend(new.take(limit - found.len()).map(|(number, fact)| (number, at, fact)));
+        }
+        if found.len() >= limit {
+            return Ok(found);
+        }
+        part = stream.entries(Range::Oldest { from, count: (limit - found.len()).min(MOST_ENTRIES) }).await?;
+        if part.is_empty() {
+            return Ok(found);
+        }
+    }
+}
+
 /// Who reads the log of a partition.
 pub(super) struct Log<'a> {
     pub(super) link: &'a Link,
@@ -140,56 +181,25 @@ pub(super) struct Log<'a> {
 /// A fact with its number and time.
 type Numbered = (u64, Timestamp, Stored);
 
+impl Stream for Log<'_> {
+    async fn entries(&self, range: Range) -> Result<Vec<Entry>, BrokerError> {
+        let (name, from, to, count) = match range {
+            Range::Newest { upto } => ("XREVRANGE", upto, "-", 1),
+            Range::Oldest { from, count } => ("XRANGE", from, "+", count),
+        };
+        let mut command = redis::cmd(name);
+        command.arg(format!("{}:log", self.base)).arg(from).arg(to).arg("COUNT").arg(count);
+        let Value::Array(entries) = self.link.call(&command, None).await? else { return Err(damaged()) };
+        entries.into_iter().map(|entry| entry_of(entry).ok_or_else(damaged)).collect()
+    }
+}
+
 impl Log<'_> {
     /// Facts numbered above `after`, at most `limit`, and how far was read: some may be of jobs whose records are gone.
     pub(super) async fn read(&self, after: u64, limit: usize) -> Result<(Vec<LogEntry>, u64), BrokerError> {
-        let mut found: Vec<Numbered> = Vec::new();
-        // The entry that holds the next fact may begin before it.
-        let mut part = self.entries("XREVRANGE", after + 1, 1).await?;
-        let mut from = after + 2;
-        loop {
-            for (first, entry) in part {
-                from = from.max(first + 1);
-                self.collect(first, &entry, after, limit, &mut found)?;
-            }
-            if found.len() >= limit {
-                break;
-            }
-            part = self.entries("XRANGE", from, (limit - found.len()).min(MOST_ENTRIES)).await?;
-            if part.is_empty() {
-                break;
-            }
-        }
+        let found = numbered(after, limit, self).await?;
         let through = found.last().map_or(after, |(number, ..)| *number);
         Ok((self.tell(found).await?, through))
-    }
-
-    fn collect(
-        &self,
-        first: u64,
-        entry: &[u8],
-        after: u64,
-        limit: usize,
-        found: &mut Vec<Numbered>,
-    ) -> Result<(), BrokerError> {
-        let (at, facts) = facts_of(entry).map_err(|_| damaged())?;
-        let numbered = (first..).zip(facts).filter(|(number, _)| *number > after);
-        found.extend(numbered.take(limit - found.len()).map(|(number, fact)| (number, at, fact)));
-        Ok(())
-    }
-
-    /// Entries of the stream from one on, each with the number of its first fact.
-    async fn entries(
-        &self,
-        command: &str,
-        from: u64,
-        count: usize,
-    ) -> Result<Vec<(u64, Vec<u8>)>, BrokerError> {
-        let end = if command == "XRANGE" { "+" } else { "-" };
-        let mut command = redis::cmd(command);
-        command.arg(format!("{}:log", self.base)).arg(from).arg(end).arg("COUNT").arg(count);
-        let Value::Array(entries) = self.link.call(&command, None).await? else { return Err(damaged()) };
-        entries.into_iter().map(|entry| entry_of(entry).ok_or_else(damaged)).collect()
     }
 
     /// Facts as readers see them.
@@ -276,7 +286,7 @@ fn damaged() -> BrokerError {
 }
 
 /// An entry as Redis answers it: its id, and its one field.
-fn entry_of(entry: Value) -> Option<(u64, Vec<u8>)> {
+fn entry_of(entry: Value) -> Option<Entry> {
     let Value::Array(parts) = entry else { return None };
     let mut parts = parts.into_iter();
     let (Value::BulkString(id), Value::Array(fields)) = (parts.next()?, parts.next()?) else { return None };
@@ -289,7 +299,76 @@ fn entry_of(entry: Value) -> Option<(u64, Vec<u8>)> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// An entry of so many facts.
+    fn entry(first: u64, facts: u8) -> Entry {
+        let mut body = vec![0; 16];
+        for fact in 0..facts {
+            body.extend_from_slice(&[17, 0, 0, 0, 1, fact]);
+        }
+        (first, body)
+    }
+
+    /// A stream that grows before each question.
+    struct Grows {
+        stream: Vec<Entry>,
+        growth: Vec<usize>,
+        /// Questions, and entries that are there.
+        asked: Mutex<(usize, usize)>,
+    }
+
+    impl Stream for Grows {
+        async fn entries(&self, range: Range) -> Result<Vec<Entry>, BrokerError> {
+            let mut asked = self.asked.lock().expect("no panic");
+            let (questions, there) = *asked;
+            // It grows to its end some time.
+            let grows = self.growth[questions % self.growth.len()].max(usize::from(questions > 500));
+            *asked = (questions + 1, (there + grows).min(self.stream.len()));
+            let there = &self.stream[..asked.1];
+            Ok(match range {
+                Range::Newest { upto } => {
+                    there.iter().rev().find(|(first, _)| *first <= upto).cloned().into_iter().collect()
+                }
+                Range::Oldest { from, count } => {
+                    there.iter().filter(|(first, _)| *first >= from).take(count).cloned().collect()
+                }
+            })
+        }
+    }
+
+    proptest! {
+        /// Whoever reads on from what was read last meets every fact once and in order, however much comes in between
+        /// any two questions.
+        #[test]
+        fn a_log_that_grows_while_it_is_read_is_read_without_a_gap(
+            entries in prop::collection::vec(1_u8..5, 1..40),
+            growth in prop::collection::vec(0_usize..4, 1..20),
+            limit in 1_usize..12,
+        ) {
+            let mut stream: Vec<Entry> = Vec::new();
+            for facts in &entries {
+                let next = stream.last().map_or(1, |(first, body)| first + (body.len() as u64 - 16) / 6);
+                stream.push(entry(next, *facts));
+            }
+            let total: u64 = entries.iter().map(|facts| u64::from(*facts)).sum();
+            let grows = Grows { stream, growth, asked: Mutex::default() };
+            let mut after = 0;
+            while after < total {
+                let read = futures_util::FutureExt::now_or_never(numbered(after, limit, &grows)).expect("nothing waits");
+                let read = read.expect("whole");
+                prop_assert!(read.len() <= limit);
+                for (number, ..) in read {
+                    prop_assert_eq!(number, after + 1);
+                    after = number;
+                }
+            }
+        }
+    }
 
     #[test]
     fn entries_are_taken_apart() {
