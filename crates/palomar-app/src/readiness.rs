@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use palomar_broker::{BrokerError, SpoolMeters};
+use palomar_broker::SpoolMeters;
 use palomar_records::PROJECTION;
 use serde::Serialize;
 
@@ -77,7 +77,7 @@ impl App {
             _ if failure.is_some() => check(Health::Fail, failure.as_deref().unwrap_or_default()),
             Ok(stats) => check(Health::Pass, format!("{} queues", stats.queues.len())),
             // What comes is accepted all the same.
-            Err(error) if self.queues_are_away() => {
+            Err(error) if self.is_spooling(error) => {
                 check(Health::Warn, format!("{error}; what comes waits in the spool, nothing is sent"))
             }
             Err(error) => check(Health::Fail, error.to_string()),
@@ -129,12 +129,13 @@ impl App {
     /// All metrics as text, in the format of OpenMetrics.
     ///
     /// # Errors
-    /// Where the broker does not answer; while what comes waits in the spool, its numbers stay as they were. What only the records know is left out while they can't be read.
+    /// Where the broker does not answer; while what comes waits in the spool, its numbers stay as they were. What only
+    /// the records know is left out while they can't be read.
     pub async fn metrics_text(&self) -> Result<String, AppError> {
         let stats = match self.broker.stats().await {
             Ok(stats) => Some(stats),
             // What this node knows by itself is told all the same.
-            Err(BrokerError::Lost(_)) if self.queues_are_away() => None,
+            Err(error) if self.is_spooling(&error) => None,
             Err(error) => return Err(error.into()),
         };
         let reading = Reading {

@@ -65,6 +65,12 @@ impl App {
         self.spool().is_some_and(|spool| spool.away.is_some())
     }
 
+    /// Whether an error of the queues means that what comes now waits in the spool. It is so from the first answer that
+    /// is missed: the spool itself finds out a moment later.
+    pub(crate) fn is_spooling(&self, error: &BrokerError) -> bool {
+        matches!(error, BrokerError::Lost(_)) && self.spool.get().is_some()
+    }
+
     /// The queues in numbers. While they are away: the newest that were seen, and when.
     pub(crate) async fn newest_stats(&self) -> Result<(Stats, Option<Timestamp>), AppError> {
         match self.broker.stats().await {
@@ -74,11 +80,10 @@ impl App {
                 }
                 Ok((stats, None))
             }
-            Err(BrokerError::Lost(_)) if self.queues_are_away() && self.last_stats.get().is_some() => {
-                let (at, stats) = self.last_stats.get().unwrap_or_default();
-                Ok((stats, Some(at)))
-            }
-            Err(error) => Err(error.into()),
+            Err(error) => match self.last_stats.get().filter(|_| self.is_spooling(&error)) {
+                Some((at, stats)) => Ok((stats, Some(at))),
+                None => Err(error.into()),
+            },
         }
     }
 }

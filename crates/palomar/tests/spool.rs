@@ -399,6 +399,13 @@ async fn a_node_that_is_killed_while_redis_hangs_hands_over_after_its_next_start
     let sim = channel(&client).await;
     let (status, before) = client.send(0, Some("key-0")).await;
     assert_eq!(status, 202, "{before}");
+    until("the first is sent", || async {
+        let (_, message) =
+            client.get(&format!("/api/messages/{}", before["id"].as_str().expect("an id"))).await;
+        // What has been sent has no attempt that the stop of Redis could leave in doubt.
+        if message["status"] == "sent" { Ok(()) } else { Err(message.to_string()) }
+    })
+    .await;
     redis.signal("-STOP");
     let (status, first) = client.send(1, Some("key-1")).await;
     assert_eq!(status, 202, "{first}");

@@ -68,6 +68,18 @@ impl Installation {
         rows.iter().map(|row| (row.get(0), row.get(1))).collect()
     }
 
+    /// The journals of a few messages that are not read yet.
+    async fn open(&self) -> Vec<String> {
+        let sql = "SELECT message_id, at, kind, detail FROM journal WHERE message_id IN \
+            (SELECT id FROM messages WHERE status <> 'read' ORDER BY id LIMIT 5) ORDER BY message_id, at";
+        let line = |row: &tokio_postgres::Row| {
+            let (id, at): (String, i64) = (row.get(0), row.get(1));
+            let (kind, data): (String, String) = (row.get(2), row.get(3));
+            format!("{id} {} {kind} {data}", Timestamp::from_micros(at))
+        };
+        self.rows(sql).await.iter().map(line).collect()
+    }
+
     /// When facts of a kind happened, in order; of one channel, or of all.
     pub(crate) async fn times(&self, kind: &str, channel: Option<&str>) -> Vec<Timestamp> {
         let of = channel.map_or_else(String::new, |channel| format!(" AND channel = '{channel}'"));
@@ -91,8 +103,9 @@ impl Installation {
                 return Ok(());
             }
             let told: Vec<_> = lines.iter().map(|line| line.sim.stats().webhooks).collect();
+            let open = self.open().await;
             let stats = self.nodes[0].get("/api/queue-monitor/stats").await;
-            Err(format!("{statuses:?}; {told:?}; {}", stats["queues"]))
+            Err(format!("{statuses:?}; {told:?}; {}; {open:#?}", stats["queues"]))
         })
         .await;
         let mut taken = HashSet::new();

@@ -96,7 +96,7 @@ impl Caller {
 /// tell, and the provider's ledger is that person here. The others resolve themselves by the tag in their statuses.
 pub(crate) async fn never_taken(server: &Server, channel: &str, sim: &RunningSim) -> Vec<String> {
     until(&format!("all that waited in {channel} is through"), || async {
-        let queue = server.queue(channel).await;
+        let queue = server.listed(channel).await?;
         let left: u64 = ["waiting", "active", "leased", "scheduled"]
             .iter()
             .map(|state| queue[*state].as_u64().unwrap_or(0))
@@ -107,6 +107,10 @@ pub(crate) async fn never_taken(server: &Server, channel: &str, sim: &RunningSim
         let taken: HashSet<String> =
             sim.ledger(0, sim.accepted()).iter().filter_map(|entry| entry.tag.clone()).collect();
         let open = server.ids(channel, "uncertain").await;
+        // The queue knows first.
+        if queue["uncertain"].as_u64() != Some(open.len() as u64) {
+            return Err(format!("{} in the records, {queue}", open.len()));
+        }
         let unknown: Vec<String> =
             open.iter().filter(|id| !taken.iter().any(|tag| tag.contains(*id))).cloned().collect();
         if unknown.len() == open.len() { Ok(unknown) } else { Err(format!("{} uncertain", open.len())) }

@@ -340,13 +340,15 @@ impl Server {
 
     /// The numbers of a channel's queue.
     pub(crate) async fn queue(&self, channel: &str) -> Value {
+        self.listed(channel).await.unwrap_or_else(|stats| panic!("no queue of {channel} in {stats}"))
+    }
+
+    /// A channel's queue in numbers, where it is listed: it is not while its partition can't be asked. Else all numbers.
+    pub(crate) async fn listed(&self, channel: &str) -> Result<Value, String> {
         let stats = self.get("/api/queue-monitor/stats").await;
         let name = format!("outbound/{channel}");
-        let queues = stats["queues"].as_array().cloned().unwrap_or_default();
-        queues
-            .into_iter()
-            .find(|queue| queue["queue"] == name.as_str())
-            .unwrap_or_else(|| panic!("no {name} in {stats}"))
+        let mut queues = stats["queues"].as_array().into_iter().flatten();
+        queues.find(|queue| queue["queue"] == name.as_str()).cloned().ok_or_else(|| stats.to_string())
     }
 }
 
