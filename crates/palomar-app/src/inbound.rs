@@ -44,6 +44,26 @@ enum Trouble {
     Unreadable(String),
     /// It may go better later.
     Passing(String),
+    /// The queues can't be asked now: that says nothing of the webhook, and is no try of it.
+    Away(String),
+}
+
+impl Trouble {
+    /// When a webhook that was tried so often is tried again, and whether this time counts; none where it is given up.
+    fn again(&self, tries: u32, attempts: u32, backoff: Duration) -> Option<(Duration, bool)> {
+        let after = backoff.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1)));
+        match self {
+            Trouble::Unreadable(_) => None,
+            Trouble::Passing(_) => (tries < attempts).then_some((after, true)),
+            Trouble::Away(_) => Some((after, false)),
+        }
+    }
+
+    fn into_words(self) -> String {
+        match self {
+            Trouble::Unreadable(why) | Trouble::Passing(why) | Trouble::Away(why) => why,
+        }
+    }
 }
 
 impl Handler for Receiver {
@@ -54,11 +74,12 @@ impl Handler for Receiver {
         }
         match self.process(&job).await {
             Ok(events) => Handled { events: encode_all(&events), ..Handled::new(Outcome::Done) },
-            Err(Trouble::Passing(_)) if job.tries < self.attempts => {
-                let delay = self.backoff.saturating_mul(2_u32.saturating_pow(job.tries.saturating_sub(1)));
-                Handled::new(Outcome::Retry { at: self.clock.now().after(delay), counts: true })
-            }
-            Err(Trouble::Passing(why) | Trouble::Unreadable(why)) => given_up(&job, &why),
+            Err(trouble) => match trouble.again(job.tries, self.attempts, self.backoff) {
+                Some((delay, counts)) => {
+                    Handled::new(Outcome::Retry { at: self.clock.now().after(delay), counts })
+                }
+                None => given_up(&job, &trouble.into_words()),
+            },
         }
     }
 }
@@ -173,11 +194,7 @@ fn name(event: &mut ChannelEvent, webhook: MessageId, n: usize) {
 }
 
 fn trouble(error: &BrokerError) -> Trouble {
-    if is_passing(error) {
-        Trouble::Passing(error.to_string())
-    } else {
-        Trouble::Unreadable(error.to_string())
-    }
+    if is_passing(error) { Trouble::Away(error.to_string()) } else { Trouble::Unreadable(error.to_string()) }
 }
 
 fn parse(line: &Line, envelope: &Envelope) -> Result<Parsed, Trouble> {
@@ -246,4 +263,27 @@ fn inbound_id(channel: &ChannelName, provider_id: &str) -> MessageId {
     let mut bytes = [0_u8; 16];
     bytes.iter_mut().zip(hash.iter()).for_each(|(byte, from)| *byte = *from);
     MessageId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_webhook_is_given_up_for_its_own_trouble_only() {
+        let backoff = Duration::from_secs(2);
+        let [unreadable, passing, away] =
+            [Trouble::Unreadable, Trouble::Passing, Trouble::Away].map(|trouble| trouble("so".to_owned()));
+        for (trouble, tries, expected) in [
+            (&unreadable, 1, None),
+            (&passing, 1, Some((2, true))),
+            (&passing, 2, Some((4, true))),
+            (&passing, 3, None),
+            (&away, 1, Some((2, false))),
+            (&away, 3, Some((8, false))),
+        ] {
+            let expected = expected.map(|(seconds, counts)| (Duration::from_secs(seconds), counts));
+            assert_eq!(trouble.again(tries, 3, backoff), expected, "{tries} tries");
+        }
+    }
 }
