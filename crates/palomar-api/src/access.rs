@@ -81,10 +81,23 @@ const RULES: &[Rule] = &[
     rule("POST",   "/api/conversations/{id}/messages",  Key(Operator)),
     rule("GET",    "/api/events",                       Key(Viewer)),
     rule("GET",    "/api/contacts",                     Whole(Viewer)),
+    rule("POST",   "/api/contacts",                     Whole(Operator)),
+    rule("GET",    "/api/contacts/count",               Whole(Viewer)),
+    rule("POST",   "/api/contacts/tags",                Whole(Operator)),
+    rule("POST",   "/api/contacts/import",              Whole(Operator)),
+    rule("GET",    "/api/contacts/export",              Whole(Operator)),
     rule("GET",    "/api/contacts/{id}",                Whole(Viewer)),
+    rule("PATCH",  "/api/contacts/{id}",                Whole(Operator)),
+    rule("GET",    "/api/segments",                     Whole(Viewer)),
+    rule("POST",   "/api/segments",                     Whole(Operator)),
+    rule("GET",    "/api/segments/{id}",                Whole(Viewer)),
+    rule("PATCH",  "/api/segments/{id}",                Whole(Operator)),
+    rule("DELETE", "/api/segments/{id}",                Whole(Operator)),
     rule("GET",    "/api/suppressions",                 Whole(Viewer)),
     rule("POST",   "/api/suppressions",                 Whole(Operator)),
     rule("DELETE", "/api/suppressions",                 Whole(Operator)),
+    rule("POST",   "/api/suppressions/import",          Whole(Operator)),
+    rule("GET",    "/api/suppressions/export",          Whole(Operator)),
 ];
 
 const fn rule(method: &'static str, path: &'static str, access: Access) -> Rule {

@@ -17,6 +17,7 @@ mod body;
 mod bulk;
 mod config;
 mod cors;
+mod files;
 mod html;
 mod idempotency;
 mod json;

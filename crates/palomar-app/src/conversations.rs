@@ -1,9 +1,9 @@
-//! Conversations, contacts and the suppression list, for people.
+//! Conversations and the suppression list, for people.
 
 use palomar_model::{ChannelName, Recipient};
 use palomar_records::{
-    ContactView, ConversationFilter, ConversationId, ConversationPatch, ConversationView, IdentityView,
-    MessageView, Page, Suppression, SuppressionReason,
+    ConversationFilter, ConversationId, ConversationPatch, ConversationView, IdentityView, MessageView, Page,
+    Suppression, SuppressionReason,
 };
 
 use crate::messages::MAX_PAGE;
@@ -131,27 +131,6 @@ impl App {
             detail: "nothing is known of this person that a message could be sent to".to_owned(),
         };
         Ok(ReplyTo { channel: found.channel, to: to.ok_or_else(nobody)? })
-    }
-
-    /// A page of contacts, the newest first.
-    ///
-    /// # Errors
-    /// [`AppError::Invalid`] for a cursor of another list.
-    pub async fn contacts(
-        &self,
-        words: Option<String>,
-        cursor: Option<&str>,
-        limit: usize,
-    ) -> Result<Page<ContactView>, AppError> {
-        Ok(self.records.contacts(words, cursor, limit.clamp(1, MAX_PAGE)).await?)
-    }
-
-    /// One contact.
-    ///
-    /// # Errors
-    /// [`AppError::NotFound`].
-    pub async fn contact(&self, id: &str) -> Result<ContactView, AppError> {
-        self.records.contact(id).await?.ok_or(AppError::NotFound("contact"))
     }
 
     /// A page of those to whom nothing is sent, the newest first.

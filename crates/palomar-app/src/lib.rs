@@ -13,6 +13,7 @@
 
 mod app;
 mod attempt;
+mod audience;
 mod channels;
 mod consent;
 mod conversations;
@@ -42,6 +43,10 @@ mod spool;
 mod submit;
 
 pub use app::{App, AppConfig, StartError};
+pub use audience::{
+    Body, Chosen, Encoding, FileKind, Import, ImportCounts, ImportLine, ImportOptions, KeptContact,
+    NewSegment, RefusedRow, SegmentPatch, read_attributes,
+};
 pub use channels::{
     BudgetInput, ChannelPatch, ChannelTest, ChannelView, LimitsInput, NewChannel, PROFILES, PairInput,
     ProviderFactory, Providers, WindowInput,
@@ -75,7 +80,8 @@ pub use submit::{MAX_BATCH, RowInput, RowResult, Submitted};
 pub use palomar_broker::{JobState, Resolution};
 pub use palomar_media::{HandOut, Part, S3Config, hand_out};
 pub use palomar_records::{
-    ChangesView, ContactView, ConversationFilter, ConversationId, ConversationPatch, ConversationView,
-    Direction, FailedWebhookView, MediaRecord, MediaState, MediaView, MessageFilter, MessageStatus,
-    MessageView, Page, Suppression, SuppressionReason, TimelineEntry,
+    AudienceContact, ChangesView, ConsentChange, ContactChange, ContactConsent, ContactFilter, ContactView,
+    ConversationFilter, ConversationId, ConversationPatch, ConversationView, Direction, FailedWebhookView,
+    MediaRecord, MediaState, MediaView, MessageFilter, MessageStatus, MessageView, Page, ProviderTemplate,
+    Segment, Suppression, SuppressionReason, TimelineEntry,
 };

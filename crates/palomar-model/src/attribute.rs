@@ -213,12 +213,12 @@ pub enum AttributeValue {
 }
 
 impl AttributeValue {
-    /// A text, without the character that no store keeps.
+    /// A text, without the space around it and the character that no store keeps.
     ///
     /// # Errors
     /// [`BadAttribute::LongText`].
-    pub fn text(text: impl Into<String>) -> Result<AttributeValue, BadAttribute> {
-        let mut text = text.into();
+    pub fn text(text: impl AsRef<str>) -> Result<AttributeValue, BadAttribute> {
+        let mut text = text.as_ref().trim().to_owned();
         if text.len() > LONGEST_TEXT && text.chars().count() > LONGEST_TEXT {
             return Err(BadAttribute::LongText);
         }
@@ -286,7 +286,7 @@ impl AttributeMap {
         self.0.is_empty()
     }
 
-    /// These, and over them what `newer` says; a value of none takes the attribute away.
+    /// These, and over them what `newer` says; a value of none, or an empty text, takes the attribute away.
     ///
     /// # Errors
     /// [`BadAttribute::TooMany`].
@@ -297,8 +297,8 @@ impl AttributeMap {
         let mut all = self.0.clone();
         for (name, value) in newer {
             match value {
-                Some(value) => drop(all.insert(name, value)),
-                None => drop(all.remove(&name)),
+                Some(value) if value.says_something() => drop(all.insert(name, value)),
+                Some(_) | None => drop(all.remove(&name)),
             }
         }
         AttributeMap(all).bounded()
@@ -336,15 +336,18 @@ impl<'de> Deserialize<'de> for AttributeMap {
     }
 }
 
-/// A word that people sort contacts by: no quotation mark, backslash or control character; spaces around it are not part
-/// of it.
+/// Signs between the tags of a list.
+pub const TAG_SEPARATORS: [char; 3] = [',', ';', '|'];
+
+/// A word that people sort contacts by: no quotation mark, backslash, control character, or sign of a list; spaces around
+/// it are not part of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Tag(Arc<str>);
 
 /// A text that is no tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a tag has 1 to {LONGEST_TAG} characters, no quotation mark, backslash or control character")]
+#[error("a tag has 1 to {LONGEST_TAG} characters, no comma, semicolon, `|`, quotation mark, backslash or control character")]
 pub struct BadTag;
 
 impl Tag {
@@ -353,6 +356,15 @@ impl Tag {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The tags of a list: `vip, gold`.
+    ///
+    /// # Errors
+    /// Where one of them is none.
+    pub fn list(text: &str) -> Result<Vec<Tag>, BadTag> {
+        let words = text.split(TAG_SEPARATORS).filter(|word| !word.trim().is_empty());
+        words.map(str::parse).collect()
+    }
 }
 
 impl FromStr for Tag {
@@ -360,12 +372,16 @@ impl FromStr for Tag {
 
     fn from_str(text: &str) -> Result<Tag, BadTag> {
         let word = text.trim();
-        let well_formed = !word.is_empty()
-            && word.len() <= 4 * LONGEST_TAG
-            && word.chars().count() <= LONGEST_TAG
-            && !word.chars().any(|c| c.is_control() || matches!(c, '"' | '\\'));
-        if well_formed { Ok(Tag(word.into())) } else { Err(BadTag) }
+        if is_word(word) && !word.contains(TAG_SEPARATORS) { Ok(Tag(word.into())) } else { Err(BadTag) }
     }
+}
+
+/// Whether a text can stand in a list of words: a tag's or a label's.
+pub(crate) fn is_word(word: &str) -> bool {
+    !word.is_empty()
+        && word.len() <= 4 * LONGEST_TAG
+        && word.chars().count() <= LONGEST_TAG
+        && !word.chars().any(|c| c.is_control() || matches!(c, '"' | '\\'))
 }
 
 impl fmt::Display for Tag {

@@ -54,7 +54,7 @@ pub enum Condition {
     /// They have this tag.
     Tag(Tag),
     /// A conversation with them has this label.
-    Label(Tag),
+    Label(String),
     /// Whether they agreed to be written to.
     Consent(ConsentState),
     /// When they wrote last.
@@ -179,6 +179,8 @@ pub enum FilterProblem {
     Attribute(crate::attribute::BadAttribute),
     #[error("{0}")]
     Tag(crate::attribute::BadTag),
+    #[error("a label has 1 to {} characters, no quotation mark, backslash or control character", crate::attribute::LONGEST_TAG)]
+    Label,
     #[error("consent is granted, denied or unknown")]
     Consent,
     #[error(
@@ -222,7 +224,7 @@ impl Condition {
             Condition::Name(test) => whom.name.is_some_and(|name| test.holds(name)),
             Condition::Phone(test) => whom.phones.iter().any(|phone| test.holds(phone)),
             Condition::Tag(tag) => whom.tags.contains(tag),
-            Condition::Label(label) => whom.labels.contains(label.as_str()),
+            Condition::Label(label) => whom.labels.contains(label),
             Condition::Consent(state) => whom.consent == *state,
             Condition::LastSeen(test) => whom.last_seen.is_some_and(|at| test.holds(at, now)),
             Condition::Created(test) => test.holds(whom.created, now),

@@ -6,24 +6,24 @@
 mod query;
 mod view;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use palomar_model::{ChannelName, Timestamp};
 
 use crate::error::{RecordsError, Result};
 use crate::feed::{CONVERSATION_UPDATED, conversation_now};
-use crate::store::{Db, values};
+use crate::store::Db;
 use crate::tables::cursors;
 use crate::tables::journal::{self, Entry};
 use crate::tables::page::Page;
 use crate::tables::suppressions::{self, Suppression};
 use crate::{MessageFilter, MessageView, PROJECTION, Partition, Records};
-use query::{add_identities, contact, contacts, conversation, conversations, owner, resolved, update};
+use query::{contacts, conversation, conversations, one_contact, owner, resolved, update};
 
 pub use view::{
-    ContactView, ConversationFilter, ConversationId, ConversationPatch, ConversationView, IdentityView,
-    LastMessage, NoConversationId,
+    ContactFilter, ContactView, ConversationFilter, ConversationId, ConversationPatch, ConversationView,
+    IdentityView, LastMessage, NoConversationId,
 };
 
 impl Records {
@@ -88,18 +88,19 @@ impl Records {
         self.write(work).await
     }
 
-    /// A page of contacts, the newest first; with these words in their name, numbers or ids.
+    /// A page of contacts, the newest first.
     ///
     /// # Errors
     /// [`RecordsError::BadCursor`] for a cursor of another list.
     pub async fn contacts(
         &self,
-        words: Option<String>,
+        filter: ContactFilter,
         cursor: Option<&str>,
         limit: usize,
+        now: Timestamp,
     ) -> Result<Page<ContactView>> {
         let cursor = cursor.map(str::to_owned);
-        self.read(move |db| contacts(db, words.as_deref(), cursor.as_deref(), limit)).await
+        self.read(move |db| contacts(db, &filter, cursor.as_deref(), limit, now)).await
     }
 
     /// One contact, also by the id of one that turned out to be another.
@@ -110,10 +111,7 @@ impl Records {
         let id = id.to_owned();
         self.read(move |db| {
             let id = owner(db, &id)?;
-            let text = "SELECT id, name, created_at, updated_at FROM contacts WHERE id = $1";
-            let mut found = db.rows(text, &values![id], contact)?;
-            add_identities(db, found.iter_mut())?;
-            Ok(found.pop())
+            one_contact(db, &id)
         })
         .await
     }
@@ -144,10 +142,23 @@ impl Records {
     /// # Errors
     /// Where the database can't be written.
     pub async fn suppress(&self, suppression: Suppression) -> Result<()> {
+        let now = suppression.created_at;
+        self.suppress_all(vec![suppression], now).await
+    }
+
+    /// Keeps that nothing is sent to many. Of one person and channel the first counts.
+    ///
+    /// # Errors
+    /// Where the database can't be written: none of them is kept.
+    pub async fn suppress_all(&self, suppressions: Vec<Suppression>, now: Timestamp) -> Result<()> {
         self.suppressing.store(true, Ordering::Release);
         let work = move |db: Db<'_>| {
-            cursors::take_turn(db, PROJECTION, suppression.created_at)?;
-            db.write(vec![suppressions::add(std::iter::once(&suppression))])
+            cursors::take_turn(db, PROJECTION, now)?;
+            let mut different = BTreeMap::new();
+            for one in &suppressions {
+                different.entry((&one.match_key, one.channel.as_ref())).or_insert(one);
+            }
+            db.write(vec![suppressions::add(different.into_values())])
         };
         self.write(work).await
     }

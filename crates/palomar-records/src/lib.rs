@@ -32,16 +32,16 @@ use palomar_model::{ChannelName, MessageId, Timestamp};
 
 pub use apply::{Applied, Failed, Step};
 pub use audience::{
-    AudienceContact, AudiencePage, ContactChange, ContactIds, ConversationFacts, NewContact, Put,
-    SuppressedOn, Whom,
+    AudienceContact, AudiencePage, ConsentChange, ContactChange, ContactIds, ConversationFacts, NewContact,
+    Put, SuppressedOn, Whom,
 };
 pub use check::{RecordsCheck, RecordsInfo};
 pub use error::RecordsError;
 pub use fact::{Consent, FailedWebhook, RecordFact, What};
 pub use feed::{CONVERSATION_UPDATED, ConversationNow, Feed, FeedEntry};
 pub use inbox::{
-    ContactView, ConversationFilter, ConversationId, ConversationPatch, ConversationView, IdentityView,
-    LastMessage, NoConversationId,
+    ContactFilter, ContactView, ConversationFilter, ConversationId, ConversationPatch, ConversationView,
+    IdentityView, LastMessage, NoConversationId,
 };
 pub use list::MessageFilter;
 pub use message::{Direction, MessageStatus, MessageView, UnknownDirection, accepted_view};

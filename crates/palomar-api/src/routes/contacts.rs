@@ -1,26 +1,34 @@
-//! People, and the list of those to whom nothing is sent.
+//! People: what is known of them, files of them in and out.
 
-use axum::extract::State;
-use axum::http::{StatusCode, Uri};
-use palomar_app::{NewSuppression, SuppressionReason};
-use palomar_model::{ChannelName, Recipient};
+use std::collections::BTreeMap;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use palomar_app::{Chosen, ConsentChange, ContactChange, ContactFilter, ImportOptions, read_attributes};
+use palomar_model::attribute::{ConsentState, Tag};
+use palomar_model::filter::Filter;
+use palomar_model::{Recipient, Timestamp};
 use serde::Deserialize;
+use serde_json::{Map, Value, json as object};
 use utoipa::ToSchema;
 
+use super::conversations::given;
 use super::page;
 use crate::body::JsonBytes;
 use crate::params::Params;
 use crate::problem::{Code, Problem};
-use crate::schema;
-use crate::state::{Answer, PathId, Shared, json, no_content, ok};
+use crate::state::{Answer, PathId, Shared, json, ok};
+use crate::{files, schema};
 
 /// List contacts
 ///
-/// Newest first.
+/// Those that changed last first.
 #[utoipa::path(
     get, path = "/api/contacts", tag = "contacts", operation_id = "listContacts",
     params(
         ("q" = Option<String>, Query, description = "With this in their name, a number or an id"),
+        ("filter" = Option<String>, Query, description = "Whom a filter means, for example `city = \"Madrid\" and tag = vip`"),
+        ("segment" = Option<String>, Query, description = "Of this segment: its id or name"),
         schema::PageParams,
     ),
     responses((status = 200, description = "A page", body = schema::Page<schema::Contact>), schema::Errors),
@@ -28,9 +36,36 @@ use crate::state::{Answer, PathId, Shared, json, no_content, ok};
 pub(crate) async fn list(State(api): Shared, uri: Uri) -> Answer {
     let mut params = Params::of(&uri)?;
     let (limit, cursor) = params.page()?;
-    let words = params.text("q")?;
+    let text = params.text("q")?;
+    let Chosen { filter, segment, .. } = chosen(&mut params)?;
     params.finish()?;
-    page(&uri, &api.app.contacts(words, cursor.as_deref(), limit).await?)
+    let filter = ContactFilter { text, filter };
+    page(&uri, &api.app.contacts(filter, segment, cursor.as_deref(), limit).await?)
+}
+
+/// `filter` and `segment`.
+fn chosen(params: &mut Params) -> Result<Chosen, Problem> {
+    let wrong = |why| Problem::new(Code::BadQuery, format!("The parameter `filter` can't be read: {why}."));
+    let filter = params.text("filter")?.map(|text| Filter::parse(&text)).transpose().map_err(wrong)?;
+    Ok(Chosen { filter, segment: params.text("segment")?, ids: Vec::new() })
+}
+
+/// Count contacts
+///
+/// All, or those whom a filter means.
+#[utoipa::path(
+    get, path = "/api/contacts/count", tag = "contacts", operation_id = "countContacts",
+    params(
+        ("filter" = Option<String>, Query, description = "Whom a filter means"),
+        ("segment" = Option<String>, Query, description = "Of this segment: its id or name"),
+    ),
+    responses((status = 200, description = "How many", body = schema::Count), schema::Errors),
+)]
+pub(crate) async fn count(State(api): Shared, uri: Uri) -> Answer {
+    let mut params = Params::of(&uri)?;
+    let chosen = chosen(&mut params)?;
+    params.finish()?;
+    ok(&object!({ "count": api.app.count_contacts(chosen).await? }))
 }
 
 /// Show a contact
@@ -46,76 +81,240 @@ pub(crate) async fn show(State(api): Shared, PathId(id): PathId, uri: Uri) -> An
     ok(&api.app.contact(&id).await?)
 }
 
-/// List suppressions
-///
-/// Those to whom nothing is sent, and why; newest first.
-#[utoipa::path(
-    get, path = "/api/suppressions", tag = "contacts", operation_id = "listSuppressions",
-    params(schema::PageParams),
-    responses((status = 200, description = "A page", body = schema::Page<schema::Suppression>), schema::Errors),
-)]
-pub(crate) async fn suppressions(State(api): Shared, uri: Uri) -> Answer {
-    let mut params = Params::of(&uri)?;
-    let (limit, cursor) = params.page()?;
-    params.finish()?;
-    page(&uri, &api.app.suppressions(cursor.as_deref(), limit).await?)
-}
-
-/// Somebody to whom nothing is to be sent.
+/// Whether somebody agreed to be written to.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NewEntry {
+pub(crate) struct NewConsent {
+    /// `granted`, `denied` or `unknown`.
+    #[schema(value_type = String)]
+    state: ConsentState,
+    /// Where they did, or who says so.
+    #[serde(default)]
+    source: Option<String>,
+    /// When; now, where left out.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    at: Option<Timestamp>,
+}
+
+impl From<NewConsent> for ConsentChange {
+    fn from(NewConsent { state, source, at }: NewConsent) -> ConsentChange {
+        ConsentChange { state, source, at }
+    }
+}
+
+/// Somebody, and what is known of them.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewContact {
     /// A phone number or a business-scoped user id.
-    to: String,
-    /// On this channel; on all where left out.
+    #[serde(alias = "to")]
+    phone: String,
+    /// What you call them.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    channel: Option<ChannelName>,
-    /// `manual` (the default), `blocked` or `opt_out`.
+    name: Option<String>,
+    /// Texts, numbers and flags by name; null takes one away.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    reason: Option<SuppressionReason>,
-    /// More on why.
+    #[schema(value_type = Object)]
+    attributes: Map<String, Value>,
+    /// Tags that they get.
     #[serde(default)]
-    detail: Option<String>,
+    #[schema(value_type = Vec<String>)]
+    tags: Vec<Tag>,
+    #[serde(default)]
+    consent: Option<NewConsent>,
 }
 
-/// Suppress somebody
+/// Keep a contact
 ///
-/// Nothing is sent to them from now on. Their own word takes back an `opt_out`, and no other.
+/// One who is known by this number gets what is new of it; the rest stays. Repeating is safe.
 #[utoipa::path(
-    post, path = "/api/suppressions", tag = "contacts", operation_id = "createSuppression",
-    request_body = NewEntry,
-    responses((status = 201, description = "Kept", body = schema::Suppression), schema::Errors),
-)]
-pub(crate) async fn suppress(State(api): Shared, body: JsonBytes) -> Answer {
-    let NewEntry { to, channel, reason, detail } = body.typed()?;
-    let to = Recipient::parse(&to, api.app.default_region());
-    let to = to.map_err(|error| Problem::invalid_at("/to", error.to_string()))?;
-    let reason = reason.unwrap_or(SuppressionReason::Manual);
-    let kept = api.app.suppress(NewSuppression { to, channel, reason, detail }).await?;
-    json(StatusCode::CREATED, &kept)
-}
-
-/// Take a suppression back
-///
-/// Whatever its reason.
-#[utoipa::path(
-    delete, path = "/api/suppressions", tag = "contacts", operation_id = "deleteSuppression",
-    params(
-        ("to" = String, Query, description = "The phone number or business-scoped user id"),
-        ("channel" = Option<String>, Query, description = "The one on this channel; else the one on all"),
+    post, path = "/api/contacts", tag = "contacts", operation_id = "putContact",
+    request_body = NewContact,
+    responses(
+        (status = 201, description = "Kept, and new", body = schema::Contact,
+            headers(("Location" = String, description = "The contact"))),
+        (status = 200, description = "Known before", body = schema::Contact),
+        schema::Errors,
     ),
-    responses((status = 204, description = "Taken back"), schema::Errors),
 )]
-pub(crate) async fn unsuppress(State(api): Shared, uri: Uri) -> Answer {
-    let mut params = Params::of(&uri)?;
-    let to = params.text("to")?;
-    let channel: Option<ChannelName> = params.read("channel", "a channel's name")?;
+pub(crate) async fn create(State(api): Shared, body: JsonBytes) -> Answer {
+    let NewContact { phone, name, attributes, tags, consent } = body.typed()?;
+    let to = Recipient::parse(&phone, api.app.default_region());
+    let to = to.map_err(|error| Problem::invalid_at("/phone", error.to_string()))?;
+    let attributes = read_attributes(attributes, "/attributes").map_err(Problem::invalid)?;
+    let consent = consent.map(ConsentChange::from);
+    let says = ContactChange { name, attributes, tags, untag: Vec::new(), consent };
+    let kept = api.app.put_contact(to, says).await?;
+    if !kept.is_new {
+        return ok(&kept.contact);
+    }
+    let mut response = json(StatusCode::CREATED, &kept.contact)?;
+    if let Ok(location) = HeaderValue::from_str(&format!("/api/contacts/{}", kept.contact.id)) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// What is said of somebody.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct ContactPatch {
+    /// What you call them; null for the name in their profile.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    name: Option<Option<String>>,
+    /// Texts, numbers and flags by name; null takes one away.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    attributes: Map<String, Value>,
+    /// Tags that they get.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    add_tags: Vec<Tag>,
+    /// Tags that are taken from them.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    remove_tags: Vec<Tag>,
+    #[serde(default)]
+    consent: Option<NewConsent>,
+}
+
+/// Change a contact
+///
+/// What is left out stays.
+#[utoipa::path(
+    patch, path = "/api/contacts/{id}", tag = "contacts", operation_id = "updateContact",
+    params(("id" = String, Path, description = "The contact")),
+    request_body = ContactPatch,
+    responses((status = 200, description = "As it is now", body = schema::Contact), schema::Errors),
+)]
+pub(crate) async fn update(State(api): Shared, PathId(id): PathId, body: JsonBytes) -> Answer {
+    let ContactPatch { name, attributes, add_tags, remove_tags, consent } = body.typed()?;
+    let attributes = read_attributes(attributes, "/attributes").map_err(Problem::invalid)?;
+    let change = ContactChange {
+        name: name.map(Option::unwrap_or_default),
+        attributes,
+        tags: add_tags,
+        untag: remove_tags,
+        consent: consent.map(ConsentChange::from),
+    };
+    ok(&api.app.change_contact(&id, change).await?)
+}
+
+/// Tags for many.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tagging {
+    /// These contacts.
+    #[serde(default)]
+    ids: Vec<String>,
+    /// Those whom a filter means.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    filter: Option<Filter>,
+    /// Those of a segment, by its id or name.
+    #[serde(default)]
+    segment: Option<String>,
+    /// Tags that they get.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    add: Vec<Tag>,
+    /// Tags that are taken from them.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    remove: Vec<Tag>,
+}
+
+/// Tag contacts
+///
+/// Those named by `ids`, or those whom `filter` and `segment` mean.
+#[utoipa::path(
+    post, path = "/api/contacts/tags", tag = "contacts", operation_id = "tagContacts",
+    request_body = Tagging,
+    responses((status = 200, description = "How many changed", body = schema::Count), schema::Errors),
+)]
+pub(crate) async fn tag(State(api): Shared, body: JsonBytes) -> Answer {
+    let Tagging { ids, filter, segment, add, remove } = body.typed()?;
+    let changed = api.app.tag_contacts(Chosen { filter, segment, ids }, add, remove).await?;
+    ok(&object!({ "count": changed }))
+}
+
+/// Import contacts
+///
+/// A CSV file (`,`, `;` or tab; UTF-8, UTF-16 or Latin-1, told by its bytes) or an XLSX file of any length. The first row names
+/// the columns: one holds the phone numbers (`phone`, `teléfono`, `móvil`, `to`, …), others may be `name`, `tags`, `consent`,
+/// `consent_source`, `consent_at`; all else becomes attributes, as texts unless the name ends in `:number` or `:flag`.
+/// `columns` says otherwise: a JSON object from the file's names to these, or to null for what is not to be read.
+///
+/// Of one number there is one contact; a row about somebody who is known says what is new of them. Answered as NDJSON while
+/// it is read: `refused` rows with their line and column, `progress`, and `done` at the end; a last line with an `error`
+/// says that the rest was not taken. The same file may be sent again.
+#[utoipa::path(
+    post, path = "/api/contacts/import", tag = "contacts", operation_id = "importContacts",
+    params(
+        ("columns" = Option<String>, Query, description = "What columns are about, as JSON: `{\"Móvil\": \"phone\", \"Edad\": \"age:number\", \"Notas\": null}`"),
+        ("tags" = Option<String>, Query, description = "Tags for all, a comma between two"),
+        ("consent" = Option<String>, Query, description = "What all agreed to of whom the file does not say: `granted`, `denied`"),
+        ("source" = Option<String>, Query, description = "Where they did"),
+        ("encoding" = Option<String>, Query, description = "`utf-8`, `latin-1`, `utf-16le` or `utf-16be`, where the bytes do not tell"),
+        ("sheet" = Option<String>, Query, description = "The sheet of a spreadsheet; the first where left out"),
+        ("dryRun" = Option<bool>, Query, description = "Keep nothing, only tell what would be refused"),
+    ),
+    request_body(content(
+        (String = "text/csv"),
+        (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    )),
+    responses(
+        (status = 200, description = "What becomes of it, a line at a time", content((schema::ImportLine = "application/x-ndjson"))),
+        schema::Errors,
+    ),
+)]
+pub(crate) async fn import(State(api): Shared, request: Request) -> Answer {
+    let (parts, body) = request.into_parts();
+    let kind = files::kind(&parts.headers)?;
+    let mut params = Params::of(&parts.uri)?;
+    let options = options(&mut params)?;
     params.finish()?;
-    let missing = || Problem::new(Code::BadQuery, "The parameter `to` is missing.");
-    let to = Recipient::parse(&to.ok_or_else(missing)?, api.app.default_region())
-        .map_err(|error| Problem::new(Code::BadQuery, format!("The parameter `to` {error}.")))?;
-    api.app.unsuppress(&to, channel).await?;
-    no_content()
+    files::import(api.app.import_contacts(kind, options, files::body(body))).await
+}
+
+fn options(params: &mut Params) -> Result<ImportOptions, Problem> {
+    let bad = |name: &str, why: &str| Problem::new(Code::BadQuery, format!("The parameter `{name}` {why}."));
+    let columns: BTreeMap<String, Option<String>> = match params.text("columns")? {
+        None => BTreeMap::new(),
+        Some(columns) => serde_json::from_str(&columns)
+            .map_err(|_| bad("columns", "must be a JSON object from names to names, or to null"))?,
+    };
+    let tags = params.text("tags")?.map(|tags| Tag::list(&tags)).transpose();
+    let tags = tags.map_err(|why| bad("tags", &format!("must be tags with commas between them: {why}")))?;
+    let state: Option<ConsentState> = params.read("consent", "granted, denied or unknown")?;
+    let source = params.text("source")?;
+    Ok(ImportOptions {
+        columns,
+        tags: tags.unwrap_or_default(),
+        consent: state.map(|state| ConsentChange { state, source, at: None }),
+        encoding: params.read("encoding", "utf-8, latin-1, utf-16le or utf-16be")?,
+        sheet: params.text("sheet")?,
+        dry_run: params.flag("dryRun")?,
+    })
+}
+
+/// Export contacts
+///
+/// As CSV, which imports as the same; all, or those whom `filter` and `segment` mean. No cell is a formula: one that would
+/// be has an apostrophe in front.
+#[utoipa::path(
+    get, path = "/api/contacts/export", tag = "contacts", operation_id = "exportContacts",
+    params(
+        ("filter" = Option<String>, Query, description = "Whom a filter means"),
+        ("segment" = Option<String>, Query, description = "Of this segment: its id or name"),
+    ),
+    responses((status = 200, description = "The contacts", content((String = "text/csv"))), schema::Errors),
+)]
+pub(crate) async fn export(State(api): Shared, uri: Uri) -> Answer {
+    let mut params = Params::of(&uri)?;
+    let chosen = chosen(&mut params)?;
+    params.finish()?;
+    files::export("contacts.csv", api.app.export_contacts(chosen).await?)
 }

@@ -12,7 +12,9 @@ mod media;
 mod messages;
 mod pages;
 mod queue_monitor;
+mod segments;
 mod submit;
+mod suppressions;
 mod webhooks;
 
 use std::sync::Arc;
@@ -51,9 +53,17 @@ pub(crate) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(conversations::show, conversations::update))
         .routes(routes!(conversations::messages, conversations::reply))
         .routes(routes!(events::follow))
-        .routes(routes!(contacts::list))
-        .routes(routes!(contacts::show))
-        .routes(routes!(contacts::suppressions, contacts::suppress, contacts::unsuppress))
+        .routes(routes!(contacts::list, contacts::create))
+        .routes(routes!(contacts::count))
+        .routes(routes!(contacts::tag))
+        .routes(routes!(contacts::import))
+        .routes(routes!(contacts::export))
+        .routes(routes!(contacts::show, contacts::update))
+        .routes(routes!(segments::list, segments::create))
+        .routes(routes!(segments::show, segments::update, segments::delete))
+        .routes(routes!(suppressions::list, suppressions::create, suppressions::delete))
+        .routes(routes!(suppressions::import))
+        .routes(routes!(suppressions::export))
         .routes(routes!(failed_webhooks::list))
         .routes(routes!(failed_webhooks::show))
         .routes(routes!(failed_webhooks::replay_all))

@@ -3,6 +3,8 @@
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::ContactConsent;
+
 /// The messages with one person on one channel.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
@@ -43,10 +45,15 @@ pub(crate) struct LastMessage {
 #[schema(rename_all = "camelCase")]
 pub(crate) struct Contact {
     id: String,
-    /// The name in their profile.
+    /// What you call them, else the name in their profile.
     name: Option<String>,
     /// All that they are known by.
     identities: Vec<ContactIdentity>,
+    /// Texts, numbers and flags by name.
+    #[schema(value_type = Object)]
+    attributes: (),
+    tags: Vec<String>,
+    consent: ContactConsent,
     created_at: String,
     updated_at: String,
 }

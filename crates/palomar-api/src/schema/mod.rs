@@ -6,6 +6,7 @@
 #![expect(dead_code, reason = "descriptions")]
 
 mod channels;
+mod contacts;
 mod conversations;
 mod events;
 mod messages;
@@ -21,6 +22,7 @@ pub(crate) use channels::{
     ApiKey, Channel, ChannelPatch, ChannelTest, CreatedKey, FailedWebhook, LimitBudget, LimitPair,
     LimitWindow, NewChannel, NewKey,
 };
+pub(crate) use contacts::{ContactConsent, Count, ImportLine, Segment};
 pub(crate) use conversations::{Contact, Conversation, Replayed, Suppression};
 pub(crate) use events::Event;
 pub(crate) use messages::{Explanation, Message, MessageDetail, MessageState, NewMessage, Submitted};

@@ -3,6 +3,7 @@
 
 mod access;
 mod bulk;
+mod contacts;
 mod contract;
 mod conversations;
 mod events;

@@ -76,7 +76,8 @@ fn a_map_is_read_typed_and_bounded() {
 #[test]
 fn tags_are_words() {
     assert_eq!(" vip ".parse::<Tag>().expect("a tag").as_str(), "vip");
-    for bad in ["", " ", "a\"b", "a\\b", "a\nb", &"x".repeat(101)] {
+    assert_eq!(Tag::list(" vip ;gold|,").expect("tags").len(), 2);
+    for bad in ["", " ", "a,b", "a\"b", "a\\b", "a\nb", &"x".repeat(101)] {
         assert_eq!(bad.parse::<Tag>(), Err(BadTag), "{bad}");
     }
 }

@@ -6,7 +6,7 @@ use super::{
     Moment, Test, TextTest, TimeTest,
 };
 use crate::Timestamp;
-use crate::attribute::{AttributeName, BadAttribute, ConsentState, Number};
+use crate::attribute::{AttributeName, BadAttribute, ConsentState, Number, is_word};
 
 /// Words with a meaning of their own; an attribute that is called so is written `attr.tag`.
 pub(super) const RESERVED: [&str; 21] = [
@@ -165,10 +165,9 @@ impl<'t> Reader<'t> {
             "tag" => self.word(|reader, text| {
                 Ok(Condition::Tag(text.parse().map_err(|why| reader.wrong_before(FilterProblem::Tag(why)))?))
             }),
-            "label" => self.word(|reader, text| {
-                Ok(Condition::Label(
-                    text.parse().map_err(|why| reader.wrong_before(FilterProblem::Tag(why)))?,
-                ))
+            "label" => self.word(|reader, text| match text.trim() {
+                label if is_word(label) => Ok(Condition::Label(label.to_owned())),
+                _ => Err(reader.wrong_before(FilterProblem::Label)),
             }),
             "consent" => self.word(|reader, text| {
                 let state: Result<ConsentState, _> = text.to_lowercase().parse();

@@ -10,7 +10,7 @@ use crate::list::Conditions;
 use crate::store::Db;
 
 /// The condition for a filter; its values are added to `wanted`.
-pub(super) fn sql(db: Db<'_>, filter: &Filter, now: Timestamp, wanted: &mut Conditions) -> String {
+pub(crate) fn sql(db: Db<'_>, filter: &Filter, now: Timestamp, wanted: &mut Conditions) -> String {
     Writer { engine: Engine::of(db), now, wanted }.filter(filter)
 }
 

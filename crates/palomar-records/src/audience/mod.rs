@@ -8,6 +8,8 @@ mod filter;
 mod page;
 mod write;
 
+pub(crate) use filter::sql;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,7 +30,7 @@ use crate::tables::segments::{self, Segment};
 use crate::tables::suppressions::SuppressionReason;
 use crate::{PROJECTION, Records};
 
-pub use write::{ContactChange, NewContact, Put};
+pub use write::{ConsentChange, ContactChange, NewContact, Put};
 
 /// Which contacts are meant.
 #[derive(Clone, Debug)]

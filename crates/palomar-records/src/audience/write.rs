@@ -25,8 +25,19 @@ pub struct ContactChange {
     pub tags: Vec<Tag>,
     /// Tags that are taken from them.
     pub untag: Vec<Tag>,
-    /// Whether they agreed, and where they did.
-    pub consent: Option<(ConsentState, Option<String>)>,
+    /// Whether they agreed.
+    pub consent: Option<ConsentChange>,
+}
+
+/// Whether somebody agreed to be written to, and who says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsentChange {
+    /// Whether they did.
+    pub state: ConsentState,
+    /// Where they did, or who says so.
+    pub source: Option<String>,
+    /// When; now, where not said.
+    pub at: Option<Timestamp>,
 }
 
 /// Somebody who may be new.
@@ -97,11 +108,17 @@ impl ContactChange {
             return Err(BadAttribute::TooManyTags);
         }
         let consent = match &self.consent {
-            // Who said the same before said it then.
-            Some((state, source)) if *state != profile.consent.state || *source != profile.consent.source => {
-                ContactConsent { state: *state, source: source.clone(), at: Some(now) }
+            None => profile.consent.clone(),
+            Some(said) => {
+                // Who said the same before said it then.
+                let same = said.state == profile.consent.state && said.source == profile.consent.source;
+                let before = profile.consent.at.filter(|_| same);
+                ContactConsent {
+                    state: said.state,
+                    source: said.source.clone(),
+                    at: said.at.or(before).or_else(|| (said.state != ConsentState::Unknown).then_some(now)),
+                }
             }
-            _ => profile.consent.clone(),
         };
         Ok(Profile { given_name, attributes, tags, consent })
     }

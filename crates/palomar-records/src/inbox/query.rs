@@ -2,24 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use palomar_model::ChannelName;
+use palomar_model::{ChannelName, Timestamp};
 
 use super::view::{
-    ContactView, ConversationFilter, ConversationId, ConversationPatch, ConversationView, IdentityView,
-    LastMessage,
+    ContactFilter, ContactView, ConversationFilter, ConversationId, ConversationPatch, ConversationView,
+    IdentityView, LastMessage,
 };
+use crate::audience;
 use crate::error::{RecordsError, Result};
 use crate::list::{Conditions, containing};
 use crate::store::table::text;
 use crate::store::{Db, Row, Rows, Value, values};
 use crate::tables::page::{Page, Place, page};
-use crate::tables::{json, optional, parsed, suppressions};
+use crate::tables::{json, optional, parsed, profiles, suppressions};
 
 const CONVERSATION: &str = "SELECT c.channel AS channel, c.contact_id AS contact_id, c.created_at AS created_at,
      c.last_inbound_at AS last_inbound_at, c.window_until AS window_until, c.last_message_id AS last_message_id,
      c.last_message_at AS last_message_at, c.last_direction AS last_direction, c.unread AS unread,
      c.assignee AS assignee, c.labels AS labels, p.name AS name, p.created_at AS known_since,
-     p.updated_at AS known_as_of, m.type AS last_type, m.summary AS last_text, m.status AS last_status
+     p.updated_at AS known_as_of, p.given_name AS given_name, COALESCE(p.attributes, '{}') AS attributes,
+     COALESCE(p.tags, '[]') AS tags, COALESCE(p.consent, 'unknown') AS consent,
+     p.consent_source AS consent_source, p.consent_at AS consent_at, m.type AS last_type, m.summary AS last_text, m.status AS last_status
  FROM conversations AS c LEFT JOIN contacts AS p ON p.id = c.contact_id
      LEFT JOIN messages AS m ON m.id = c.last_message_id";
 
@@ -52,7 +55,7 @@ pub(super) fn conversations(
     if let Some(words) = &filter.text {
         let words = wanted.bind(containing(words));
         wanted.sql.push_str(&format!(
-            " AND (LOWER(p.name) LIKE {words} ESCAPE '!'
+            " AND (LOWER(COALESCE(p.given_name, p.name)) LIKE {words} ESCAPE '!'
                  OR EXISTS (SELECT 1 FROM contact_identities AS i WHERE i.contact_id = c.contact_id
                      AND LOWER(i.value) LIKE {words} ESCAPE '!')
                  OR EXISTS (SELECT 1 FROM contact_identities AS i JOIN messages AS said
@@ -136,38 +139,57 @@ pub(super) fn update(db: Db<'_>, id: &ConversationId, patch: &ConversationPatch)
 
 pub(super) fn contacts(
     db: Db<'_>,
-    words: Option<&str>,
+    filter: &ContactFilter,
     cursor: Option<&str>,
     limit: usize,
+    now: Timestamp,
 ) -> Result<Page<ContactView>> {
     let place = Place::decode(cursor)?;
     let mut wanted = Conditions::new();
-    wanted.and("updated_at <= ?", place.at.micros());
+    wanted.and("c.updated_at <= ?", place.at.micros());
     let (at, id) = (wanted.bind(place.at.micros()), wanted.bind(place.id));
-    wanted.sql.push_str(&format!(" AND (updated_at < {at} OR id < {id}) AND merged_into IS NULL"));
-    if let Some(words) = words {
+    wanted.sql.push_str(&format!(" AND (c.updated_at < {at} OR c.id < {id}) AND c.merged_into IS NULL"));
+    if let Some(words) = &filter.text {
         let words = wanted.bind(containing(words));
         wanted.sql.push_str(&format!(
-            " AND (LOWER(name) LIKE {words} ESCAPE '!' OR EXISTS (SELECT 1 FROM contact_identities AS i
-                 WHERE i.contact_id = contacts.id AND LOWER(i.value) LIKE {words} ESCAPE '!'))"
+            " AND (LOWER(COALESCE(c.given_name, c.name)) LIKE {words} ESCAPE '!'
+                 OR EXISTS (SELECT 1 FROM contact_identities AS i
+                     WHERE i.contact_id = c.id AND LOWER(i.value) LIKE {words} ESCAPE '!'))"
         ));
     }
+    if let Some(filter) = &filter.filter {
+        let meant = audience::sql(db, filter, now, &mut wanted);
+        wanted.sql.push_str(&format!(" AND {meant}"));
+    }
     let most = wanted.bind(limit as u64 + 1);
-    let text = format!(
-        "SELECT id, name, created_at, updated_at FROM contacts{} ORDER BY updated_at DESC, id DESC LIMIT {most}",
-        wanted.sql
-    );
+    let text = format!("{CONTACT}{} ORDER BY c.updated_at DESC, c.id DESC LIMIT {most}", wanted.sql);
     let found = db.rows(&text, &wanted.values, contact)?;
     let mut found = page(found, limit, |one| Place { at: one.updated_at, id: one.id.clone() });
     add_identities(db, found.items.iter_mut())?;
     Ok(found)
 }
 
-pub(super) fn contact(row: &Row<'_>) -> Result<ContactView> {
+/// One contact, by the id that it has now.
+pub(super) fn one_contact(db: Db<'_>, id: &str) -> Result<Option<ContactView>> {
+    let mut found = db.rows(&format!("{CONTACT} WHERE c.id = $1"), &values![id], contact)?;
+    add_identities(db, found.iter_mut())?;
+    Ok(found.pop())
+}
+
+const CONTACT: &str =
+    "SELECT c.id AS id, c.name AS name, c.created_at AS created_at, c.updated_at AS updated_at,
+     c.given_name AS given_name, c.attributes AS attributes, c.tags AS tags, c.consent AS consent,
+     c.consent_source AS consent_source, c.consent_at AS consent_at FROM contacts AS c";
+
+fn contact(row: &Row<'_>) -> Result<ContactView> {
+    let profile = profiles::of(row)?;
     Ok(ContactView {
         id: row.get("id")?,
-        name: row.get("name")?,
+        name: profile.given_name.or(row.get("name")?),
         identities: Vec::new(),
+        attributes: profile.attributes,
+        tags: profile.tags,
+        consent: profile.consent,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
     })
@@ -205,13 +227,17 @@ fn view(row: &Row<'_>) -> Result<ConversationView> {
     let channel: ChannelName = parsed(row, table, "channel")?;
     let contact: String = row.get("contact_id")?;
     let created_at = row.time("created_at")?;
+    let profile = profiles::of(row)?;
     Ok(ConversationView {
         id: ConversationId { channel: channel.clone(), contact: contact.clone() },
         channel,
         contact: ContactView {
             id: contact,
-            name: row.get("name")?,
+            name: profile.given_name.or(row.get("name")?),
             identities: Vec::new(),
+            attributes: profile.attributes,
+            tags: profile.tags,
+            consent: profile.consent,
             created_at: row.optional_time("known_since")?.unwrap_or(created_at),
             updated_at: row.optional_time("known_as_of")?.unwrap_or(created_at),
         },

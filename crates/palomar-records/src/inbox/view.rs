@@ -1,9 +1,14 @@
 //! Conversations and contacts as they are shown, which of them are meant, and what people say of them.
 
+use std::collections::BTreeSet;
+
+use palomar_model::attribute::{AttributeMap, Tag};
+use palomar_model::filter::Filter;
 use palomar_model::{ChannelName, MessageId, Timestamp};
 use serde::Serialize;
 
 use crate::message::{Direction, MessageStatus};
+use crate::tables::profiles::ContactConsent;
 use crate::tables::suppressions::Suppression;
 
 /// The name of a conversation: the channel and the contact.
@@ -63,14 +68,29 @@ pub struct IdentityView {
 pub struct ContactView {
     /// Their id here.
     pub id: String,
-    /// The name in their profile.
+    /// What the business calls them, else the name in their profile.
     pub name: Option<String>,
     /// All that they are known by.
     pub identities: Vec<IdentityView>,
+    /// What is known of them.
+    pub attributes: AttributeMap,
+    /// Words that people sort them by.
+    pub tags: BTreeSet<Tag>,
+    /// Whether they agreed to be written to.
+    pub consent: ContactConsent,
     /// When they became known.
     pub created_at: Timestamp,
-    /// When their name changed last.
+    /// When they changed last.
     pub updated_at: Timestamp,
+}
+
+/// Which contacts are meant. Empty means all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContactFilter {
+    /// With these words in their name, numbers or ids.
+    pub text: Option<String>,
+    /// Of whom this is true.
+    pub filter: Option<Filter>,
 }
 
 /// The newest message of a conversation.

@@ -9,7 +9,7 @@ use palomar_model::{
     Bsuid, InboundContent, InboundMessage, InboundWords, Phone, Recipient, Sender, Timestamp,
 };
 use palomar_records::{
-    AudienceContact, ContactChange, ContactIds, ConversationId, ConversationPatch, NewContact,
+    AudienceContact, ConsentChange, ContactChange, ContactIds, ConversationId, ConversationPatch, NewContact,
     ProviderTemplate, Put, Records, RecordsError, Segment, Suppression, SuppressionReason, What, Whom,
 };
 
@@ -43,6 +43,10 @@ fn tags(words: &[&str]) -> Vec<Tag> {
     words.iter().map(|word| word.parse().expect("a tag")).collect()
 }
 
+fn consent(state: ConsentState, source: Option<&str>) -> Option<ConsentChange> {
+    Some(ConsentChange { state, source: source.map(str::to_owned), at: None })
+}
+
 fn new(n: u64, to: Recipient, says: ContactChange) -> NewContact {
     NewContact { id: format!("c{n:06}"), to, says }
 }
@@ -71,7 +75,7 @@ async fn contacts_are_kept_once_and_come_back(house: House) {
         name: Some(" Lucía ".to_owned()),
         attributes: vec![attribute("city", text("Má\"drid\0")), attribute("age", number(30.0))],
         tags: tags(&["vip", "año nuevo"]),
-        consent: Some((ConsentState::Granted, Some("form".to_owned()))),
+        consent: consent(ConsentState::Granted, Some("form")),
         ..ContactChange::default()
     };
     let more = ContactChange {
@@ -148,10 +152,10 @@ fn inbound(n: u128, sender: Sender, seconds: u64) -> What {
 async fn who_turns_out_to_be_one_keeps_what_is_said_of_both(house: House) {
     let records = house.open().await;
     let bsuid = Bsuid::parse("US.13491208655302741918").expect("an id");
-    let says = |city: &str, tag: &str, consent| ContactChange {
+    let says = |city: &str, tag: &str, state| ContactChange {
         attributes: vec![attribute("city", text(city)), attribute(tag, text(tag))],
         tags: tags(&[tag]),
-        consent: Some((consent, None)),
+        consent: consent(state, None),
         ..ContactChange::default()
     };
     let known = vec![new(1, phone(1), says("Lugo", "one", ConsentState::Granted))];
@@ -215,12 +219,12 @@ fn value(dice: &mut Dice) -> Option<AttributeValue> {
 fn random_contact(dice: &mut Dice, n: u64) -> NewContact {
     let attributes: BTreeMap<_, _> =
         (0..dice.roll(4)).map(|_| attribute(dice.of(&NAMES), value(dice))).collect();
-    let consent = ConsentState::ALL[dice.roll(3)];
+    let state = ConsentState::ALL[dice.roll(3)];
     let says = ContactChange {
         name: dice.one_in(2).then(|| dice.of(&TEXTS).to_owned()),
         attributes: attributes.into_iter().collect(),
         tags: (0..dice.roll(3)).flat_map(|_| tags(&[dice.of(&TAGS)])).collect(),
-        consent: Some((consent, None)),
+        consent: consent(state, None),
         ..ContactChange::default()
     };
     new(n, phone(n), says)
