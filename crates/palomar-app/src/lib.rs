@@ -45,7 +45,8 @@ mod submit;
 pub use app::{App, AppConfig, StartError};
 pub use audience::{
     Body, Chosen, Encoding, FileKind, Import, ImportCounts, ImportLine, ImportOptions, KeptContact,
-    NewSegment, RefusedRow, SegmentPatch, read_attributes,
+    NewSegment, Preview, PreviewVariable, RefusedRow, SegmentPatch, TemplateStanding, read_attributes,
+    read_values,
 };
 pub use channels::{
     BudgetInput, ChannelPatch, ChannelTest, ChannelView, LimitsInput, NewChannel, PROFILES, PairInput,

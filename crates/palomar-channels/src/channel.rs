@@ -14,6 +14,7 @@ use palomar_model::{
 pub use futures_util::future::BoxFuture;
 
 use crate::media::MediaSource;
+use crate::templates::TemplateSource;
 
 /// One sender line at a provider.
 pub trait Channel: Send + Sync {
@@ -58,6 +59,11 @@ pub trait Channel: Send + Sync {
 
     /// How media that came in are fetched; none where this provider brings none.
     fn media(&self) -> Option<&dyn MediaSource> {
+        None
+    }
+
+    /// Where the templates are told of that the provider approved; none where this provider has none.
+    fn templates(&self) -> Option<&dyn TemplateSource> {
         None
     }
 
@@ -234,6 +240,10 @@ impl<C: Channel + ?Sized> Channel for Arc<C> {
 
     fn media(&self) -> Option<&dyn MediaSource> {
         (**self).media()
+    }
+
+    fn templates(&self) -> Option<&dyn TemplateSource> {
+        (**self).templates()
     }
 
     fn can_quote(&self) -> bool {

@@ -15,6 +15,7 @@ use crate::channel::{
     BoxFuture, Channel, Delivery, Lookup, Parsed, RateProfile, Sent, Verified, WebhookError, WebhookRequest,
 };
 use crate::media::MediaSource;
+use crate::templates::TemplateSource;
 
 const UNSTATED: u8 = 0;
 const NOT_WRITTEN: u8 = 1;
@@ -147,6 +148,10 @@ impl<C: Channel> Channel for Deadlined<C> {
 
     fn media(&self) -> Option<&dyn MediaSource> {
         self.inner.media()
+    }
+
+    fn templates(&self) -> Option<&dyn TemplateSource> {
+        self.inner.templates()
     }
 
     fn can_quote(&self) -> bool {

@@ -14,6 +14,7 @@ pub mod evolution;
 pub mod http;
 pub mod media;
 pub mod sandbox;
+mod templates;
 pub mod twilio;
 
 #[cfg(test)]
@@ -32,4 +33,5 @@ pub use media::{
 };
 pub use observed::{Observed, Observer};
 pub use sandbox::{Sandbox, SandboxConfig, SandboxSink};
+pub use templates::{KnownTemplate, TemplateSource};
 pub use twilio::{Twilio, TwilioConfig};

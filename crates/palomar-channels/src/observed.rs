@@ -9,6 +9,7 @@ use crate::channel::{
     BoxFuture, Channel, Delivery, Lookup, Parsed, RateProfile, Sent, Verified, WebhookError, WebhookRequest,
 };
 use crate::media::MediaSource;
+use crate::templates::TemplateSource;
 
 /// Who is told of attempts and webhooks: metrics, the breaker.
 pub trait Observer: Send + Sync {
@@ -82,6 +83,10 @@ impl<C: Channel> Channel for Observed<C> {
 
     fn media(&self) -> Option<&dyn MediaSource> {
         self.inner.media()
+    }
+
+    fn templates(&self) -> Option<&dyn TemplateSource> {
+        self.inner.templates()
     }
 
     fn can_quote(&self) -> bool {

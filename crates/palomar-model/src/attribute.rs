@@ -347,7 +347,9 @@ pub struct Tag(Arc<str>);
 
 /// A text that is no tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a tag has 1 to {LONGEST_TAG} characters, no comma, semicolon, `|`, quotation mark, backslash or control character")]
+#[error(
+    "a tag has 1 to {LONGEST_TAG} characters, no comma, semicolon, `|`, quotation mark, backslash or control character"
+)]
 pub struct BadTag;
 
 impl Tag {

@@ -179,7 +179,10 @@ pub enum FilterProblem {
     Attribute(crate::attribute::BadAttribute),
     #[error("{0}")]
     Tag(crate::attribute::BadTag),
-    #[error("a label has 1 to {} characters, no quotation mark, backslash or control character", crate::attribute::LONGEST_TAG)]
+    #[error(
+        "a label has 1 to {} characters, no quotation mark, backslash or control character",
+        crate::attribute::LONGEST_TAG
+    )]
     Label,
     #[error("consent is granted, denied or unknown")]
     Consent,

@@ -18,7 +18,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::attribute::{AttributeMap, AttributeName, AttributeValue};
 
+mod content;
 mod parse;
+
+pub use content::{ContentRenderError, ContentTemplate};
 
 /// Bytes of a template.
 pub const LONGEST_TEMPLATE: usize = 64 * 1_024;
@@ -203,6 +206,14 @@ fn gather<'t>(
                 gather(otherwise, given, found);
             }
         }
+    }
+}
+
+impl std::str::FromStr for Template {
+    type Err = TemplateError;
+
+    fn from_str(text: &str) -> Result<Template, TemplateError> {
+        Template::parse(text)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use palomar_model::{
     ChannelName, Echo, InboundMessage, MediaNews, MediaProgress, MessageChange, MessageId, Outbound,
-    PersonNews, ProviderMessageId, SendFailure, Sender, StatusReport, Timestamp, Wish,
+    PersonNews, ProviderMessageId, SendFailure, Sender, StatusReport, TemplateNews, Timestamp, Wish,
 };
 use serde_json::Value;
 
@@ -109,6 +109,13 @@ pub enum What {
     Consent(Box<Consent>),
     /// News of media that came with a message.
     Media(Box<MediaNews>),
+    /// News of a template.
+    Template {
+        /// What.
+        news: Box<TemplateNews>,
+        /// All that the provider sent.
+        detail: Value,
+    },
     /// A webhook that could not be processed.
     WebhookFailed(Box<FailedWebhook>),
     /// Anything else, for the journal alone.
@@ -185,6 +192,7 @@ impl What {
                 MediaProgress::Stored { .. } => "media_stored",
                 MediaProgress::Failed { .. } => "media_failed",
             },
+            What::Template { .. } => "template_news",
             What::WebhookFailed(_) => "webhook_failed",
             What::Other { kind, .. } => kind,
         }
@@ -226,7 +234,7 @@ impl What {
                 MediaProgress::Failed { error } => json!({ "id": news.id, "error": error }),
             },
             What::WebhookFailed(webhook) => json!({ "id": webhook.id, "error": webhook.error_message }),
-            What::Other { detail, .. } => detail.clone(),
+            What::Template { detail, .. } | What::Other { detail, .. } => detail.clone(),
             What::QueuedAnew { earlier_attempts } => json!({ "earlierAttempts": earlier_attempts }),
             What::Due
             | What::Done

@@ -11,7 +11,10 @@ use palomar_model::Secret;
 
 use crate::bench;
 use crate::client::Client;
-use crate::commands::{channel, config, key, message, queue, send, shell, simulate, store};
+use crate::commands::{
+    channel, config, contacts, key, message, queue, segments, send, shell, simulate, store, suppressions,
+    template,
+};
 use crate::config::{Loaded, Sources, Span, load};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -96,6 +99,18 @@ pub(crate) enum Command {
     /// Look at queues and control them.
     #[command(subcommand)]
     Queue(queue::Verb),
+    /// Keep people and what is known of them; take files of them in and give them out.
+    #[command(subcommand)]
+    Contacts(contacts::Verb),
+    /// Group contacts by what is known of them.
+    #[command(subcommand)]
+    Segments(segments::Verb),
+    /// Look at what providers approved to be said, and try texts.
+    #[command(subcommand)]
+    Template(template::Verb),
+    /// Say to whom nothing is sent.
+    #[command(subcommand)]
+    Suppressions(suppressions::Verb),
     /// API keys.
     #[command(subcommand)]
     Key(key::Verb),

@@ -15,6 +15,7 @@ mod queue_monitor;
 mod segments;
 mod submit;
 mod suppressions;
+mod templates;
 mod webhooks;
 
 use std::sync::Arc;
@@ -64,6 +65,9 @@ pub(crate) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(suppressions::list, suppressions::create, suppressions::delete))
         .routes(routes!(suppressions::import))
         .routes(routes!(suppressions::export))
+        .routes(routes!(templates::list))
+        .routes(routes!(templates::pull))
+        .routes(routes!(templates::preview))
         .routes(routes!(failed_webhooks::list))
         .routes(routes!(failed_webhooks::show))
         .routes(routes!(failed_webhooks::replay_all))

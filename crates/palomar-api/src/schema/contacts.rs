@@ -70,3 +70,59 @@ pub(crate) struct ImportCounts {
     /// Rows that were not taken.
     refused: u64,
 }
+
+/// Templates, all of them.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct Templates {
+    items: Vec<ProviderTemplate>,
+    /// Always null.
+    next_cursor: Option<String>,
+}
+
+/// A template in one language, as its provider tells of it.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct ProviderTemplate {
+    channel: String,
+    name: String,
+    language: String,
+    /// The provider's id of it.
+    id: String,
+    /// `MARKETING`, `UTILITY` or `AUTHENTICATION`.
+    category: String,
+    /// `APPROVED`, `PENDING`, `REJECTED`, `PAUSED`, `DISABLED`, …
+    status: String,
+    /// `GREEN`, `YELLOW` or `RED`.
+    quality: Option<String>,
+    /// Why it was rejected.
+    reason: Option<String>,
+    /// Its parts, as the provider says them.
+    #[schema(value_type = Object)]
+    components: (),
+    pulled_at: String,
+}
+
+/// What content with variables becomes for somebody.
+#[derive(ToSchema)]
+pub(crate) struct Preview {
+    /// The content as a message has it; null where it can't be given to them.
+    #[schema(value_type = Option<Object>)]
+    content: Option<()>,
+    /// The variable that they have no value for.
+    missing: Option<String>,
+    /// Why it can't be given to them.
+    problem: Option<String>,
+    variables: Vec<PreviewVariable>,
+}
+
+/// A variable of a template.
+#[derive(ToSchema)]
+pub(crate) struct PreviewVariable {
+    name: String,
+    /// Whether somebody without it is left out.
+    required: bool,
+    /// Their value: a text, a number or a flag.
+    #[schema(value_type = Option<Value>)]
+    value: Option<()>,
+}

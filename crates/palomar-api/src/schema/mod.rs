@@ -22,7 +22,7 @@ pub(crate) use channels::{
     ApiKey, Channel, ChannelPatch, ChannelTest, CreatedKey, FailedWebhook, LimitBudget, LimitPair,
     LimitWindow, NewChannel, NewKey,
 };
-pub(crate) use contacts::{ContactConsent, Count, ImportLine, Segment};
+pub(crate) use contacts::{ContactConsent, Count, ImportLine, Preview, Segment, Templates};
 pub(crate) use conversations::{Contact, Conversation, Replayed, Suppression};
 pub(crate) use events::Event;
 pub(crate) use messages::{Explanation, Message, MessageDetail, MessageState, NewMessage, Submitted};

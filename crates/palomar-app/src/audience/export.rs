@@ -165,10 +165,9 @@ impl ContactExport {
         csv.text(contact.name.as_deref().unwrap_or_default());
         let tags: Vec<_> = contact.tags.iter().map(palomar_model::attribute::Tag::as_str).collect();
         csv.text(&tags.join("|"));
-        if contact.consent.state == ConsentState::Unknown {
-            csv.empty()
-        } else {
-            csv.plain(contact.consent.state)
+        match contact.consent.state {
+            ConsentState::Unknown => csv.empty(),
+            state => csv.plain(state),
         }
         csv.text(contact.consent.source.as_deref().unwrap_or_default());
         match contact.consent.at {

@@ -185,7 +185,7 @@ impl Import {
             Taker::Contacts { columns: Some(columns), options } => {
                 let (mut contacts, mut places) = (Vec::with_capacity(rows.len()), Vec::new());
                 for SheetRow { line, cells } in rows {
-                    match contact(&self.app, columns, options, cells, self.at) {
+                    match contact(&self.app, columns, options, cells) {
                         Ok(contact) => {
                             contacts.push(contact);
                             places.push(line);
@@ -227,7 +227,7 @@ impl ImportCounts {
         match put {
             Put::Added { .. } => self.added += 1,
             Put::Changed { repeated: true, .. } | Put::Unchanged { repeated: true, .. } => {
-                self.duplicates += 1
+                self.duplicates += 1;
             }
             Put::Changed { .. } => self.changed += 1,
             Put::Unchanged { .. } => self.unchanged += 1,
@@ -252,12 +252,12 @@ fn contact(
     columns: &Columns,
     options: &ImportOptions,
     cells: Result<Vec<Cell>, String>,
-    at: Timestamp,
 ) -> Result<NewContact, BadCell> {
     let (to, mut says) = columns.row(&cells.map_err(BadCell::whole)?, app.default_region())?;
     says.tags.extend(options.tags.iter().cloned());
     says.consent = says.consent.or_else(|| options.consent.clone());
-    Ok(NewContact { id: app.ids.uuid(at).to_string(), to, says })
+    // In the order of time: the index of contacts grows at its end.
+    Ok(NewContact { id: app.ids.uuid(app.now()).to_string(), to, says })
 }
 
 impl Taker {

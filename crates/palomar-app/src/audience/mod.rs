@@ -5,6 +5,7 @@ mod export;
 mod import;
 mod segments;
 mod sheet;
+mod templates;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use import::Taker;
 pub use import::{Body, FileKind, Import, ImportCounts, ImportLine, ImportOptions, RefusedRow};
 pub use segments::{NewSegment, SegmentPatch};
 pub use sheet::Encoding;
+pub use templates::{Preview, PreviewVariable, TemplateStanding, read_values};
 
 /// Contacts that are tagged together.
 const TAG_BATCH: usize = 1_000;

@@ -115,11 +115,14 @@ fn received(id: Option<MessageId>, event: ChannelEvent) -> What {
         (ChannelEvent::Echo(echo), Some(id)) => What::Echoed { id, echo },
         (ChannelEvent::Person(news), Some(id)) => What::Person { id, news },
         (ChannelEvent::Change(change), _) => What::Changed(change),
+        (ChannelEvent::Template { what: news, raw }, _) => {
+            let detail = json!(ChannelEvent::Template { what: news.clone(), raw });
+            What::Template { news, detail }
+        }
         (
             event @ (ChannelEvent::Echo(_)
             | ChannelEvent::Person(_)
             | ChannelEvent::Channel { .. }
-            | ChannelEvent::Template { .. }
             | ChannelEvent::Preference(_)),
             _,
         ) => {

@@ -8,6 +8,7 @@ mod media;
 pub mod receive;
 pub mod send;
 pub mod sign;
+mod templates;
 pub mod validate;
 
 use std::time::Duration;
@@ -26,6 +27,7 @@ use crate::channel::{
 };
 use crate::http::{self, Answer};
 use crate::media::MediaSource;
+use crate::templates::TemplateSource;
 
 /// The settings of a Cloud API channel.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,6 +41,9 @@ pub struct CloudApiConfig {
     pub version: String,
     /// Meta's id of the number that sends.
     pub phone_number_id: String,
+    /// Meta's id of the account that has the number and its templates; without it templates are not asked for.
+    #[serde(default)]
+    pub business_account_id: Option<String>,
     /// The access token.
     pub token: Secret,
     /// What Meta signs webhooks with. Without it no webhook is accepted.
@@ -64,6 +69,7 @@ impl CloudApiConfig {
             base_url: CloudApiConfig::default_base_url(),
             version: CloudApiConfig::default_version(),
             phone_number_id: phone_number_id.into(),
+            business_account_id: None,
             token,
             app_secret: Secret::default(),
             verify_token: Secret::default(),
@@ -197,6 +203,10 @@ impl Channel for CloudApi {
     }
 
     fn media(&self) -> Option<&dyn MediaSource> {
+        Some(self)
+    }
+
+    fn templates(&self) -> Option<&dyn TemplateSource> {
         Some(self)
     }
 }

@@ -20,6 +20,7 @@ use crate::tables::media::{self, Told};
 use crate::tables::message_changes;
 use crate::tables::messages::{self, NewMessage};
 use crate::tables::provider_ids::{self, Named};
+use crate::tables::provider_templates;
 use crate::tables::suppressions::{self, Suppression};
 
 /// What is new.
@@ -45,6 +46,7 @@ pub(super) struct Changes<'f> {
     /// Who wants to get no more, or again (none), where; in order.
     pub(super) wishes: Vec<(String, ChannelName, Option<Suppression>)>,
     pub(super) media: Vec<Told<'f>>,
+    pub(super) templates: Vec<provider_templates::Told<'f>>,
     pub(super) webhooks: Vec<Came<'f>>,
     pub(super) counters: BTreeMap<(ChannelName, i64, &'static str), u64>,
     pub(super) journal: Vec<Entry>,
@@ -105,6 +107,9 @@ impl Changes<'_> {
             counters::add(raised.map(|((channel, day, kind), by)| (channel.as_str(), *day, *kind, *by))),
             failed_webhooks::add(&self.webhooks),
         ])?;
+        for told in &self.templates {
+            provider_templates::note(db, told)?;
+        }
         // After the identities: a wish is meant under each of them.
         for (match_key, channel, wish) in &self.wishes {
             match wish {

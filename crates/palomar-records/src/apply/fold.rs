@@ -72,6 +72,7 @@ pub(super) fn progress(head: &mut Head, what: &What, at: Timestamp, counted: &mu
         | What::Person { .. }
         | What::Consent(_)
         | What::Media(_)
+        | What::Template { .. }
         | What::WebhookFailed(_)
         | What::Other { .. } => return,
     };

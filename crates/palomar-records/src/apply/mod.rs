@@ -130,6 +130,12 @@ impl<'f> Batch<'f> {
             What::Person { id, news } => self.person_news(*id, news, fact.at),
             What::Consent(consent) => self.consent(fact, consent),
             What::Media(news) => self.media(fact, news),
+            What::Template { news, .. } => {
+                self.changes
+                    .templates
+                    .extend(fact.channel.as_ref().map(|channel| (&**news, channel, fact.at)));
+                Trace::of(None, Vec::new())
+            }
             What::WebhookFailed(webhook) => {
                 if let Some(channel) = &fact.channel {
                     self.changes.webhooks.push((webhook, channel, fact.at));

@@ -1,6 +1,6 @@
 //! `provider_templates`: templates as the provider last told of them.
 
-use palomar_model::{ChannelName, Timestamp};
+use palomar_model::{ChannelName, TemplateChange, TemplateNews, Timestamp};
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -49,7 +49,7 @@ pub struct ProviderTemplate {
     pub reason: Option<String>,
     /// Its parts, as the provider says them.
     pub components: Json,
-    /// When the provider told so.
+    /// When the provider told so, or of a change since.
     pub pulled_at: Timestamp,
 }
 
@@ -72,6 +72,33 @@ pub(crate) fn replace(db: Db<'_>, channel: &ChannelName, templates: &[ProviderTe
         ]);
     }
     db.write(vec![Write::insert(&PROVIDER_TEMPLATES, "", rows)])
+}
+
+/// News of a template, of which channel, and when.
+pub(crate) type Told<'f> = (&'f TemplateNews, &'f ChannelName, Timestamp);
+
+/// Notes news of a template on every channel of its account, unless a later answer says otherwise.
+pub(crate) fn note(db: Db<'_>, (news, channel, at): &Told<'_>) -> Result<()> {
+    let (column, value) = match &news.change {
+        TemplateChange::Status { status, .. } => ("status", status),
+        TemplateChange::Quality { to, .. } => ("quality", to),
+        TemplateChange::Category { to, announced_for: None, .. } => ("category", to),
+        TemplateChange::Category { .. } | TemplateChange::Components => return Ok(()),
+    };
+    let reason = match &news.change {
+        TemplateChange::Status { reason, .. } => reason.as_deref(),
+        _ => None,
+    };
+    let text = format!(
+        "UPDATE provider_templates SET {column} = $1, reason = COALESCE($2, reason), pulled_at = $3
+         WHERE pulled_at <= $3 AND ((provider_id = $4 AND $4 <> '')
+             OR (channel = $5 AND name = $6 AND ($7 = '' OR language = $7)))"
+    );
+    let id = news.id.as_deref().unwrap_or_default();
+    let language = news.language.as_deref().unwrap_or_default();
+    let values = values![value.as_str(), reason, *at, id, *channel, news.name.as_str(), language];
+    db.execute(&text, &values)?;
+    Ok(())
 }
 
 /// Those of a channel, or of all; those of one name where one is asked for.

@@ -6,7 +6,8 @@ use palomar_model::attribute::{AttributeName, AttributeValue, BadAttribute, Cons
 use palomar_model::filter::Filter;
 use palomar_model::template::Template;
 use palomar_model::{
-    Bsuid, InboundContent, InboundMessage, InboundWords, Phone, Recipient, Sender, Timestamp,
+    Bsuid, InboundContent, InboundMessage, InboundWords, Phone, Recipient, Sender, TemplateChange,
+    TemplateNews, Timestamp,
 };
 use palomar_records::{
     AudienceContact, ConsentChange, ContactChange, ContactIds, ConversationId, ConversationPatch, NewContact,
@@ -355,6 +356,24 @@ async fn segments_and_templates_are_kept(house: House) {
     let told = vec![template("hola", "APPROVED"), template("oferta", "PAUSED")];
     records.replace_templates(channel(), told.clone()).await.expect("kept");
     assert_eq!(records.templates(None, None).await.expect("read"), told);
+    // News change what was told before them, and not what is told later.
+    let news = |name: &str, status: &str| {
+        let change = TemplateChange::Status {
+            status: status.to_owned(),
+            usable: None,
+            reason: Some("spam".to_owned()),
+        };
+        let news = TemplateNews { id: None, name: name.to_owned(), language: Some("es".to_owned()), change };
+        (None, What::Template { news: Box::new(news), detail: serde_json::json!({}) })
+    };
+    let facts = log(1, vec![news("hola", "DISABLED"), news("nueva", "APPROVED")]);
+    records.apply(LOG, 0, facts, 2, START).await.expect("applied");
+    let noted = records.templates(None, Some("hola".to_owned())).await.expect("read");
+    assert_eq!((noted[0].status.as_str(), noted[0].reason.as_deref()), ("DISABLED", Some("spam")));
+    let later = ProviderTemplate { pulled_at: at(99), ..template("hola", "APPROVED") };
+    records.replace_templates(channel(), vec![later]).await.expect("kept");
+    records.apply(LOG, 2, log(3, vec![news("hola", "PAUSED")]), 3, START).await.expect("applied");
+    assert_eq!(records.templates(None, None).await.expect("read")[0].status, "APPROVED");
     records.replace_templates(channel(), vec![template("hola", "REJECTED")]).await.expect("kept");
     let told = records.templates(Some(channel()), Some("hola".to_owned())).await.expect("read");
     assert_eq!(told, [template("hola", "REJECTED")]);

@@ -5,11 +5,11 @@ use palomar_model::{
     PersonNews, Phone, ProviderMessageId, Recipient, Sender, SystemKind, SystemMessage, Wish,
 };
 use palomar_records::{
-    Consent, ConversationFilter, ConversationId, ConversationPatch, ConversationView, Direction, MessageView,
-    RecordFact, Records, RecordsError, Suppression, SuppressionReason, What,
+    Consent, ContactFilter, ConversationFilter, ConversationId, ConversationPatch, ConversationView,
+    Direction, MessageView, RecordFact, Records, RecordsError, Suppression, SuppressionReason, What,
 };
 
-use crate::facts::{LOG, at, channel, id, log, outbound, provider_id};
+use crate::facts::{LOG, START, at, channel, id, log, outbound, provider_id};
 use crate::house::{House, on_both, sound};
 
 on_both!(
@@ -150,7 +150,10 @@ async fn ids_that_come_together_are_one_person(house: House) {
         let contact = records.contact(&old.id.contact).await.expect("read").expect("there");
         assert_eq!(contact.id, one.contact.id);
     }
-    assert_eq!(records.contacts(None, None, 50).await.expect("read").items.len(), 1);
+    assert_eq!(
+        records.contacts(ContactFilter::default(), None, 50, START).await.expect("read").items.len(),
+        1
+    );
 
     // Another number: what they had before leads to them still.
     let now = Sender { wa_id: Some("34600999888".to_owned()), ..Sender::default() };
@@ -317,7 +320,8 @@ async fn conversations_are_found(house: House) {
         .expect("read");
     assert_eq!((page.items[0].last_message.id, next.items[0].last_message.id), (id(2), id(1)));
     assert_eq!(next.next_cursor, None);
-    let contacts = records.contacts(Some("mart".to_owned()), None, 50).await.expect("read").items;
+    let filter = ContactFilter { text: Some("mart".to_owned()), ..ContactFilter::default() };
+    let contacts = records.contacts(filter, None, 50, START).await.expect("read").items;
     assert_eq!(contacts.len(), 1);
 }
 

@@ -158,7 +158,7 @@ pub(super) async fn download(
 }
 
 /// Token, path and number; also where the faults that strike everywhere do so.
-async fn prepare(
+pub(super) async fn prepare(
     simulator: &Simulator,
     version: &str,
     phone_number_id: Option<&str>,
@@ -174,7 +174,7 @@ async fn prepare(
     }
 }
 
-fn respond(simulator: &Simulator, outcome: Result<serde_json::Value, GraphError>) -> Response {
+pub(super) fn respond(simulator: &Simulator, outcome: Result<serde_json::Value, GraphError>) -> Response {
     match outcome {
         Ok(document) => {
             simulator.counters.answered(200, 0);

@@ -1,7 +1,8 @@
 //! The Cloud API: its HTTP side put together, and the ways to run it.
 //!
 //! What it plays: `POST /{version}/{phone_number_id}/messages` (and `/marketing_messages`), `POST …/media`,
-//! `GET` and `DELETE /{version}/{media_id}`, the media's address, `GET /{version}/{phone_number_id}`, and webhooks.
+//! `GET` and `DELETE /{version}/{media_id}`, the media's address, `GET /{version}/{phone_number_id}`,
+//! `GET /{version}/{business_account_id}/message_templates`, and webhooks.
 //! A message is accepted (limits, ledger, statuses) before its answer waits or is spoiled by a fault.
 //!
 //! Its control side is that of every simulator (`palomar_sim::control`); `POST /_sim/inbound` takes an [`Inbound`].
@@ -20,6 +21,7 @@ mod payload;
 mod state;
 mod statuses;
 mod template;
+mod template_list;
 mod validate;
 mod webhook;
 
@@ -76,6 +78,7 @@ fn router(simulator: Arc<Simulator>) -> Router {
         .route("/{version}/{phone_number_id}/messages", messages())
         .route("/{version}/{phone_number_id}/marketing_messages", messages())
         .route("/{version}/{phone_number_id}/media", media)
+        .route("/{version}/{business_account_id}/message_templates", get(template_list::list))
         .route("/{version}/{id}", get(media::look_up).delete(media::delete))
         .route("/whatsapp_business/attachments/", get(media::download))
         .merge(control::routes())

@@ -15,6 +15,10 @@ pub struct Template {
     pub body_parameters: usize,
     /// The media type of its header: `image`, `video` or `document`.
     pub header: Option<String>,
+    /// Its category, in capitals; told by its name where not said.
+    pub category: Option<String>,
+    /// Its status, in capitals; told by its name where not said.
+    pub status: Option<String>,
 }
 
 /// A template that a request names, and what it is filled with.
@@ -243,7 +247,7 @@ mod tests {
             name: "hola".to_owned(),
             languages: vec!["es".to_owned()],
             body_parameters: 1,
-            header: None,
+            ..Template::default()
         }];
         let with = |name: &str, language: &str, text: &str| {
             let parameters = serde_json::json!([{"type": "text", "text": text}]);

@@ -93,7 +93,9 @@ pub(super) async fn run(
     file: &Path,
 ) -> Result<(), Failure> {
     let out = context.out;
-    let (source, format, size) = open(file, flags.format).await?;
+    let Opened { head, source, size } = open(file).await?;
+    let format = flags.format.unwrap_or_else(|| Format::guess(file, &head));
+    let source = Cursor::new(head).chain(source);
     if format == Format::Ndjson && (flags.text.is_some() || flags.at.is_some() || flags.expires.is_some()) {
         return Err(Failure::wrong_use(
             "--text, --at and --expires fill the columns of a CSV file, not of NDJSON",
@@ -124,7 +126,13 @@ pub(super) async fn run(
     // A file keeps coming; who types or pipes may take their time.
     let patience = if size.is_some() { client.timeout() } else { Duration::from_secs(24 * 3600) };
     let ended = match client.send(request).await {
-        Ok(response) => answers(out, &bar, response, patience, &mut counts).await,
+        Ok(response) => {
+            let each = |line: &[u8]| {
+                one(out, &bar, line, &mut counts)?;
+                Ok(format!("{} accepted, {} refused", counts.accepted, counts.refused))
+            };
+            lines(&bar, response, patience, each).await
+        }
         Err(failure) => Err(failure),
     };
     bar.finish_and_clear();
@@ -152,11 +160,18 @@ fn summary(out: Output, counts: Counts) -> String {
     )
 }
 
-/// The file as a stream, what it is, and how long it is where that is known.
-async fn open(
-    file: &Path,
-    format: Option<Format>,
-) -> Result<(Box<dyn AsyncRead + Send + Sync + Unpin>, Format, Option<u64>), Failure> {
+/// A file that is read as it goes out.
+pub(super) struct Opened {
+    /// How it begins.
+    pub(super) head: Vec<u8>,
+    /// The rest of it.
+    pub(super) source: Box<dyn AsyncRead + Send + Sync + Unpin>,
+    /// How long it is, where that is known.
+    pub(super) size: Option<u64>,
+}
+
+/// Opens a file, or standard input where it is `-`.
+pub(super) async fn open(file: &Path) -> Result<Opened, Failure> {
     let failed =
         |error: std::io::Error| Failure::wrong_use(format!("can't read {}: {error}", file.display()));
     let (mut source, size): (Box<dyn AsyncRead + Send + Sync + Unpin>, _) = if file.as_os_str() == "-" {
@@ -173,11 +188,10 @@ async fn open(
     let mut head = vec![0; 1024];
     let length = source.read(&mut head).await.map_err(failed)?;
     head.truncate(length);
-    let format = format.unwrap_or_else(|| Format::guess(file, &head));
-    Ok((Box::new(Cursor::new(head).chain(source)), format, size))
+    Ok(Opened { head, source, size })
 }
 
-fn bar(out: Output, size: Option<u64>) -> ProgressBar {
+pub(super) fn bar(out: Output, size: Option<u64>) -> ProgressBar {
     if out.quiet || out.plain {
         return ProgressBar::with_draw_target(size, ProgressDrawTarget::hidden());
     }
@@ -194,13 +208,12 @@ fn bar(out: Output, size: Option<u64>) -> ProgressBar {
     bar
 }
 
-/// Reads the answers as they come, prints what is to be printed, counts.
-async fn answers(
-    out: Output,
+/// Reads an answer line by line as it comes; `each` says what stands beside the bar then.
+pub(super) async fn lines(
     bar: &ProgressBar,
     mut response: reqwest::Response,
     patience: Duration,
-    counts: &mut Counts,
+    mut each: impl FnMut(&[u8]) -> Result<String, Failure>,
 ) -> Result<(), Failure> {
     let broken = |what: &str| Failure::new(format!("the answer broke off: {what}")).exit(Exit::Unreachable);
     let mut rest: Vec<u8> = Vec::new();
@@ -213,20 +226,21 @@ async fn answers(
         };
         rest.extend_from_slice(&chunk);
         let mut begin = 0;
+        let mut said = None;
         while let Some(length) = rest[begin..].iter().position(|byte| *byte == b'\n') {
             let line = &rest[begin..begin + length];
             begin += length + 1;
             if !line.trim_ascii().is_empty() {
-                one(out, bar, line, counts)?;
+                said = Some(each(line)?);
             }
         }
         rest.drain(..begin);
         if rest.len() > LONGEST_LINE {
             return Err(broken("a line of it is too long"));
         }
-        bar.set_message(format!("{} accepted, {} refused", counts.accepted, counts.refused));
+        said.into_iter().for_each(|said| bar.set_message(said));
     }
-    if rest.trim_ascii().is_empty() { Ok(()) } else { one(out, bar, &rest, counts) }
+    if rest.trim_ascii().is_empty() { Ok(()) } else { each(&rest).map(drop) }
 }
 
 /// One line of the answer.

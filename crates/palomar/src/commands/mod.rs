@@ -4,8 +4,10 @@
 pub(crate) mod bulk;
 pub(crate) mod channel;
 pub(crate) mod config;
+pub(crate) mod contacts;
 pub(crate) mod dlq;
 pub(crate) mod doctor;
+mod files;
 pub(crate) mod follow;
 mod kept;
 pub(crate) mod key;
@@ -13,10 +15,13 @@ pub(crate) mod limits;
 pub(crate) mod message;
 pub(crate) mod queue;
 pub(crate) mod records;
+pub(crate) mod segments;
 pub(crate) mod send;
 pub(crate) mod shell;
 pub(crate) mod simulate;
 pub(crate) mod store;
+pub(crate) mod suppressions;
+pub(crate) mod template;
 
 use std::io::{Read, Write};
 
