@@ -67,6 +67,13 @@ pub(super) struct BadCell {
     pub(super) detail: String,
 }
 
+impl BadCell {
+    /// The row as a whole.
+    pub(super) const fn whole(detail: String) -> BadCell {
+        BadCell { column: None, detail }
+    }
+}
+
 /// What the header says.
 #[derive(Clone, Debug)]
 pub(super) struct Columns(Vec<(String, Target)>);

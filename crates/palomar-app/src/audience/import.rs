@@ -14,15 +14,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
+use palomar_model::Timestamp;
 use palomar_model::attribute::Tag;
-use palomar_model::{ChannelName, Recipient, Timestamp};
-use palomar_records::{ConsentChange, NewContact, Put, Suppression, SuppressionReason};
+use palomar_records::{ConsentChange, NewContact, Put};
 use serde::Serialize;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
 use super::columns::{BadCell, Columns};
 use super::sheet::{Cell, CsvSheet, Encoding, LARGEST_XLSX, SheetRow, read_xlsx};
+use super::suppression_columns::SuppressionColumns;
 use crate::{App, AppError};
 
 /// Rows that are written together.
@@ -241,10 +242,6 @@ impl BadCell {
     fn on(self, line: u64) -> RefusedRow {
         RefusedRow { line, column: self.column, detail: self.detail }
     }
-
-    fn whole(detail: String) -> BadCell {
-        BadCell { column: None, detail }
-    }
 }
 
 fn contact(
@@ -369,62 +366,4 @@ fn read_beside(file: std::fs::File, sheet: Option<String>) -> mpsc::Receiver<Res
         }
     });
     rows
-}
-
-/// The columns of a file of suppressions.
-pub(super) struct SuppressionColumns(Vec<Option<&'static str>>);
-
-impl SuppressionColumns {
-    const NAMES: [(&str, &str); 9] = [
-        ("recipient", "recipient"),
-        ("to", "recipient"),
-        ("phone", "recipient"),
-        ("telefono", "recipient"),
-        ("channel", "channel"),
-        ("canal", "channel"),
-        ("reason", "reason"),
-        ("detail", "detail"),
-        ("created_at", "created_at"),
-    ];
-
-    fn read(header: &[Cell]) -> Result<SuppressionColumns, AppError> {
-        let known = |cell: &Cell| {
-            let word = palomar_model::keyword(&cell.text());
-            Self::NAMES.into_iter().find(|(name, _)| *name == word).map(|(_, target)| target)
-        };
-        let columns: Vec<_> = header.iter().map(known).collect();
-        if columns.contains(&Some("recipient")) {
-            return Ok(SuppressionColumns(columns));
-        }
-        let detail = "no column holds the numbers; the first row must name the columns: recipient, and where wanted \
-                      channel, reason, detail, created_at";
-        Err(AppError::invalid("", detail))
-    }
-
-    fn row(
-        &self,
-        cells: Result<Vec<Cell>, String>,
-        region: Option<&str>,
-        now: Timestamp,
-    ) -> Result<Suppression, BadCell> {
-        let cells = cells.map_err(BadCell::whole)?;
-        let said = |wanted: &str| {
-            let place = self.0.iter().position(|column| *column == Some(wanted))?;
-            cells.get(place).filter(|cell| !cell.is_empty()).map(Cell::text)
-        };
-        let bad = |column: &str, detail: String| BadCell { column: Some(column.to_owned()), detail };
-        let to = said("recipient").ok_or_else(|| bad("recipient", "is empty: who is it?".to_owned()))?;
-        let to = Recipient::parse(&to, region).map_err(|why| bad("recipient", why.to_string()))?;
-        let channel: Option<ChannelName> = said("channel")
-            .map(|name| name.parse())
-            .transpose()
-            .map_err(|why: palomar_model::InvalidName| bad("channel", why.to_string()))?;
-        let reason: SuppressionReason = said("reason")
-            .map_or(Ok(SuppressionReason::Manual), |reason| reason.parse())
-            .map_err(|why: &str| bad("reason", why.to_owned()))?;
-        let at = said("created_at").map(|at| at.parse()).transpose();
-        let at = at.map_err(|why: palomar_model::InvalidTimestamp| bad("created_at", why.to_string()))?;
-        let suppression = Suppression::of(&to, channel, reason, at.unwrap_or(now));
-        Ok(Suppression { detail: said("detail"), ..suppression })
-    }
 }

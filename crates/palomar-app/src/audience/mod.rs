@@ -5,6 +5,7 @@ mod export;
 mod import;
 mod segments;
 mod sheet;
+mod suppression_columns;
 mod templates;
 
 use std::sync::Arc;

@@ -22,6 +22,7 @@ use palomar_model::{Bsuid, ChannelName, Phone, Recipient, Timestamp};
 use serde::Serialize;
 
 use crate::error::Result;
+use crate::store::Patience;
 use crate::tables::cursors;
 use crate::tables::page::Page;
 use crate::tables::profiles::ContactConsent;
@@ -81,7 +82,7 @@ pub struct AudiencePage {
     pub contacts: Vec<AudienceContact>,
     /// Ids that were asked for and that no contact has.
     pub unknown: Vec<String>,
-    /// What to ask for the next stretch with; none at the end.
+    /// What to ask for the next stretch with; none at the end. There may be more where this one has nobody.
     pub next: Option<String>,
 }
 
@@ -227,7 +228,7 @@ impl Records {
     /// # Errors
     /// Where the database can't be read.
     pub async fn audience_count(&self, filter: Option<Filter>, now: Timestamp) -> Result<u64> {
-        self.read(move |db| page::count(db, filter.as_ref(), now)).await
+        self.store.read(Patience::Whole, move |db| page::count(db, filter.as_ref(), now)).await
     }
 
     /// Keeps contacts: those that are new, and what is new of those that are known. What became of each, in their order.

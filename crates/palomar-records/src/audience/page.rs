@@ -12,6 +12,9 @@ use crate::store::table::text;
 use crate::store::{Db, Row, Rows, values};
 use crate::tables::{json, parsed, profiles};
 
+/// So many contacts are looked at for one page.
+const MOST_LOOKED_AT: u64 = 20_000;
+
 const OWN: &str = "c.id AS id, c.name AS name, c.created_at AS created_at";
 
 pub(super) fn audience(
@@ -50,9 +53,13 @@ fn meant(
     limit: usize,
     now: Timestamp,
 ) -> Result<AudiencePage> {
+    let end = end_of_look(db, after)?;
     let mut wanted = condition(db, filter, now);
     if let Some(after) = after {
         wanted.and("c.id > ?", after);
+    }
+    if let Some(end) = &end {
+        wanted.and("c.id <= ?", end.as_str());
     }
     let most = wanted.bind(limit as u64);
     let text = format!(
@@ -61,8 +68,15 @@ fn meant(
         wanted.sql
     );
     let contacts = db.rows(&text, &wanted.values, contact)?;
-    let next = contacts.last().filter(|_| contacts.len() == limit).map(|last| last.id.clone());
-    Ok(AudiencePage { contacts, unknown: Vec::new(), next })
+    let full = contacts.last().filter(|_| contacts.len() == limit).map(|last| last.id.clone());
+    Ok(AudiencePage { contacts, unknown: Vec::new(), next: full.or(end) })
+}
+
+/// The id up to which contacts are looked at for one page, where there are more: a filter that means hardly anybody must
+/// not make one page as long as all of them.
+fn end_of_look(db: Db<'_>, after: Option<&str>) -> Result<Option<String>> {
+    let text = "SELECT id FROM contacts WHERE id > $1 ORDER BY id LIMIT 1 OFFSET $2";
+    db.row(text, &values![after.unwrap_or_default(), MOST_LOOKED_AT], |row| row.get("id"))
 }
 
 pub(super) fn count(db: Db<'_>, filter: Option<&Filter>, now: Timestamp) -> Result<u64> {

@@ -394,3 +394,24 @@ async fn spellings_of_a_number_are_one_contact() {
     let became = records.put_contacts(contacts, START).await.expect("kept");
     assert!(became.iter().all(|put| put.id() == Some("c000001")), "{became:?}");
 }
+
+/// Whoever means hardly anybody is answered a stretch at a time, some of which have nobody.
+#[tokio::test]
+async fn a_filter_that_means_one_of_many_finds_them() {
+    let house = House::on_sqlite();
+    let records = house.open().await;
+    for batch in 0..9_u64 {
+        let contacts = (1..=2_500).map(|n| 2_500 * batch + n);
+        let contacts = contacts.map(|n| new(n, phone(n), ContactChange::default())).collect();
+        records.put_contacts(contacts, START).await.expect("kept");
+    }
+    records
+        .tag_contacts(vec!["c022500".to_owned()], tags(&["rare"]), Vec::new(), START)
+        .await
+        .expect("tagged");
+    let first = records.audience(filter("tag = rare"), None, 100, START).await.expect("read");
+    assert!(first.contacts.is_empty() && first.next.is_some(), "{first:?}");
+    let found = all(&records, &filter("tag = rare"), 100, START).await;
+    assert_eq!(found.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["c022500"]);
+    assert_eq!(all(&records, &Whom::All, 1_000, START).await.len(), 22_500);
+}
