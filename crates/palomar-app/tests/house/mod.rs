@@ -47,12 +47,20 @@ impl House {
     }
 
     pub(crate) async fn open_with(dir: &std::path::Path, providers: Arc<dyn ProviderFactory>) -> House {
+        House::open_as(dir, providers, AppConfig::default()).await
+    }
+
+    pub(crate) async fn open_as(
+        dir: &std::path::Path,
+        providers: Arc<dyn ProviderFactory>,
+        config: AppConfig,
+    ) -> House {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let readers = vec![palomar_records::PROJECTION.to_owned()];
-        let config = EmbeddedConfig { readers, ..EmbeddedConfig::in_dir(dir) };
-        let broker = Arc::new(EmbeddedBroker::open(config, Arc::clone(&clock)).expect("a broker"));
+        let queues = EmbeddedConfig { readers, ..EmbeddedConfig::in_dir(dir) };
+        let broker = Arc::new(EmbeddedBroker::open(queues, Arc::clone(&clock)).expect("a broker"));
         let records = Records::open(dir, clock.now()).expect("records");
-        let app = node(AppConfig::default(), Arc::clone(&broker) as _, records, providers).await;
+        let app = node(config, Arc::clone(&broker) as _, records, providers).await;
         let observed = Arc::clone(&broker);
         app.observe_store(Box::new(move || StoreReading {
             meters: observed.meters(),
