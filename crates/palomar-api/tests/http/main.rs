@@ -11,6 +11,7 @@ mod flow;
 mod house;
 mod media;
 mod metrics;
+mod monitor;
 mod refusals;
 mod socketio;
 mod webhooks;
