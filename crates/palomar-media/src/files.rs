@@ -127,8 +127,43 @@ impl Files {
         .await
     }
 
+    /// Content that was kept last before `before`, of those whose hash begins with this byte.
+    pub(crate) async fn kept_before(&self, first: u8, before: Timestamp) -> io::Result<Vec<Hash>> {
+        let (dir, before) = (self.dir.join(format!("{first:02x}")), system_time(before));
+        blocking(move || {
+            let mut found = Vec::new();
+            for below in entries(&dir)? {
+                for file in entries(&below?.path())? {
+                    let file = file?;
+                    let Some(hash) = file.file_name().to_str().and_then(|name| name.parse().ok()) else {
+                        continue;
+                    };
+                    match file.metadata().and_then(|known| known.modified()) {
+                        Ok(touched) if touched < before => found.push(hash),
+                        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                        // It was kept again, or is gone already.
+                        _ => {}
+                    }
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
     fn path(&self, hash: &Hash) -> PathBuf {
         self.dir.join(hash.key())
+    }
+}
+
+/// What is in a directory; nothing where it is not there.
+fn entries(dir: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>>> {
+    match fs::read_dir(dir) {
+        Ok(found) => Ok(Some(found).into_iter().flatten()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None.into_iter().flatten())
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -100,6 +100,18 @@ impl Store {
         }
     }
 
+    /// Content in files that was kept last before `before`, of those whose hash begins with this byte: perhaps nobody
+    /// refers to it. A bucket is not looked through.
+    ///
+    /// # Errors
+    /// Where it can't be read.
+    pub async fn kept_before(&self, first: u8, before: Timestamp) -> Result<Vec<Hash>, StoreError> {
+        match &self.s3 {
+            Some(_) => Ok(Vec::new()),
+            None => Ok(self.files.kept_before(first, before).await?),
+        }
+    }
+
     /// Removes content, unless it was kept after `unless_after`.
     ///
     /// # Errors

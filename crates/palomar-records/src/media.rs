@@ -45,6 +45,15 @@ impl Records {
         self.read(move |db| media::unneeded(db, &place, &after, limit)).await
     }
 
+    /// Which of these contents a store has for some message, by their SHA-256.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn kept_media(&self, place: &str, contents: Vec<String>) -> Result<Vec<String>> {
+        let place = place.to_owned();
+        self.read(move |db| media::kept(db, &place, &contents)).await
+    }
+
     /// Notes that a store does not have a content any more.
     ///
     /// # Errors

@@ -128,6 +128,11 @@ impl House {
         house
     }
 
+    /// Where media are kept.
+    pub(crate) fn media_dir(&self) -> std::path::PathBuf {
+        self._dir.path().join("media")
+    }
+
     async fn add_channels(&self) {
         let demo = json!({"name": "demo", "provider": "sandbox", "settings": {"deliveredAfterMs": 20, "readAfterMs": 40}});
         let meta = json!({"name": "meta", "provider": "cloud_api", "settings": {"phoneNumberId": "100200300400500"},

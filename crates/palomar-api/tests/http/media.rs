@@ -194,3 +194,29 @@ async fn media_whose_time_is_over_are_gone_and_the_message_stays() {
     assert_eq!(states, ["deleted", "deleted"]);
     house.close().await;
 }
+
+/// A process that was killed after it kept content and before it said so, and whose job failed then, leaves a file.
+#[tokio::test]
+async fn a_file_that_nobody_refers_to_goes_after_a_day() {
+    let house = house().await;
+    let message = bring(&house, "3EB01", "imageMessage", json!({}), JPEG).await;
+    let id = message["media"][0]["id"].as_str().expect("an id").to_owned();
+    let nobodys = ["ab01", "ab02"].map(|begin| {
+        let hash = format!("{begin}{}", "7".repeat(60));
+        let file = house.media_dir().join("ab").join(&begin[2..]).join(hash);
+        std::fs::create_dir_all(file.parent().expect("a directory")).expect("made");
+        std::fs::write(&file, b"content").expect("written");
+        file
+    });
+    // What is no content is left alone.
+    let other = house.media_dir().join("ab/notes.txt");
+    std::fs::write(&other, b"?").expect("written");
+    house.clock.travel(Duration::from_secs(23 * 3600));
+    assert_eq!(house.app.tidy_media().await.expect("tidied").swept, 0, "its row may be on its way");
+    house.clock.travel(Duration::from_secs(2 * 3600));
+    assert_eq!(house.app.tidy_media().await.expect("tidied").swept, 2);
+    assert!(nobodys.iter().all(|file| !file.exists()) && other.exists());
+    assert_eq!(&*ask(&house, &id, &[]).await.body, JPEG, "what a message has stays");
+    assert_eq!(house.app.tidy_media().await.expect("tidied").swept, 0);
+    house.close().await;
+}

@@ -2,12 +2,12 @@
 //!
 //! Letting go has two steps, each of which may be repeated: rows say that it is over, from when on nobody gets it; contents
 //! that no row needs are removed from the store, and only then is that said. What was kept a moment ago stays: a row that
-//! needs it may be on its way.
+//! needs it may be on its way. Files that no row speaks of after a day are removed too.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use palomar_media::{Hash, Part, Removed, StoreError};
+use palomar_media::{Hash, Part, Removed, Store, StoreError};
 use palomar_model::MessageId;
 use palomar_records::MediaRecord;
 
@@ -21,6 +21,11 @@ const LOOKS: u32 = 60;
 const GRACE: Duration = Duration::from_secs(3600);
 /// So many are removed in one go.
 const BATCH: usize = 100;
+/// Content that no row speaks of for so long is nobody's: its process was killed before it could say that it kept it, and
+/// it was not tried again, or in vain.
+const UNSPOKEN: Duration = Duration::from_secs(24 * 3600);
+/// Records that are further behind than this are not asked what is nobody's.
+const RECORDS_WAIT: Duration = Duration::from_secs(5);
 
 /// What was let go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +34,8 @@ pub struct Tidied {
     pub expired: u64,
     /// Contents that were removed from the store.
     pub removed: u64,
+    /// Files that were nobody's, and are gone.
+    pub swept: u64,
 }
 
 impl App {
@@ -73,8 +80,8 @@ impl App {
     pub async fn tidy_media(&self) -> Result<Tidied, AppError> {
         let Some(config) = &self.config.media else { return Ok(Tidied::default()) };
         let now = self.now();
-        let mut tidied =
-            Tidied { expired: self.records.expire_media(now.before(config.keep), now).await?, removed: 0 };
+        let expired = self.records.expire_media(now.before(config.keep), now).await?;
+        let mut tidied = Tidied { expired, ..Tidied::default() };
         let place = config.store.place();
         let mut after = String::new();
         loop {
@@ -95,8 +102,32 @@ impl App {
                 None => break,
             }
         }
+        tidied.swept = self.sweep_media(&config.store).await?;
         self.look_at_stored_bytes().await?;
         Ok(tidied)
+    }
+
+    /// Removes files that nobody refers to. What was settled before is in the records before they are asked.
+    async fn sweep_media(&self, store: &Store) -> Result<u64, AppError> {
+        let (now, mut swept) = (self.now(), 0);
+        let before = now.before(UNSPOKEN);
+        self.caught_up(RECORDS_WAIT).await?;
+        for first in 0..=u8::MAX {
+            let unavailable = |error: StoreError| AppError::Unavailable(error.to_string());
+            let old = store.kept_before(first, before).await.map_err(unavailable)?;
+            for some in old.chunks(BATCH) {
+                let names = some.iter().map(Hash::to_string).collect();
+                let kept = self.records.kept_media(store.place(), names).await?;
+                for hash in some.iter().filter(|hash| !kept.contains(&hash.to_string())) {
+                    match store.remove(hash, before, now).await {
+                        Ok(Removed::Gone) => swept += 1,
+                        Ok(Removed::NotYet) => {}
+                        Err(error) => tracing::warn!(%error, "a file that is nobody's could not be removed"),
+                    }
+                }
+            }
+        }
+        Ok(swept)
     }
 
     async fn look_at_stored_bytes(&self) -> Result<(), AppError> {

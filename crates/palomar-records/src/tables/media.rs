@@ -203,6 +203,15 @@ pub(crate) fn unneeded(db: Db<'_>, place: &str, after: &str, limit: usize) -> Re
     db.rows(text, &values![place, after, limit as u64], |row| row.get("sha256"))
 }
 
+/// Which of these contents a store has for some row.
+pub(crate) fn kept(db: Db<'_>, place: &str, contents: &[String]) -> Result<Vec<String>> {
+    let mut wanted = Rows::of(const { &[text("sha256"), text("at_place")] });
+    contents.iter().for_each(|content| wanted.push(values![content.as_str(), place]));
+    let text = "SELECT DISTINCT media.sha256 AS sha256 FROM {wanted} JOIN media
+             ON media.sha256 = wanted.sha256 AND media.place = wanted.at_place AND media.kept = 1";
+    db.find(text, &wanted, |row| row.get("sha256"))
+}
+
 /// Notes that a content is not in a store any more.
 pub(crate) fn removed(db: Db<'_>, place: &str, sha256: &str) -> Result<()> {
     let text = "UPDATE media SET kept = 0 WHERE sha256 = $1 AND place = $2 AND state = 'deleted'";
