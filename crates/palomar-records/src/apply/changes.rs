@@ -10,7 +10,7 @@ use crate::Partition;
 use crate::error::Result;
 use crate::store::Db;
 use crate::tables::contacts::{self, Identity, MatchKey};
-use crate::tables::conversations::{self, Conversation, Pair, Turn};
+use crate::tables::conversations::{self, Conversation, Effect, Pair, Turn};
 use crate::tables::counters;
 use crate::tables::early_statuses;
 use crate::tables::failed_webhooks::{self, Came};
@@ -90,7 +90,7 @@ impl Changes<'_> {
             contacts::merge(db, loser, winner, *at)?;
             conversations::merge(db, loser, winner)?;
         }
-        let conversations = conversations(db, &self.turns)?;
+        let conversations = conversations(db, self.turns)?;
         let raised = self.counters.iter();
         db.write(vec![
             messages::add(new.chain(received))?,
@@ -122,10 +122,18 @@ impl Changes<'_> {
 }
 
 /// The conversations that get messages, as they stand then.
-fn conversations(db: Db<'_>, turns: &[Turn]) -> Result<BTreeMap<Pair, Conversation>> {
+fn conversations(db: Db<'_>, mut turns: Vec<Turn>) -> Result<BTreeMap<Pair, Conversation>> {
     let pairs: BTreeSet<_> = turns.iter().map(|turn| &turn.pair).collect();
+    let blocked = suppressions::blocked(db, pairs.iter().copied())?;
     let mut conversations: BTreeMap<_, _> = conversations::find(db, pairs.into_iter())?.into_iter().collect();
-    for turn in turns {
+    for turn in turns.iter_mut().filter(|turn| blocked.contains(&turn.pair)) {
+        turn.effect = match turn.effect {
+            Effect::Written => Effect::Ignored { opens: true },
+            Effect::Told => Effect::Ignored { opens: false },
+            ours => ours,
+        };
+    }
+    for turn in &turns {
         conversations
             .entry(turn.pair.clone())
             .and_modify(|conversation: &mut Conversation| conversation.note(turn))

@@ -95,7 +95,9 @@ impl Batch<'_> {
         let (name, direction) = match effect {
             // The name beside an echo is not known to be the other side's.
             Effect::Answered | Effect::Sent => (None, Direction::Outbound),
-            Effect::Written | Effect::Told => (message.from.name.as_deref(), Direction::Inbound),
+            Effect::Written | Effect::Told | Effect::Ignored { .. } => {
+                (message.from.name.as_deref(), Direction::Inbound)
+            }
         };
         let contact = self.person(identities, name, id, fact.at);
         // A group's messages open nobody's window.

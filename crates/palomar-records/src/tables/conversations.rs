@@ -65,6 +65,11 @@ pub(crate) enum Effect {
     Sent,
     /// Somebody of the business answered elsewhere: what came before was read.
     Answered,
+    /// It is from somebody who is blocked: nobody need read it.
+    Ignored {
+        /// Whether free text may be sent back by the provider's rules: they may be unblocked in time.
+        opens: bool,
+    },
 }
 
 /// A conversation as it stands.
@@ -82,7 +87,8 @@ pub(crate) struct Conversation {
 impl Conversation {
     /// One that begins with a message.
     pub(crate) fn begun(turn: &Turn) -> Conversation {
-        let inbound = (turn.effect == Effect::Written).then_some(turn.at);
+        let opens = matches!(turn.effect, Effect::Written | Effect::Ignored { opens: true });
+        let inbound = opens.then_some(turn.at);
         Conversation {
             created_at: turn.at,
             last_inbound_at: inbound,

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use palomar_model::{ChannelName, MessageId, Recipient, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::conversations::Pair;
 use super::page::{Page, Place, page};
 use super::parsed;
 use crate::error::Result;
@@ -179,6 +180,21 @@ pub(crate) fn find(db: Db<'_>, whom: &[(ChannelName, String)]) -> Result<Vec<Opt
     let found: HashMap<_, _> = found.into_iter().collect();
     let of = |(channel, match_key): (&str, String)| found.get(&(channel.to_owned(), match_key)).cloned();
     Ok(asked.into_iter().map(of).collect())
+}
+
+/// Those of these conversations whose person is blocked there.
+pub(crate) fn blocked<'a>(db: Db<'_>, pairs: impl Iterator<Item = &'a Pair>) -> Result<BTreeSet<Pair>> {
+    let mut wanted = Rows::of(const { &[text("channel"), text("contact_id")] });
+    pairs.for_each(|pair| wanted.push(values![&pair.channel, pair.contact.as_str()]));
+    let text = "SELECT wanted.channel AS channel, wanted.contact_id AS contact_id
+         FROM {wanted} JOIN contact_identities AS identities
+             ON identities.contact_id = wanted.contact_id AND identities.type IN ('phone', 'bsuid', 'wa_id', 'lid')
+         JOIN suppressions ON suppressions.match_key = identities.match_key
+             AND suppressions.channel IN ('', wanted.channel) AND suppressions.reason = 'blocked'";
+    let found = db.find(text, &wanted, |row| {
+        Ok(Pair { channel: parsed(row, "contact_identities", "channel")?, contact: row.get("contact_id")? })
+    })?;
+    Ok(found.into_iter().collect())
 }
 
 /// Whether there is any at all.

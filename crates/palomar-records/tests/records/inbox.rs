@@ -18,6 +18,7 @@ on_both!(
     a_number_with_another_owner_is_another_person,
     what_was_done_to_a_message_is_shown_with_it,
     whoever_opts_out_is_left_alone,
+    who_is_blocked_need_not_be_read,
     what_the_business_wrote_elsewhere_is_kept_once,
     conversations_are_found,
     what_comes_without_an_id_is_kept_and_marked,
@@ -253,6 +254,34 @@ async fn whoever_opts_out_is_left_alone(house: House) {
     let again = records.unsuppress(to.key(), None, at(11)).await;
     assert!(matches!(again, Err(RecordsError::NotFound("suppression"))));
     assert_eq!(records.suppressed(whom(&to)).await.expect("read"), [None, None]);
+    sound(&records).await;
+}
+
+async fn who_is_blocked_need_not_be_read(house: House) {
+    let records = house.open().await;
+    told(&records, log(1, vec![wrote(1, both(), "hola")])).await;
+    let to = Recipient::parse("+34600111222", None).expect("a number");
+    let elsewhere = Suppression::of(&to, "other".parse().ok(), SuppressionReason::Blocked, at(2));
+    records.suppress(elsewhere).await.expect("kept");
+    records.suppress(Suppression::of(&to, None, SuppressionReason::Manual, at(2))).await.expect("kept");
+    told(&records, log(2, vec![wrote(2, both(), "¿hola?")])).await;
+    assert_eq!(
+        conversations(&records).await[0].unread,
+        2,
+        "blocked on another channel, and to be left alone on all"
+    );
+    // By a number; they write under their other id.
+    records
+        .suppress(Suppression::of(&to, Some(channel()), SuppressionReason::Blocked, at(3)))
+        .await
+        .expect("kept");
+    told(&records, log(3, vec![wrote(3, bsuid("1"), "¡eh!")])).await;
+    let found = conversations(&records).await;
+    assert_eq!((found.len(), found[0].unread, found[0].last_message.id), (1, 2, id(3)));
+    assert_eq!(found[0].window_until, Some(at(3 + 24 * 3600)), "they may be unblocked in time");
+    records.unsuppress(to.key(), Some(channel()), at(4)).await.expect("taken back");
+    told(&records, log(4, vec![wrote(4, both(), "gracias")])).await;
+    assert_eq!(conversations(&records).await[0].unread, 3);
     sound(&records).await;
 }
 
