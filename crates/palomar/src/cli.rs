@@ -12,8 +12,8 @@ use palomar_model::Secret;
 use crate::bench;
 use crate::client::Client;
 use crate::commands::{
-    channel, config, contacts, key, message, queue, segments, send, shell, simulate, store, suppressions,
-    template,
+    channel, config, contacts, conversation, key, message, queue, segments, send, shell, simulate, store,
+    suppressions, template, webhook,
 };
 use crate::config::{Loaded, Sources, Span, load};
 use crate::failure::Failure;
@@ -93,6 +93,12 @@ pub(crate) enum Command {
     /// Look at messages and decide about them.
     #[command(subcommand)]
     Message(message::Verb),
+    /// Look at conversations, and answer.
+    #[command(subcommand)]
+    Conversation(conversation::Verb),
+    /// Look at webhooks that could not be read, and queue them again.
+    #[command(subcommand)]
+    Webhook(webhook::Verb),
     /// Set up the lines that messages go out on.
     #[command(subcommand)]
     Channel(channel::Verb),

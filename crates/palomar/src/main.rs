@@ -83,6 +83,8 @@ async fn talk(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
         Command::Send(flags) => commands::send::run(context, flags).await,
         Command::Message(verb) => commands::message::run(context, verb).await,
+        Command::Conversation(verb) => commands::conversation::run(context, verb).await,
+        Command::Webhook(verb) => commands::webhook::run(context, verb).await,
         Command::Channel(verb) => commands::channel::run(context, verb).await,
         Command::Queue(verb) => commands::queue::run(context, verb).await,
         Command::Contacts(verb) => commands::contacts::run(context, verb).await,

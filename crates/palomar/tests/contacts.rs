@@ -23,7 +23,17 @@ fn contacts_come_in_are_grouped_and_go_out() {
         "people.csv",
         "Teléfono;Nombre;Edad;Ciudad\n+34600111222;Ana;30;Lugo\n600;Nadie;1;\n+34600111333;=Luis;41;Vigo\n",
     );
-    let words = ["contacts", "import", "people.csv", "--map", "Edad=age:number", "--tag", "fair", "--consent", "granted"];
+    let words = [
+        "contacts",
+        "import",
+        "people.csv",
+        "--map",
+        "Edad=age:number",
+        "--tag",
+        "fair",
+        "--consent",
+        "granted",
+    ];
     let imported = place.ask(&server, &words);
     exits(&imported, 0);
     let told = out(&imported);
@@ -40,13 +50,17 @@ fn contacts_come_in_are_grouped_and_go_out() {
     exits(&place.ask(&server, &["contacts", "tag", "--add", "gold", "--segment", "Elder"]), 0);
     exits(&place.ask(&server, &["contacts", "set", "+34600111222", "--attr", "age=", "--name", "Ana M."]), 0);
     let shown = json(&out(&place.ask(&server, &["contacts", "show", "+34600111222", "--json"])));
-    assert_eq!((&shown["name"], &shown["attributes"]), (&"Ana M.".into(), &serde_json::json!({"ciudad": "Lugo"})));
+    assert_eq!(
+        (&shown["name"], &shown["attributes"]),
+        (&"Ana M.".into(), &serde_json::json!({"ciudad": "Lugo"}))
+    );
 
     exits(&place.ask(&server, &["contacts", "export", "out.csv", "--filter", "tag = gold"]), 0);
     let exported = std::fs::read_to_string(place.path().join("out.csv")).expect("written");
     assert!(exported.contains("'+34600111333,'=Luis,fair|gold,granted,"), "{exported}");
     let id = shown["id"].as_str().expect("an id");
-    let tried = place.ask(&server, &["template", "preview", "Hola {{name}} de {{ciudad|aquí}}", "--contact", id]);
+    let tried =
+        place.ask(&server, &["template", "preview", "Hola {{name}} de {{ciudad|aquí}}", "--contact", id]);
     assert_eq!(out(&tried).trim(), "Hola Ana M. de Lugo", "{}", err(&tried));
     let lacking = place.ask(&server, &["template", "preview", "{{age}}", "--contact", id]);
     exits(&lacking, 1);

@@ -192,6 +192,7 @@ fn a_simulated_provider_takes_messages_and_writes_back() {
         .ask(&server, &["send", "--channel", "shop", "--to", "+34600111222", "--text", "Hola", "--wait"]);
     exits(&sent, 0);
     assert!(out(&sent).trim_end().ends_with("read"), "{}", out(&sent));
+    a_person_writes_and_is_answered(&place, &server, &simulator.url);
     // Neither shown nor logged.
     let shown = out(&place.ask(&server, &["channel", "show", "shop", "--json"])) + &out(&added);
     let log = std::fs::read_to_string(place.path().join("log")).expect("a log");
@@ -200,4 +201,60 @@ fn a_simulated_provider_takes_messages_and_writes_back() {
     }
     assert!(!log.contains("34600111222"), "a person's number is in the log");
     assert_eq!(simulator.stop(), Some(0));
+}
+
+/// What a person sees of conversations and of webhooks that could not be read, and what they do about them.
+fn a_person_writes_and_is_answered(place: &Place, server: &common::Server, simulator: &str) {
+    let inbound = |body: &str| {
+        let url = format!("{simulator}/_sim/inbound");
+        let posted = std::process::Command::new("curl")
+            .args(["-sf", "-d", body, "-H", "content-type: application/json", &url])
+            .output()
+            .expect("curl");
+        assert!(posted.status.success(), "{body}");
+    };
+    let until = |words: &[&str], found: &dyn Fn(&str) -> bool| {
+        for _ in 0..400 {
+            let text = out(&place.ask(server, words));
+            if found(&text) {
+                return text;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(25));
+        }
+        panic!("{words:?}: {}", out(&place.ask(server, words)));
+    };
+    inbound(r#"{"text": "¿Sigue libre?", "from": "34600111333", "name": "Marta"}"#);
+    let list = ["conversation", "list", "--channel", "shop", "--unread", "--json"];
+    let listed = json(&until(&list, &|text| json(text).as_array().is_some_and(|items| items.len() == 1)));
+    let id = listed[0]["id"].as_str().expect("an id").to_owned();
+    let table = out(&place.ask(server, &["conversation", "list", "--text", "Marta"]));
+    assert!(table.contains("Marta") && table.contains("← ¿Sigue libre?"), "{table}");
+    exits(&place.ask(server, &["conversation", "reply", &id, "Sí, claro"]), 0);
+    exits(&place.ask(server, &["conversation", "update", &id]), 2);
+    let update = ["conversation", "update", &id, "--assignee", "ana", "--label", "lead", "--read", "--json"];
+    let updated = json(&out(&place.ask(server, &update)));
+    assert_eq!(
+        (&updated["assignee"], &updated["labels"], &updated["unread"]),
+        (&"ana".into(), &vec!["lead"].into(), &0.into())
+    );
+    let shown = until(&["conversation", "show", &id], &|text| text.contains("Sí, claro"));
+    assert!(shown.contains("¿Sigue libre?") && shown.contains("phone +34600111333"), "{shown}");
+    exits(&place.ask(server, &["conversation", "show", "shop.nobody"]), 1);
+
+    exits(&place.ask(server, &["webhook", "failed"]), 0);
+    inbound(r#"{"payload": {"object": "something else", "entry": []}}"#);
+    let failed = ["webhook", "failed", "--json"];
+    let failed = json(&until(&failed, &|text| json(text).as_array().is_some_and(|items| items.len() == 1)));
+    let id = failed[0]["id"].as_str().expect("an id");
+    let shown = out(&place.ask(server, &["webhook", "show", id]));
+    assert!(
+        shown.contains("/object: is not whatsapp_business_account") && shown.contains("something else"),
+        "{shown}"
+    );
+    exits(&place.ask(server, &["webhook", "replay", id]), 0);
+    until(&["webhook", "failed", "--plain"], &|text| text.lines().count() == 1 && !text.contains("\t\t"));
+    exits(&place.ask(server, &["webhook", "replay"]), 2);
+    exits(&place.ask(server, &["webhook", "replay", "--all"]), 2);
+    exits(&place.ask(server, &["webhook", "replay", "--all", "--yes"]), 0);
+    exits(&place.ask(server, &["webhook", "show", "none"]), 1);
 }

@@ -5,6 +5,7 @@ pub(crate) mod bulk;
 pub(crate) mod channel;
 pub(crate) mod config;
 pub(crate) mod contacts;
+pub(crate) mod conversation;
 pub(crate) mod dlq;
 pub(crate) mod doctor;
 mod files;
@@ -22,6 +23,7 @@ pub(crate) mod simulate;
 pub(crate) mod store;
 pub(crate) mod suppressions;
 pub(crate) mod template;
+pub(crate) mod webhook;
 
 use std::io::{Read, Write};
 
