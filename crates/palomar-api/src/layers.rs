@@ -4,8 +4,9 @@
 //! document, then headers, metrics, one log line. Log lines name the route's pattern, never the path, the query or a
 //! body: no number, token or name can get into the log this way.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -13,7 +14,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
-use palomar_app::{Caller, KeyRefused};
+use palomar_app::{Caller, KeyRefused, Quiet};
+use palomar_model::{Timestamp, TraceId};
 use tokio::time::Instant;
 
 use crate::access::{self, Access, Refused, Rule};
@@ -23,6 +25,8 @@ use crate::problem::{Code, Problem};
 use crate::state::Api;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The trace that a request belongs to, by W3C Trace Context.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The id of a request, for handlers that pass it on.
 #[derive(Clone, Debug)]
@@ -39,6 +43,8 @@ pub(crate) async fn around(State(api): State<Arc<Api>>, mut request: Request, ne
     let in_flight = api.metrics.enter();
     let begun = Instant::now();
     let id = request_id(&api, request.headers());
+    let trace = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
+    let trace = trace.and_then(TraceId::from_traceparent);
     request.extensions_mut().insert(id.clone());
     let path = request.uri().path().to_owned();
     let method = request.method().clone();
@@ -46,7 +52,7 @@ pub(crate) async fn around(State(api): State<Arc<Api>>, mut request: Request, ne
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let rule = matched.as_ref().map(|matched| access::rule_for(&method, matched.as_str()));
     let mut allowance = None;
-    let mut response = match admit(&api, &mut request, rule.as_ref(), &mut allowance) {
+    let mut response = match admit(&api, &mut request, rule.as_ref(), trace, &mut allowance) {
         Ok(()) => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|panic| {
             let what =
                 panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
@@ -67,7 +73,10 @@ pub(crate) async fn around(State(api): State<Arc<Api>>, mut request: Request, ne
     }
     let rule = rule.and_then(Result::ok);
     decorate(response.headers_mut(), &id, path.starts_with("/api/"));
-    record(&api, rule, &id, response.status().as_u16(), begun.elapsed());
+    if let Some(value) = trace.and_then(|trace| goes_on(&api, trace)) {
+        response.headers_mut().insert(TRACEPARENT, value);
+    }
+    record(&api, rule, (&id, trace), response.status().as_u16(), begun.elapsed());
     drop(in_flight);
     response
 }
@@ -77,6 +86,7 @@ fn admit(
     api: &Api,
     request: &mut Request,
     rule: Option<&Result<&'static Rule, Refused>>,
+    trace: Option<TraceId>,
     allowance: &mut Option<Allowance>,
 ) -> Result<(), Problem> {
     let rule = match rule {
@@ -105,7 +115,7 @@ fn admit(
         }
     }
     rule.admit(&caller).inspect_err(|_| api.metrics.auth_failed(AuthFailure::Forbidden))?;
-    request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(Caller { trace, ..caller });
     Ok(())
 }
 
@@ -156,6 +166,11 @@ fn request_id(api: &Api, headers: &HeaderMap) -> RequestId {
     }))
 }
 
+/// The trace of a request, gone on with: what stands in its answer.
+fn goes_on(api: &Api, trace: TraceId) -> Option<HeaderValue> {
+    HeaderValue::from_str(&trace.traceparent(api.request_ids.uuid(api.app.now()))).ok()
+}
+
 /// Writes the document of a problem, or of a bare error.
 fn finish(api: &Api, mut response: Response, path: &str, id: &RequestId) -> Response {
     let status = response.status();
@@ -180,13 +195,33 @@ fn decorate(headers: &mut HeaderMap, id: &RequestId, api: bool) {
     }
 }
 
-fn record(api: &Api, rule: Option<&'static Rule>, id: &RequestId, status: u16, took: Duration) {
+/// Counts an answer, and says it: what is refused, once a second for each route and status.
+fn record(
+    api: &Api,
+    rule: Option<&'static Rule>,
+    (id, trace): (&RequestId, Option<TraceId>),
+    status: u16,
+    took: Duration,
+) {
     let (route, method) = rule.map_or(("none", "other"), |rule| (rule.path, rule.method));
     api.metrics.answered(route, method, status, took);
-    let (id, micros) = (id.as_str(), took.as_micros());
+    let (id, micros, trace) = (id.as_str(), palomar_app::micros(took), trace.map(tracing::field::display));
+    if status < 400 {
+        return tracing::debug!(route, method, status, id, trace, micros, "answered");
+    }
+    let Some(more) = api.refusals.says((route, status), api.app.now()) else { return };
     match status {
-        500.. => tracing::warn!(route, method, status, id, micros, "answered"),
-        400.. => tracing::info!(route, method, status, id, micros, "answered"),
-        _ => tracing::debug!(route, method, status, id, micros, "answered"),
+        500.. => tracing::warn!(route, method, status, id, trace, micros, more, "answered"),
+        _ => tracing::info!(route, method, status, id, trace, micros, more, "answered"),
+    }
+}
+
+/// Refusals that are said, by route and status: there are as many as the program has of both.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals(Mutex<BTreeMap<(&'static str, u16), Quiet>>);
+
+impl Refusals {
+    fn says(&self, what: (&'static str, u16), now: Timestamp) -> Option<u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(what).or_default().says(now)
     }
 }

@@ -63,6 +63,7 @@ pub fn router(app: Arc<App>, config: ApiConfig) -> Router {
         limiter: config.rate_limit.map(limiter::Limiter::new),
         replays: replays::Replays::default(),
         request_ids: IdGenerator::new(config.request_id_seed),
+        refusals: layers::Refusals::default(),
         docs: Bytes::from(html::reference(&openapi)),
         openapi: Bytes::from(openapi.to_string()),
         app,

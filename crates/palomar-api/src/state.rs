@@ -13,6 +13,7 @@ use palomar_model::{ChannelName, IdGenerator, MessageId};
 use serde::Serialize;
 
 use crate::ApiConfig;
+use crate::layers::Refusals;
 use crate::limiter::Limiter;
 use crate::metrics::HttpMetrics;
 use crate::problem::{Code, Problem};
@@ -26,6 +27,7 @@ pub(crate) struct Api {
     pub(crate) limiter: Option<Limiter>,
     pub(crate) replays: Replays,
     pub(crate) request_ids: IdGenerator,
+    pub(crate) refusals: Refusals,
     pub(crate) openapi: Bytes,
     pub(crate) docs: Bytes,
 }

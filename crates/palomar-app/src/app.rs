@@ -23,6 +23,7 @@ use crate::events::{Live, MOST_CLIENTS};
 use crate::inbound::Receiver;
 use crate::intake::Entrance;
 use crate::keys::KeyRing;
+use crate::logs::Quiet;
 use crate::media::{self, MediaConfig, MediaWorker, StoredBytes, Wants};
 use crate::metrics::{Metrics, Workers};
 use crate::nodes::{NodeRole, Nodes};
@@ -146,6 +147,8 @@ pub struct App {
     pub(crate) stored_bytes: StoredBytes,
     pub(crate) spool: OnceLock<SpoolSource>,
     pub(crate) last_stats: LastStats,
+    /// How often it is said that a webhook was not made durable.
+    pub(crate) not_durable: Quiet,
     running: Mutex<Option<Running>>,
 }
 
@@ -206,6 +209,7 @@ impl App {
             stored_bytes: StoredBytes::default(),
             spool: OnceLock::new(),
             last_stats: LastStats::default(),
+            not_durable: Quiet::default(),
             running: Mutex::new(None),
             config,
             broker,
@@ -385,6 +389,7 @@ impl App {
             wants: self.config.media.is_some().then(|| Wants { broker: Arc::clone(&self.broker) }),
             attempts: self.config.inbound_attempts,
             backoff: self.config.inbound_backoff,
+            given_up: Quiet::default(),
         };
         // Reading a webhook again changes nothing more.
         let config = WorkerConfig {

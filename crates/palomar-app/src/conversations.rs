@@ -1,14 +1,16 @@
 //! Conversations and the suppression list, for people.
 
-use palomar_model::{ChannelName, Recipient};
+use palomar_model::{ChannelName, Recipient, TraceId};
 use palomar_records::{
-    ConversationFilter, ConversationId, ConversationPatch, ConversationView, IdentityView, MessageView, Page,
-    Suppression, SuppressionReason,
+    ConversationFilter, ConversationId, ConversationPatch, ConversationView, Direction, IdentityView,
+    MessageView, Page, Suppression, SuppressionReason,
 };
 
 use crate::messages::MAX_PAGE;
 use crate::{App, AppError, Caller};
 
+/// What a reply answers is looked for among so many.
+const NEWEST: usize = 20;
 const MAX_LABELS: usize = 50;
 const MAX_WORD: usize = 100;
 
@@ -131,6 +133,16 @@ impl App {
             detail: "nothing is known of this person that a message could be sent to".to_owned(),
         };
         Ok(ReplyTo { channel: found.channel, to: to.ok_or_else(nobody)? })
+    }
+
+    /// The trace of what was written last in a conversation: a reply belongs to it, unless its request says another.
+    /// None where that is not known any more.
+    pub async fn trace_to_answer(&self, id: &ConversationId, caller: &Caller) -> Option<TraceId> {
+        let newest = self.conversation_messages(id, None, NEWEST, caller).await.ok()?.items;
+        let written = newest.into_iter().find(|message| message.direction == Direction::Inbound)?;
+        let timeline = self.records.timeline(written.id).await.ok()?;
+        let received = timeline.into_iter().find(|entry| entry.kind == "received")?;
+        received.detail["trace"].as_str()?.parse().ok()
     }
 
     /// A page of those to whom nothing is sent, the newest first.

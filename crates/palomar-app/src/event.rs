@@ -2,7 +2,7 @@
 
 use palomar_broker::EventBody;
 use palomar_model::{
-    ChannelEvent, ChannelName, MediaNews, MessageId, ProviderMessageId, SendFailure, Sender, Wish,
+    ChannelEvent, ChannelName, MediaNews, MessageId, ProviderMessageId, SendFailure, Sender, TraceId, Wish,
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,9 @@ pub enum AppEvent {
         id: Option<MessageId>,
         /// What.
         event: ChannelEvent,
+        /// The trace of the webhook that brought it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trace: Option<TraceId>,
     },
     /// Somebody wants to get no more messages, or to get them again.
     Consent {
@@ -153,6 +156,7 @@ mod tests {
                 channel,
                 id: None,
                 event: ChannelEvent::Other { field: "f".to_owned(), raw: serde_json::json!({"a": 1}) },
+                trace: "4bf92f3577b34da6a3ce929d0e0e4736".parse().ok(),
             },
         ];
         for event in events {

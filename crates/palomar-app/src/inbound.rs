@@ -10,7 +10,7 @@ use palomar_broker::{Broker, BrokerError, Evidence, JobState, LeasedJob, Outcome
 use palomar_channels::{Delivery, Parsed, Problem};
 use palomar_model::{
     ChannelEvent, ChannelName, Clock, MessageId, ProviderMessageId, Received, ReportedStatus, Status,
-    StatusReport,
+    StatusReport, TraceId,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -18,6 +18,7 @@ use crate::channels::{Line, Registry};
 use crate::consent::ConsentWords;
 use crate::event::{AppEvent, encode_all};
 use crate::intake::{Brought, Envelope, is_passing};
+use crate::logs::{Quiet, chain, micros};
 use crate::media::Wants;
 use crate::metrics::Metrics;
 use crate::payload;
@@ -36,6 +37,8 @@ pub(crate) struct Receiver {
     pub(crate) attempts: u32,
     /// The wait after the first; doubled with each.
     pub(crate) backoff: Duration,
+    /// How often it is said that one was given up.
+    pub(crate) given_up: Quiet,
 }
 
 /// Why a webhook could not be processed this time.
@@ -72,26 +75,53 @@ impl Handler for Receiver {
             let waited = self.clock.now().since(job.enqueued_at);
             self.metrics.waited(INBOUND, job.priority, waited);
         }
-        match self.process(&job).await {
-            Ok(events) => Handled { events: encode_all(&events), ..Handled::new(Outcome::Done) },
-            Err(trouble) => match trouble.again(job.tries, self.attempts, self.backoff) {
-                Some((delay, counts)) => {
-                    Handled::new(Outcome::Retry { at: self.clock.now().after(delay), counts })
+        let began = self.clock.now();
+        let read = Envelope::decode(&job.payload);
+        let (request, trace) = match &read {
+            Ok(envelope) => (envelope.request_id.as_str(), envelope.trace(job.lease.id)),
+            Err(_) => ("", TraceId::of(job.lease.id.0)),
+        };
+        let (queue, webhook) = (&job.queue, job.lease.id);
+        let trouble = match self.process(&job, &read, trace).await {
+            Ok(events) => {
+                let took = self.clock.now().since(began);
+                let (waited, micros) = (micros(began.since(job.enqueued_at)), micros(took));
+                let n = events.len();
+                tracing::debug!(%queue, %webhook, request, %trace, events = n, waited, micros, "a webhook was read");
+                return Handled { events: encode_all(&events), ..Handled::new(Outcome::Done) };
+            }
+            Err(trouble) => trouble,
+        };
+        let again = trouble.again(job.tries, self.attempts, self.backoff);
+        let (tries, error) = (job.tries, trouble.into_words());
+        match again {
+            Some((delay, counts)) => {
+                tracing::debug!(%queue, %webhook, request, %trace, tries, error, "a webhook is tried again");
+                Handled::new(Outcome::Retry { at: self.clock.now().after(delay), counts })
+            }
+            None => {
+                if let Some(more) = self.given_up.says(began) {
+                    tracing::warn!(%queue, %webhook, request, %trace, error, more, "a webhook failed, and is kept");
                 }
-                None => given_up(&job, &trouble.into_words()),
-            },
+                given_up(&job, &error)
+            }
         }
     }
 }
 
 impl Receiver {
-    async fn process(&self, job: &LeasedJob) -> Result<Vec<AppEvent>, Trouble> {
-        let envelope = Envelope::decode(&job.payload).map_err(Trouble::Unreadable)?;
+    async fn process(
+        &self,
+        job: &LeasedJob,
+        read: &Result<Envelope, String>,
+        trace: TraceId,
+    ) -> Result<Vec<AppEvent>, Trouble> {
+        let envelope = read.as_ref().map_err(|error| Trouble::Unreadable(error.clone()))?;
         let line = self
             .registry
             .of_queue(&job.queue)
             .ok_or_else(|| Trouble::Passing("the channel does not work".to_owned()))?;
-        let parsed = parse(&line, &envelope)?;
+        let parsed = parse(&line, envelope)?;
         if parsed.events.is_empty() && parsed.problems.iter().any(|problem| !problem.kept) {
             return Err(Trouble::Unreadable(words(&parsed.problems)));
         }
@@ -99,11 +129,11 @@ impl Receiver {
         let webhook = envelope.replay_of.unwrap_or(job.lease.id);
         for (n, mut received) in parsed.events.into_iter().enumerate() {
             name(&mut received.event, webhook, n);
-            events.extend(self.received(&line, received).await?);
+            events.extend(self.received(&line, received, trace).await?);
         }
         if parsed.problems.iter().any(|problem| !problem.kept) {
             // What could be read takes effect; the whole is kept, so that the rest is not lost.
-            events.push(failed(job, &line.name, Some(&envelope), words(&parsed.problems)));
+            events.push(failed(job, &line.name, Some(envelope), words(&parsed.problems)));
         }
         self.metrics.webhook_processed(self.clock.now().since(envelope.received_at));
         Ok(events)
@@ -112,7 +142,12 @@ impl Receiver {
     /// An event as it is logged. A report that carries our tag resolves what was uncertain first: evidence may come
     /// twice, and changes nothing the second time. Media of a message are queued first, too.
     /// Somebody's wish to get no more messages is a fact of its own.
-    async fn received(&self, line: &Line, mut received: Received) -> Result<Vec<AppEvent>, Trouble> {
+    async fn received(
+        &self,
+        line: &Line,
+        mut received: Received,
+        trace: TraceId,
+    ) -> Result<Vec<AppEvent>, Trouble> {
         let channel = self.registry.receiver(&line.name, line.provider, received.line.as_deref());
         if let ChannelEvent::Status(report) = &received.event
             && let Some(evidence) = self.evidence(line, report).await.map_err(|error| trouble(&error))?
@@ -128,7 +163,8 @@ impl Receiver {
         };
         let consent = self.consent.of(&channel, id, &received.event);
         let media = self.media(line, &channel, id, &mut received.event).await?;
-        let told = AppEvent::Received { channel, id, event: received.event };
+        note(&channel, id, trace, &received.event);
+        let told = AppEvent::Received { channel, id, event: received.event, trace: Some(trace) };
         Ok(std::iter::once(told).chain(consent).chain(media).collect())
     }
 
@@ -181,6 +217,27 @@ impl Receiver {
     }
 }
 
+/// One line for each event, by which messages, reports and the webhooks that brought them are put together. What a
+/// provider calls a message may spell somebody's number: it is named by its [`reference`].
+fn note(channel: &ChannelName, id: Option<MessageId>, trace: TraceId, event: &ChannelEvent) {
+    match event {
+        ChannelEvent::Status(report) => {
+            let (status, of) = (report.status.as_str(), report.tag.map(|tag| tag.message));
+            let (of, reference) = (of.map(tracing::field::display), reference(channel, &report.provider_id));
+            tracing::debug!(%channel, of, %reference, %trace, status, "a report came");
+        }
+        event => {
+            let (inbound, kind) = (id.map(tracing::field::display), event.kind());
+            tracing::debug!(%channel, inbound, %trace, kind, "an event came");
+        }
+    }
+}
+
+/// What a message of a channel is called in log lines, by the provider's id of it.
+pub(crate) fn reference(channel: &ChannelName, provider_id: &ProviderMessageId) -> MessageId {
+    inbound_id(channel, &provider_id.0)
+}
+
 /// Gives a message an id that the provider gave none.
 fn name(event: &mut ChannelEvent, webhook: MessageId, n: usize) {
     let message = match event {
@@ -194,7 +251,8 @@ fn name(event: &mut ChannelEvent, webhook: MessageId, n: usize) {
 }
 
 fn trouble(error: &BrokerError) -> Trouble {
-    if is_passing(error) { Trouble::Away(error.to_string()) } else { Trouble::Unreadable(error.to_string()) }
+    let words = chain(error);
+    if is_passing(error) { Trouble::Away(words) } else { Trouble::Unreadable(words) }
 }
 
 fn parse(line: &Line, envelope: &Envelope) -> Result<Parsed, Trouble> {

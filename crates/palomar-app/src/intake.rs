@@ -8,11 +8,12 @@ use data_encoding::BASE64;
 use futures_util::future::BoxFuture;
 use palomar_broker::{Broker, BrokerError, NewJob};
 use palomar_channels::{SandboxSink, Verified, WebhookError};
-use palomar_model::{ChannelName, Clock, IdGenerator, MessageId, Received, Timestamp};
+use palomar_model::{ChannelName, Clock, IdGenerator, MessageId, Received, Timestamp, TraceId};
 use palomar_records::{FailedWebhookView, Page};
 use serde::{Deserialize, Serialize};
 
 use crate::channels::Line;
+use crate::logs::{chain, micros};
 use crate::messages::MAX_PAGE;
 use crate::metrics::WebhookResult;
 use crate::queues::inbound_queue;
@@ -79,6 +80,9 @@ pub(crate) struct Envelope {
     /// The failed webhook that this is another try at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) replay_of: Option<MessageId>,
+    /// The trace that the request named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trace: Option<TraceId>,
     #[serde(flatten)]
     pub(crate) how: Manner,
     #[serde(flatten)]
@@ -114,7 +118,14 @@ const VERSION: u8 = 1;
 
 impl Envelope {
     pub(crate) fn new(what: Brought, request_id: String, received_at: Timestamp) -> Envelope {
-        Envelope { v: VERSION, received_at, request_id, replay_of: None, how: Manner::default(), what }
+        let how = Manner::default();
+        Envelope { v: VERSION, received_at, request_id, replay_of: None, trace: None, how, what }
+    }
+
+    /// The trace of what came, as the job `job`: the one that its request named, else the id of the request, else that
+    /// of the job.
+    pub(crate) fn trace(&self, job: MessageId) -> TraceId {
+        self.trace.or_else(|| self.request_id.parse().ok()).unwrap_or(TraceId::of(job.0))
     }
 
     fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
@@ -192,6 +203,7 @@ impl App {
     /// Takes a webhook in. [`IntakeAnswer::Accepted`] comes after the body is durable.
     pub async fn receive(&self, channel: &ChannelName, request: WebhookRequest) -> IntakeAnswer {
         let began = self.now();
+        let request_id = request.request_id.clone();
         let line = match self.line_of(channel).await {
             Ok(line) => line,
             Err(answer) => return answer,
@@ -207,7 +219,10 @@ impl App {
                 Err(WebhookError::BadRequest(why)) => (IntakeAnswer::Refused(why), WebhookResult::Refused),
             }
         };
-        self.metrics.webhook(line.provider, result, self.now().since(began));
+        let took = self.now().since(began);
+        self.metrics.webhook(line.provider, result, took);
+        let (result, micros) = (result.as_str(), micros(took));
+        tracing::debug!(%channel, request = request_id, result, micros, "a webhook came");
         answer
     }
 
@@ -226,9 +241,11 @@ impl App {
 
     async fn keep(&self, channel: &ChannelName, request: WebhookRequest) -> (IntakeAnswer, WebhookResult) {
         let content_type = request.header("content-type");
+        let trace = request.header("traceparent").as_deref().and_then(TraceId::from_traceparent);
         let what = Brought::body(&request.body);
         let envelope = Envelope {
             how: Manner { query: request.query, content_type },
+            trace,
             ..Envelope::new(what, request.request_id, self.now())
         };
         let taken = self.entrance.take(channel, &envelope).await;
@@ -236,7 +253,11 @@ impl App {
         match taken {
             Ok(()) => (IntakeAnswer::Accepted, WebhookResult::Accepted),
             Err(error) => {
-                tracing::warn!(%channel, %error, "a webhook was not made durable: answered 503");
+                let error = chain(&error);
+                if let Some(more) = self.not_durable.says(self.now()) {
+                    let request = &envelope.request_id;
+                    tracing::warn!(%channel, request, error, more, "a webhook was not made durable: answered 503");
+                }
                 (IntakeAnswer::NotDurable, WebhookResult::NotDurable)
             }
         }

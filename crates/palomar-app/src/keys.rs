@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
-use palomar_model::{ChannelName, FieldError, Timestamp};
+use palomar_model::{ChannelName, FieldError, Timestamp, TraceId};
 use palomar_records::{KeyRecord, random_bytes};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -61,6 +61,8 @@ pub struct Caller {
     pub channels: Option<Arc<[ChannelName]>>,
     /// Until when.
     pub expires_at: Option<Timestamp>,
+    /// The trace that their request names.
+    pub trace: Option<TraceId>,
 }
 
 impl Caller {
@@ -73,6 +75,7 @@ impl Caller {
             role: Role::Admin,
             channels: None,
             expires_at: None,
+            trace: None,
         }
     }
 
@@ -221,6 +224,7 @@ impl Known {
                 role: role_of(key),
                 channels: key.channels.as_deref().map(Arc::from),
                 expires_at: key.expires_at,
+                trace: None,
             },
             revoked: key.revoked_at.is_some(),
             noted: AtomicI64::new(i64::MIN),

@@ -27,6 +27,7 @@ mod identity;
 mod inbound;
 mod intake;
 mod keys;
+mod logs;
 mod media;
 mod messages;
 mod metrics;
@@ -65,6 +66,7 @@ pub use events::{
 pub use identity::{IdempotencyKey, fingerprint};
 pub use intake::{IntakeAnswer, MAX_WEBHOOK, WebhookRequest};
 pub use keys::{Caller, CreatedKey, KeyRefused, KeyView, NewKey, Role};
+pub use logs::{Quiet, micros};
 pub use media::{MediaConfig, MediaError, Tidied};
 pub use messages::{ExplainView, HoldView, MAX_PAGE, MessageDetail, StateView};
 pub use metrics::{LogLines, Metrics};

@@ -8,13 +8,15 @@ use palomar_broker::worker::{Handled, Handler};
 use palomar_broker::{LeasedJob, OnUncertain, Outcome, Signal};
 use palomar_channels::Sent;
 use palomar_model::{
-    Clock, Content, ErrorClass, MessageId, Outbound, Phone, Provider, RetryPolicy, SendFailure, Tag,
+    Clock, Content, ErrorClass, MessageId, Outbound, Phone, Provider, RetryPolicy, SendFailure, Tag, TraceId,
 };
 use palomar_records::{Records, TimelineEntry};
 
 use crate::attempt::Attempt;
 use crate::channels::{Line, Registry};
 use crate::consent;
+use crate::inbound::reference;
+use crate::logs::micros;
 use crate::metrics::Metrics;
 use crate::payload;
 use crate::projector::Progress;
@@ -96,8 +98,11 @@ impl Handler for Sender {
             Some(suppression) => (message, Err(consent::refusal(suppression.reason))),
             None => {
                 let message = self.as_dispatched(&line, message).await;
+                let began = self.clock.now();
                 let sent = line.channel.send(&message, tag).await;
                 let sent = sent.map(|sent| without_plain_alias(sent, &message));
+                let trace = payload::trace(&job.payload, message.id);
+                note(&line, tag, trace, self.clock.now().since(began), &sent);
                 (message, sent)
             }
         };
@@ -196,6 +201,21 @@ impl Sender {
             message.content = Content::Template(fallback);
         }
         message
+    }
+}
+
+/// One line for each attempt: what became of it, and by which reference reports of it will be known.
+fn note(line: &Line, tag: Tag, trace: TraceId, took: Duration, sent: &Result<Sent, SendFailure>) {
+    let (channel, outbound, attempt, micros) = (&line.name, tag.message, tag.attempt, micros(took));
+    match sent {
+        Ok(sent) => {
+            let reference = reference(channel, &sent.provider_id);
+            tracing::debug!(%channel, %outbound, %trace, attempt, micros, %reference, "an attempt was taken");
+        }
+        Err(failure) => {
+            let (class, code) = (failure.class.as_str(), failure.code.as_deref());
+            tracing::debug!(%channel, %outbound, %trace, attempt, micros, class, code, "an attempt failed");
+        }
     }
 }
 

@@ -56,7 +56,7 @@ impl App {
             .get(&message.channel)
             .ok_or_else(|| AppError::wrong_state("its channel does not work"))?;
         let unwritable = |error: serde_json::Error| AppError::Unavailable(error.to_string());
-        let mut job = job_of(&message, &line, attempts).map_err(unwritable)?;
+        let mut job = job_of(&message, &line, attempts, caller.trace).map_err(unwritable)?;
         job.run_at = None;
         job.dedupe = vec![identity::of_retry(id, attempts)];
         self.forget_done(id).await?;

@@ -145,7 +145,7 @@ mod tests {
         let [id, other] = [1, 2].map(|n| IdGenerator::new(n).message_id(Timestamp::EPOCH));
         let message = new.into_outbound(id, "demo".parse().expect("a name"), Timestamp::EPOCH);
         let queue = QueueName::new("outbound", "demo").expect("a name");
-        let job = NewJob::new(id, queue, payload::encode(&message, 0).expect("json"));
+        let job = NewJob::new(id, queue, payload::encode(&message, 0, None).expect("json"));
         for (answer, keeps_id, expected) in [
             (Enqueued::Duplicate { of: other }, true, "the same request had come before"),
             (Enqueued::Conflict { of: other }, true, "with another body"),

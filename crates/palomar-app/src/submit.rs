@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use palomar_broker::{Dedupe, Enqueued, Key, NewJob};
-use palomar_model::{ChannelName, FieldError, MessageId, MessageState, Outbound, Timestamp};
+use palomar_model::{ChannelName, FieldError, MessageId, MessageState, Outbound, Timestamp, TraceId};
 use serde::Serialize;
 
 use crate::channels::Line;
@@ -188,7 +188,7 @@ impl App {
         let outbound = message.into_outbound(id, line.name.clone(), now);
         let unwritable = |error: serde_json::Error| AppError::invalid("", error.to_string());
         let by_id = given_id.then(|| identity::of_message(&outbound)).transpose().map_err(unwritable)?;
-        let mut job = job_of(&outbound, &line, 0).map_err(unwritable)?;
+        let mut job = job_of(&outbound, &line, 0, caller.trace).map_err(unwritable)?;
         job.dedupe = by_key.into_iter().chain(by_id).collect();
         Ok(Prepared {
             job,
@@ -275,9 +275,14 @@ impl Times {
     }
 }
 
-/// The job that sends a message, of which earlier jobs made so many attempts.
-pub(crate) fn job_of(message: &Outbound, line: &Line, earlier_attempts: u32) -> serde_json::Result<NewJob> {
-    let payload = payload::encode(message, earlier_attempts)?;
+/// The job that sends a message, of which earlier jobs made so many attempts, in the trace that was named for it.
+pub(crate) fn job_of(
+    message: &Outbound,
+    line: &Line,
+    earlier_attempts: u32,
+    trace: Option<TraceId>,
+) -> serde_json::Result<NewJob> {
+    let payload = payload::encode(message, earlier_attempts, trace)?;
     let mut job = NewJob::new(message.id, line.queue.clone(), payload);
     job.priority = message.priority;
     job.group = message.campaign_id.as_deref().map(Arc::from);

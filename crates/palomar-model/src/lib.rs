@@ -22,6 +22,7 @@ mod secret;
 mod state;
 pub mod template;
 mod time;
+mod trace;
 
 pub use content::{
     Button, ButtonAction, Component, ComponentKind, ContactAddress, ContactCard, ContactEmail, ContactName,
@@ -52,3 +53,4 @@ pub use retry::{DeadReason, HoldReason, NextStep, RetryPolicy, Tries, after_atte
 pub use secret::Secret;
 pub use state::{Applied, Fact, MessageState, ReportedStatus, Unchanged, UnknownState};
 pub use time::{Clock, InvalidTimestamp, ManualClock, Timestamp};
+pub use trace::{InvalidTrace, TraceId};

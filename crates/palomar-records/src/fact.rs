@@ -2,7 +2,7 @@
 
 use palomar_model::{
     ChannelName, Echo, InboundMessage, MediaNews, MediaProgress, MessageChange, MessageId, Outbound,
-    PersonNews, ProviderMessageId, SendFailure, Sender, StatusReport, TemplateNews, Timestamp, Wish,
+    PersonNews, ProviderMessageId, SendFailure, Sender, StatusReport, TemplateNews, Timestamp, TraceId, Wish,
 };
 use serde_json::Value;
 
@@ -17,6 +17,8 @@ pub struct RecordFact {
     pub channel: Option<ChannelName>,
     /// The message it is about.
     pub message: Option<MessageId>,
+    /// The trace that it belongs to, where that is named.
+    pub trace: Option<TraceId>,
     /// What happened.
     pub what: What,
 }

@@ -134,7 +134,7 @@ pub(crate) async fn messages(
 )]
 pub(crate) async fn reply(
     State(api): Shared,
-    Extension(caller): Extension<Caller>,
+    Extension(mut caller): Extension<Caller>,
     PathConversation(id): PathConversation,
     uri: Uri,
     headers: HeaderMap,
@@ -154,6 +154,9 @@ pub(crate) async fn reply(
         fields.insert("to".to_owned(), to.to.expose().into());
     }
     let message = message::read(&value, api.app.default_region())?;
+    if caller.trace.is_none() {
+        caller.trace = api.app.trace_to_answer(&id, &caller).await;
+    }
     let submitted = api.app.submit(message, fingerprint(&body.0), &caller, key.as_ref()).await?;
     let mut response = json(StatusCode::ACCEPTED, &submitted)?;
     if let Ok(location) = HeaderValue::from_str(&format!("/api/messages/{}", submitted.id)) {

@@ -17,6 +17,8 @@ pub(crate) struct Event {
     /// The channel, a dot, the contact's id.
     conversation: Option<String>,
     message_id: Option<Uuid>,
+    /// The trace of what was received or accepted (W3C Trace Context), for a `traceparent` of one's own.
+    trace: Option<String>,
     /// What the type says; see docs/EVENTS.md.
     #[schema(value_type = Object)]
     data: serde_json::Value,

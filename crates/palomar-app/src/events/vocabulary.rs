@@ -180,6 +180,8 @@ struct Told<'e> {
     channel: Option<&'e ChannelName>,
     conversation: Option<&'e ConversationId>,
     message_id: Option<MessageId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<&'e str>,
     data: Map<String, Json>,
 }
 
@@ -247,11 +249,13 @@ fn event(entry: &FeedEntry, kind: EventType, part: u16) -> Event {
             channel: entry.channel.as_ref(),
             conversation: conversation.as_ref(),
             message_id: entry.message_id,
+            trace: entry.detail["trace"].as_str(),
             data,
         };
         serde_json::to_string(&told).unwrap_or_default()
     };
     let mut data = data(entry, kind);
+    data.remove("trace");
     data.retain(|_, value| !value.is_null());
     let mut json = write(data.clone());
     if json.len() > MAX_EVENT {
@@ -316,7 +320,7 @@ fn data(entry: &FeedEntry, kind: EventType) -> Map<String, Json> {
         ChannelState => json!({
             "state": entry.kind, "queue": detail["queue"], "reason": detail["reason"], "until": detail["until"],
         }),
-        ChannelNews => json!({ "news": entry.kind, "detail": detail }),
+        ChannelNews => json!({ "news": entry.kind, "detail": as_it_came(detail) }),
         ChannelError => detail.clone(),
         // Why it could not be read may quote it: that is for those who may look at it.
         WebhookFailed => json!({ "id": detail["id"] }),
@@ -325,6 +329,15 @@ fn data(entry: &FeedEntry, kind: EventType) -> Map<String, Json> {
         Json::Object(data) => data,
         other => Map::from_iter([("detail".to_owned(), other)]),
     }
+}
+
+/// What a provider told, without what the journal says of it.
+fn as_it_came(detail: &Json) -> Json {
+    let mut told = detail.clone();
+    if let Json::Object(told) = &mut told {
+        told.remove("trace");
+    }
+    told
 }
 
 /// Whether an accepted message waits for its time or for its turn.

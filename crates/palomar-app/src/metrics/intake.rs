@@ -33,7 +33,7 @@ impl WebhookResult {
         WebhookResult::NotDurable,
     ];
 
-    const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             WebhookResult::Accepted => "accepted",
             WebhookResult::Handshake => "handshake",

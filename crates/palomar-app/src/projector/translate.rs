@@ -1,7 +1,7 @@
 //! What a fact of the event log is to records. A function of values.
 
 use palomar_broker::{Fact, LogEntry, QueueName};
-use palomar_model::{ChannelEvent, ChannelName, MessageId, Outbound, Timestamp};
+use palomar_model::{ChannelEvent, ChannelName, MessageId, Outbound, Timestamp, TraceId};
 use palomar_records::{Consent, FailedWebhook, RecordFact, What};
 use serde_json::json;
 
@@ -13,11 +13,14 @@ use crate::queues::OUTBOUND;
 pub(crate) fn record_fact(entry: LogEntry) -> Option<RecordFact> {
     let LogEntry { cursor, at, job, queue, fact } = entry;
     let outbound = queue.as_ref().is_some_and(|queue| queue.pool() == OUTBOUND);
-    let made = |channel, message, what| Some(RecordFact { cursor: cursor.0, at, channel, message, what });
+    let of_trace = |trace, channel, message, what| {
+        Some(RecordFact { cursor: cursor.0, at, channel, message, trace, what })
+    };
+    let made = |channel, message, what| of_trace(None, channel, message, what);
     match fact {
         Fact::Event(body) => {
-            let (channel, message, what) = event(&body, job);
-            made(channel, message, what)
+            let (channel, message, trace, what) = event(&body, job);
+            of_trace(trace, channel, message, what)
         }
         Fact::Paused { .. } | Fact::Resumed | Fact::BreakerOpened { .. } | Fact::BreakerClosed => {
             made(queue.as_ref().and_then(channel_of), None, queue_news(&fact, queue.as_ref()))
@@ -25,8 +28,12 @@ pub(crate) fn record_fact(entry: LogEntry) -> Option<RecordFact> {
         // Jobs that are no messages are known by what they log.
         _ if !outbound => None,
         fact => {
+            let trace = match &fact {
+                Fact::Enqueued { payload, .. } => payload::given_trace(payload),
+                _ => None,
+            };
             let what = progress(fact)?;
-            made(queue.as_ref().and_then(channel_of), job, what)
+            of_trace(trace, queue.as_ref().and_then(channel_of), job, what)
         }
     }
 }
@@ -75,16 +82,21 @@ fn queue_news(fact: &Fact, queue: Option<&QueueName>) -> What {
     other(kind, json!({ "queue": queue.map(QueueName::as_str), "reason": reason, "until": until }))
 }
 
-/// What this application logged.
-fn event(body: &[u8], job: Option<MessageId>) -> (Option<ChannelName>, Option<MessageId>, What) {
-    match AppEvent::decode(body) {
+/// What this application logged: of which channel, message and trace.
+fn event(
+    body: &[u8],
+    job: Option<MessageId>,
+) -> (Option<ChannelName>, Option<MessageId>, Option<TraceId>, What) {
+    let (channel, message, what) = match AppEvent::decode(body) {
+        Ok(AppEvent::Received { channel, id, event, trace }) => {
+            return (Some(channel), None, trace, received(id, event));
+        }
         Ok(AppEvent::Sent { channel, provider_id, alias }) => {
             (Some(channel), job, What::Sent { provider_id, alias })
         }
         Ok(AppEvent::AttemptFailed { channel, attempt, failure }) => {
             (Some(channel), job, What::AttemptFailed { attempt, failure })
         }
-        Ok(AppEvent::Received { channel, id, event }) => (Some(channel), None, received(id, event)),
         Ok(AppEvent::Consent { channel, who, wish, detail, message, identity }) => {
             let consent = Consent { who, wish, detail, message, identity };
             (Some(channel), None, What::Consent(Box::new(consent)))
@@ -102,7 +114,8 @@ fn event(body: &[u8], job: Option<MessageId>) -> (Option<ChannelName>, Option<Me
             (Some(channel), None, What::WebhookFailed(Box::new(webhook)))
         }
         Err(error) => (None, job, other("unreadable_event", json!({ "error": error.to_string() }))),
-    }
+    };
+    (channel, message, None, what)
 }
 
 fn received(id: Option<MessageId>, event: ChannelEvent) -> What {

@@ -176,6 +176,9 @@ impl<'f> Batch<'f> {
         if trace.again {
             detail["again"] = true.into();
         }
+        if let (Some(trace), Some(detail)) = (fact.trace, detail.as_object_mut()) {
+            detail.insert("trace".to_owned(), trace.to_string().into());
+        }
         if let Some(channel) = &channel {
             if trace.counted.contains(&"failed") {
                 let dead = if let What::Dead { reason } = &fact.what { Some(reason.clone()) } else { None };

@@ -81,6 +81,7 @@ pub(crate) fn log(first: u64, facts: Vec<(Option<MessageId>, What)>) -> Vec<Reco
             at: at(cursor),
             channel: Some(channel()),
             message,
+            trace: None,
             what,
         })
         .collect()

@@ -12,6 +12,7 @@ mod first_minute;
 #[allow(dead_code, reason = "it is shared, and each binary takes of it what it needs")]
 mod harness;
 mod limits;
+mod logs;
 mod media;
 mod metrics;
 mod provider;
