@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use palomar_model::{
-    ChannelEvent, ChannelName, ErrorClass, InboundContent, InboundMessage, MessageId, SendFailure, Wish,
-    keyword,
+    ChannelEvent, ChannelName, ErrorClass, InboundContent, InboundMessage, MessageId, Recipient,
+    ReportedStatus, SendFailure, Sender, Status, Tag, Wish, keyword,
 };
 use palomar_records::{Records, RecordsError, Suppression, SuppressionReason};
 
@@ -80,6 +80,53 @@ impl ConsentWords {
             identity,
         })
     }
+}
+
+/// What a report of failure says of somebody's wish, where its code is one that `says_no_more`. A provider that was asked
+/// for no more messages tells us so only when we send one.
+pub(crate) fn of_report(
+    channel: &ChannelName,
+    event: &ChannelEvent,
+    says_no_more: impl Fn(&str) -> bool,
+) -> Option<AppEvent> {
+    let ChannelEvent::Status(report) = event else { return None };
+    if report.status != Status::Known(ReportedStatus::Failed) {
+        return None;
+    }
+    let code =
+        report.errors.iter().filter_map(|error| error.code.as_deref()).find(|code| says_no_more(code))?;
+    let named = report.recipient.as_deref()?;
+    let plus = if named.bytes().all(|c| c.is_ascii_digit()) { "+" } else { "" };
+    let to = Recipient::parse(&format!("{plus}{named}"), None).ok()?;
+    let message = report.tag.map(|tag| tag.message);
+    Some(no_more(channel, &to, code, message, format!("refused:{}", report.provider_id)))
+}
+
+/// What the failure of an attempt says of it, where its code is one that `says_no_more`.
+pub(crate) fn of_failure(
+    channel: &ChannelName,
+    to: &Recipient,
+    tag: Tag,
+    failure: &SendFailure,
+    says_no_more: impl Fn(&str) -> bool,
+) -> Option<AppEvent> {
+    let code = failure.code.as_deref().filter(|code| says_no_more(code))?;
+    Some(no_more(channel, to, code, Some(tag.message), format!("refused:{tag}")))
+}
+
+fn no_more(
+    channel: &ChannelName,
+    to: &Recipient,
+    code: &str,
+    message: Option<MessageId>,
+    identity: String,
+) -> AppEvent {
+    let who = match to {
+        Recipient::Phone(phone) => Sender { phone: Some(phone.clone()), ..Sender::default() },
+        Recipient::Bsuid(bsuid) => Sender { bsuid: Some(bsuid.clone()), ..Sender::default() },
+    };
+    let detail = Some(format!("the provider refuses it: code {code}"));
+    AppEvent::Consent { channel: channel.clone(), who, wish: Wish::Stop, detail, message, identity }
 }
 
 /// What a person said by themselves, to us alone: written, or tapped.
@@ -153,6 +200,48 @@ impl App {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn reported(status: &str, recipient: Option<&str>, code: Option<&str>) -> ChannelEvent {
+        let at = palomar_model::Timestamp::EPOCH;
+        let mut report = palomar_model::StatusReport::new(
+            palomar_model::ProviderMessageId("w".into()),
+            Status::from(status),
+            at,
+        );
+        report.recipient = recipient.map(str::to_owned);
+        report.errors.push(palomar_model::ProviderError {
+            code: code.map(str::to_owned),
+            title: "refused".to_owned(),
+            detail: None,
+            class: None,
+        });
+        ChannelEvent::Status(Box::new(report))
+    }
+
+    #[test]
+    fn codes_that_say_it_say_it_for_somebody() {
+        let channel: ChannelName = "demo".parse().expect("a name");
+        let no_more = |code: &str| code == "131050";
+        for (status, recipient, code, whom) in [
+            ("failed", Some("34600111222"), Some("131050"), Some("+34600111222")),
+            ("failed", Some("ES.918273645546372819"), Some("131050"), Some("ES.918273645546372819")),
+            ("failed", Some("34600111222"), Some("131049"), None),
+            ("failed", Some("34600111222"), None, None),
+            ("failed", None, Some("131050"), None),
+            ("failed", Some("120363000000000000@g.us"), Some("131050"), None),
+            ("delivered", Some("34600111222"), Some("131050"), None),
+        ] {
+            let found = of_report(&channel, &reported(status, recipient, code), no_more);
+            let found = found.map(|event| match event {
+                AppEvent::Consent { who, wish: Wish::Stop, .. } => {
+                    let bsuid = who.bsuid.map(|bsuid| bsuid.expose().to_owned());
+                    who.phone.map(|phone| phone.e164().to_owned()).or(bsuid).expect("somebody")
+                }
+                other => panic!("{other:?}"),
+            });
+            assert_eq!(found.as_deref(), whom, "{status} {recipient:?} {code:?}");
+        }
+    }
 
     #[test]
     fn whole_messages_and_no_parts() {

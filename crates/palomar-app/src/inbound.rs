@@ -15,7 +15,7 @@ use palomar_model::{
 use sha2::{Digest as _, Sha256};
 
 use crate::channels::{Line, Registry};
-use crate::consent::ConsentWords;
+use crate::consent::{self, ConsentWords};
 use crate::event::{AppEvent, encode_all};
 use crate::intake::{Brought, Envelope, is_passing};
 use crate::logs::{Quiet, chain, micros};
@@ -161,7 +161,9 @@ impl Receiver {
             ChannelEvent::Person(news) => Some(inbound_id(&channel, &news.who.key().unwrap_or_default())),
             _ => None,
         };
+        let no_more = |code: &str| line.channel.is_opt_out(code);
         let consent = self.consent.of(&channel, id, &received.event);
+        let consent = consent.or_else(|| consent::of_report(&channel, &received.event, no_more));
         let media = self.media(line, &channel, id, &mut received.event).await?;
         note(&channel, id, trace, &received.event);
         let told = AppEvent::Received { channel, id, event: received.event, trace: Some(trace) };

@@ -15,6 +15,7 @@ use palomar_records::{Records, TimelineEntry};
 use crate::attempt::Attempt;
 use crate::channels::{Line, Registry};
 use crate::consent;
+use crate::event::encode_all;
 use crate::inbound::reference;
 use crate::logs::micros;
 use crate::metrics::Metrics;
@@ -128,7 +129,12 @@ impl Handler for Sender {
             tries: job.tries,
             policy: &policy,
         };
-        attempt.handled(result, self.clock.now())
+        let no_more = result.as_ref().err().and_then(|failure| {
+            consent::of_failure(&line.name, &message.to, tag, failure, |code| line.channel.is_opt_out(code))
+        });
+        let mut handled = attempt.handled(result, self.clock.now());
+        handled.events.extend(encode_all(no_more.as_slice()));
+        handled
     }
 }
 

@@ -71,6 +71,12 @@ pub trait Channel: Send + Sync {
     fn can_quote(&self) -> bool {
         true
     }
+
+    /// Whether a failure with this code says that the person wants to get no more messages.
+    fn is_opt_out(&self, code: &str) -> bool {
+        let _ = code;
+        false
+    }
 }
 
 /// The provider took the message.
@@ -248,5 +254,9 @@ impl<C: Channel + ?Sized> Channel for Arc<C> {
 
     fn can_quote(&self) -> bool {
         (**self).can_quote()
+    }
+
+    fn is_opt_out(&self, code: &str) -> bool {
+        (**self).is_opt_out(code)
     }
 }

@@ -157,6 +157,10 @@ impl<C: Channel> Channel for Deadlined<C> {
     fn can_quote(&self) -> bool {
         self.inner.can_quote()
     }
+
+    fn is_opt_out(&self, code: &str) -> bool {
+        self.inner.is_opt_out(code)
+    }
 }
 
 #[cfg(test)]

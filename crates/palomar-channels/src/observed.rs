@@ -92,4 +92,8 @@ impl<C: Channel> Channel for Observed<C> {
     fn can_quote(&self) -> bool {
         self.inner.can_quote()
     }
+
+    fn is_opt_out(&self, code: &str) -> bool {
+        self.inner.is_opt_out(code)
+    }
 }

@@ -37,6 +37,12 @@ pub fn class_of_status(code: Option<&str>) -> ErrorClass {
     CODES.of_status(code)
 }
 
+/// Whether a code says that the person wants to get no more: they stopped the business' marketing.
+#[must_use]
+pub fn is_opt_out(code: &str) -> bool {
+    code == "131050"
+}
+
 /// What an answer means that is no success.
 #[must_use]
 pub fn classify(status: u16, body: &[u8], retry_after: Option<Duration>) -> SendFailure {

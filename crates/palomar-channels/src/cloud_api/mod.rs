@@ -198,6 +198,10 @@ impl Channel for CloudApi {
         receive::parse(delivery.body, delivery.received_at)
     }
 
+    fn is_opt_out(&self, code: &str) -> bool {
+        errors::is_opt_out(code)
+    }
+
     fn line(&self) -> Option<String> {
         Some(self.config.phone_number_id.clone())
     }

@@ -37,6 +37,12 @@ pub fn class_of_status(code: Option<&str>) -> ErrorClass {
     CODES.of_status(code)
 }
 
+/// Whether a code says that the person wants to get no more: they unsubscribed, or blocked the sender.
+#[must_use]
+pub fn is_opt_out(code: &str) -> bool {
+    matches!(code, "21610" | "63014" | "63033")
+}
+
 /// What an answer means that is no success.
 #[must_use]
 pub fn classify(status: u16, body: &[u8], retry_after: Option<Duration>) -> SendFailure {

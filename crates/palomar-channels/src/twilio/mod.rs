@@ -240,6 +240,10 @@ impl Channel for Twilio {
     fn can_quote(&self) -> bool {
         false
     }
+
+    fn is_opt_out(&self, code: &str) -> bool {
+        errors::is_opt_out(code)
+    }
 }
 
 #[cfg(test)]
