@@ -73,6 +73,7 @@ const RULES: &[Rule] = &[
     rule("GET",    "/api/failed-webhooks",              Whole(Operator)),
     rule("GET",    "/api/failed-webhooks/{id}",         Whole(Operator)),
     rule("POST",   "/api/failed-webhooks/replay",       Whole(Operator)),
+    rule("POST",   "/api/failed-webhooks/reparse",      Whole(Admin)),
     rule("POST",   "/api/failed-webhooks/{id}/replay",  Whole(Operator)),
     rule("GET",    "/api/conversations",                Key(Viewer)),
     rule("GET",    "/api/conversations/{id}",           Key(Viewer)),

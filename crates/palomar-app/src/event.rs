@@ -2,7 +2,8 @@
 
 use palomar_broker::EventBody;
 use palomar_model::{
-    ChannelEvent, ChannelName, MediaNews, MessageId, ProviderMessageId, SendFailure, Sender, TraceId, Wish,
+    ChannelEvent, ChannelName, InboundMessage, MediaNews, MessageId, ProviderMessageId, SendFailure, Sender,
+    TraceId, Wish,
 };
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,18 @@ pub enum AppEvent {
         /// The trace of the webhook that brought it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trace: Option<TraceId>,
+        /// What it takes effect by, once, where it has no identity of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        once: Option<String>,
+    },
+    /// A message whose type was not known when it came, and is now.
+    Reread {
+        /// The channel.
+        channel: ChannelName,
+        /// Our id for it.
+        id: MessageId,
+        /// What it is.
+        message: Box<InboundMessage>,
     },
     /// Somebody wants to get no more messages, or to get them again.
     Consent {
@@ -157,6 +170,7 @@ mod tests {
                 id: None,
                 event: ChannelEvent::Other { field: "f".to_owned(), raw: serde_json::json!({"a": 1}) },
                 trace: "4bf92f3577b34da6a3ce929d0e0e4736".parse().ok(),
+                once: None,
             },
         ];
         for event in events {

@@ -23,6 +23,7 @@ use crate::media::Wants;
 use crate::metrics::Metrics;
 use crate::payload;
 use crate::queues::INBOUND;
+use crate::reparse::KeptItem;
 
 /// Handles jobs of the pool `inbound`.
 pub(crate) struct Receiver {
@@ -121,6 +122,9 @@ impl Receiver {
             .registry
             .of_queue(&job.queue)
             .ok_or_else(|| Trouble::Passing("the channel does not work".to_owned()))?;
+        if let Brought::Kept(item) = &envelope.what {
+            return self.reread(&line, envelope, item, trace).await;
+        }
         let parsed = parse(&line, envelope)?;
         if parsed.events.is_empty() && parsed.problems.iter().any(|problem| !problem.kept) {
             return Err(Trouble::Unreadable(words(&parsed.problems)));
@@ -166,7 +170,7 @@ impl Receiver {
         let consent = consent.or_else(|| consent::of_report(&channel, &received.event, no_more));
         let media = self.media(line, &channel, id, &mut received.event).await?;
         note(&channel, id, trace, &received.event);
-        let told = AppEvent::Received { channel, id, event: received.event, trace: Some(trace) };
+        let told = AppEvent::Received { channel, id, event: received.event, trace: Some(trace), once: None };
         Ok(std::iter::once(told).chain(consent).chain(media).collect())
     }
 
@@ -186,6 +190,26 @@ impl Receiver {
         let (Some(wants), Some(id)) = (&self.wants, id) else { return Ok(Vec::new()) };
         let queued = wants.queue(channel, &*line.channel, id, message).await;
         queued.map_err(|error| trouble(&error))
+    }
+
+    /// What was kept as it came, as far as it is known now.
+    async fn reread(
+        &self,
+        line: &Line,
+        envelope: &Envelope,
+        item: &KeptItem,
+        trace: TraceId,
+    ) -> Result<Vec<AppEvent>, Trouble> {
+        let channel = line.name.clone();
+        let mut parsed = parse(line, envelope)?;
+        if item.message.is_none() {
+            return Ok(item.events(&channel, parsed, trace));
+        }
+        let Some((id, message)) = item.message(&mut parsed) else { return Ok(Vec::new()) };
+        let mut event = ChannelEvent::Message(message);
+        let media = self.media(line, &channel, Some(id), &mut event).await?;
+        let ChannelEvent::Message(message) = event else { return Ok(media) };
+        Ok(std::iter::once(AppEvent::Reread { channel, id, message }).chain(media).collect())
     }
 
     /// What a report proves of the attempt that it names.
@@ -266,6 +290,7 @@ fn parse(line: &Line, envelope: &Envelope) -> Result<Parsed, Trouble> {
             line.channel.parse(&delivery(envelope, &bytes))
         }
         Brought::Events(events) => Parsed { events: events.clone(), problems: Vec::new() },
+        Brought::Kept(item) => line.channel.reread(&item.kept(envelope.received_at)),
     })
 }
 

@@ -17,6 +17,7 @@ use crate::logs::{chain, micros};
 use crate::messages::MAX_PAGE;
 use crate::metrics::WebhookResult;
 use crate::queues::inbound_queue;
+use crate::reparse::KeptItem;
 use crate::{App, AppError};
 
 /// No provider sends larger ones.
@@ -111,6 +112,8 @@ pub(crate) enum Brought {
     Bytes(String),
     /// Events of a channel that brings them itself.
     Events(Vec<Received>),
+    /// What an earlier version kept as it came, to be read again.
+    Kept(KeptItem),
 }
 
 /// The version of what [`Envelope::encode`] writes.
@@ -161,7 +164,7 @@ pub(crate) struct Entrance {
 
 impl Entrance {
     /// Makes something durable that came to a channel.
-    async fn take(&self, channel: &ChannelName, envelope: &Envelope) -> Result<(), AppError> {
+    pub(crate) async fn take(&self, channel: &ChannelName, envelope: &Envelope) -> Result<(), AppError> {
         let payload = envelope.encode().map_err(|error| AppError::Unavailable(error.to_string()))?;
         self.take_payload(channel, payload.into()).await
     }

@@ -37,6 +37,7 @@ mod payload;
 mod projector;
 mod queues;
 mod readiness;
+mod reparse;
 mod request;
 mod retry;
 mod setup;
@@ -76,6 +77,7 @@ pub use queues::{
     QueueView, WindowView,
 };
 pub use readiness::{Check, Health, Readiness};
+pub use reparse::Reparsed;
 pub use request::NewMessage;
 pub use spool::{SpoolSource, SpoolView, refused_later};
 pub use submit::{MAX_BATCH, RowInput, RowResult, Submitted};

@@ -11,6 +11,8 @@ use palomar_model::{
     Timestamp,
 };
 
+use serde_json::Value;
+
 pub use futures_util::future::BoxFuture;
 
 use crate::media::MediaSource;
@@ -50,6 +52,12 @@ pub trait Channel: Send + Sync {
     /// Reads a verified delivery. Never fails as a whole: what cannot be read is in [`Parsed::problems`], the rest in
     /// [`Parsed::events`].
     fn parse(&self, delivery: &Delivery<'_>) -> Parsed;
+
+    /// Reads again what was kept as it came. Empty where that can't be told from the object alone.
+    fn reread(&self, kept: &Kept<'_>) -> Parsed {
+        let _ = kept;
+        Parsed::default()
+    }
 
     /// What the provider calls this line in [`palomar_model::Received::line`], where one webhook may bring events for
     /// several.
@@ -152,6 +160,17 @@ pub struct Delivery<'a> {
     pub received_at: Timestamp,
 }
 
+/// Something that an earlier version kept as it came, because it did not know what it was.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept<'a> {
+    /// The field of a webhook that it stood under, as [`palomar_model::ChannelEvent::Other`] has it; none for a message.
+    pub field: Option<&'a str>,
+    /// The provider's own object.
+    pub raw: &'a Value,
+    /// When it came.
+    pub received_at: Timestamp,
+}
+
 /// A request is the provider's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verified {
@@ -238,6 +257,10 @@ impl<C: Channel + ?Sized> Channel for Arc<C> {
 
     fn parse(&self, delivery: &Delivery<'_>) -> Parsed {
         (**self).parse(delivery)
+    }
+
+    fn reread(&self, kept: &Kept<'_>) -> Parsed {
+        (**self).reread(kept)
     }
 
     fn line(&self) -> Option<String> {

@@ -12,7 +12,8 @@ use palomar_model::{Content, ErrorClass, FieldError, Outbound, Provider, Recipie
 use tokio::time::Instant;
 
 use crate::channel::{
-    BoxFuture, Channel, Delivery, Lookup, Parsed, RateProfile, Sent, Verified, WebhookError, WebhookRequest,
+    BoxFuture, Channel, Delivery, Kept, Lookup, Parsed, RateProfile, Sent, Verified, WebhookError,
+    WebhookRequest,
 };
 use crate::media::MediaSource;
 use crate::templates::TemplateSource;
@@ -140,6 +141,10 @@ impl<C: Channel> Channel for Deadlined<C> {
 
     fn parse(&self, delivery: &Delivery<'_>) -> Parsed {
         self.inner.parse(delivery)
+    }
+
+    fn reread(&self, kept: &Kept<'_>) -> Parsed {
+        self.inner.reread(kept)
     }
 
     fn line(&self) -> Option<String> {

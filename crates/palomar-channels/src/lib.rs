@@ -21,7 +21,7 @@ pub mod twilio;
 mod testing;
 
 pub use channel::{
-    BoxFuture, Channel, Delivery, Lookup, Parsed, Problem, RateLimit, RateProfile, Sent, Verified,
+    BoxFuture, Channel, Delivery, Kept, Lookup, Parsed, Problem, RateLimit, RateProfile, Sent, Verified,
     WebhookError, WebhookRequest,
 };
 pub use cloud_api::{CloudApi, CloudApiConfig};

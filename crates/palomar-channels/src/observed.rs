@@ -6,7 +6,8 @@ use std::time::Duration;
 use palomar_model::{Clock, Content, FieldError, Outbound, Provider, Recipient, SendFailure, Tag};
 
 use crate::channel::{
-    BoxFuture, Channel, Delivery, Lookup, Parsed, RateProfile, Sent, Verified, WebhookError, WebhookRequest,
+    BoxFuture, Channel, Delivery, Kept, Lookup, Parsed, RateProfile, Sent, Verified, WebhookError,
+    WebhookRequest,
 };
 use crate::media::MediaSource;
 use crate::templates::TemplateSource;
@@ -75,6 +76,10 @@ impl<C: Channel> Channel for Observed<C> {
 
     fn parse(&self, delivery: &Delivery<'_>) -> Parsed {
         self.inner.parse(delivery)
+    }
+
+    fn reread(&self, kept: &Kept<'_>) -> Parsed {
+        self.inner.reread(kept)
     }
 
     fn line(&self) -> Option<String> {

@@ -19,6 +19,8 @@ pub struct RecordFact {
     pub message: Option<MessageId>,
     /// The trace that it belongs to, where that is named.
     pub trace: Option<TraceId>,
+    /// What it takes effect by, once; where that is nothing of its own.
+    pub once: Option<String>,
     /// What happened.
     pub what: What,
 }
@@ -89,6 +91,13 @@ pub enum What {
         /// Our id for it.
         id: MessageId,
         /// What came.
+        message: Box<InboundMessage>,
+    },
+    /// A message whose type was not known, read again by a version that knows it.
+    Reread {
+        /// Our id for it.
+        id: MessageId,
+        /// What it is.
         message: Box<InboundMessage>,
     },
     /// The business wrote, elsewhere.
@@ -181,6 +190,7 @@ impl What {
             What::DuplicateSend => "duplicate",
             What::Reported(report) => report.status.as_str(),
             What::Inbound { .. } => "received",
+            What::Reread { .. } => "reread",
             What::Echoed { .. } => "echoed",
             What::Changed(change) => change.change.kind(),
             What::Person { .. } => "person",
@@ -219,7 +229,7 @@ impl What {
                 "attempt": report.tag.map(|tag| tag.attempt), "errors": report.errors, "pricing": report.pricing,
                 "conversation": report.conversation, "raw": report.raw,
             }),
-            What::Inbound { message, .. } => {
+            What::Inbound { message, .. } | What::Reread { message, .. } => {
                 json!({ "providerMessageId": message.provider_id, "type": message.kind })
             }
             What::Echoed { echo, .. } => {

@@ -14,6 +14,7 @@ mod error;
 mod fact;
 mod feed;
 mod inbox;
+mod kept;
 mod list;
 mod media;
 mod message;
@@ -43,6 +44,7 @@ pub use inbox::{
     ContactFilter, ContactView, ConversationFilter, ConversationId, ConversationPatch, ConversationView,
     IdentityView, LastMessage, NoConversationId,
 };
+pub use kept::{KeptEvent, UnknownMessage};
 pub use list::MessageFilter;
 pub use message::{Direction, MessageStatus, MessageView, UnknownDirection, accepted_view};
 pub use place::{Looked, RecordsPlace};

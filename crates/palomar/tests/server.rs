@@ -257,4 +257,6 @@ fn a_person_writes_and_is_answered(place: &Place, server: &common::Server, simul
     exits(&place.ask(server, &["webhook", "replay", "--all"]), 2);
     exits(&place.ask(server, &["webhook", "replay", "--all", "--yes"]), 0);
     exits(&place.ask(server, &["webhook", "show", "none"]), 1);
+    let queued = json(&out(&place.ask(server, &["store", "reparse", "--json"])));
+    assert_eq!((&queued["messages"], &queued["events"]), (&0.into(), &0.into()));
 }

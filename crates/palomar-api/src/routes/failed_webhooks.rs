@@ -58,3 +58,16 @@ pub(crate) async fn replay_all(State(api): Shared, uri: Uri) -> Answer {
     let replayed = api.app.replay_webhooks().await?;
     ok(&serde_json::json!({ "replayed": replayed }))
 }
+
+/// Read again what was not known
+///
+/// Messages and fields of webhooks that were kept because the version of then did not know their type, and failed webhooks
+/// that were not replayed yet. What is still not known stays as it is; ordering it twice changes nothing more.
+#[utoipa::path(
+    post, path = "/api/failed-webhooks/reparse", tag = "webhooks", operation_id = "reparseWebhooks",
+    responses((status = 200, description = "Queued to be read again", body = schema::Reparsed), schema::Errors),
+)]
+pub(crate) async fn reparse(State(api): Shared, uri: Uri) -> Answer {
+    Params::none(&uri)?;
+    ok(&api.app.reparse().await?)
+}

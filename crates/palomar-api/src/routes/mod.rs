@@ -71,6 +71,7 @@ pub(crate) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(failed_webhooks::list))
         .routes(routes!(failed_webhooks::show))
         .routes(routes!(failed_webhooks::replay_all))
+        .routes(routes!(failed_webhooks::reparse))
         .routes(routes!(failed_webhooks::replay))
         .routes(routes!(webhooks::verify, webhooks::receive))
         .routes(routes!(health::alive))

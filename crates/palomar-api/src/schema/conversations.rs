@@ -108,6 +108,18 @@ pub(crate) struct Votes {
     voters: Vec<String>,
 }
 
+/// What was queued to be read again.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct Reparsed {
+    /// Messages whose type was not known.
+    messages: u64,
+    /// Fields of webhooks that were not known.
+    events: u64,
+    /// Failed webhooks that were not replayed yet.
+    failed_webhooks: u64,
+}
+
 /// How many failed webhooks were queued again.
 #[derive(ToSchema)]
 pub(crate) struct Replayed {

@@ -23,7 +23,7 @@ pub(crate) use channels::{
     LimitWindow, NewChannel, NewKey,
 };
 pub(crate) use contacts::{ContactConsent, Count, ImportLine, Preview, Segment, Templates};
-pub(crate) use conversations::{Contact, Conversation, Replayed, Suppression};
+pub(crate) use conversations::{Contact, Conversation, Reparsed, Replayed, Suppression};
 pub(crate) use events::Event;
 pub(crate) use messages::{Explanation, Message, MessageDetail, MessageState, NewMessage, Submitted};
 pub(crate) use queues::{

@@ -66,5 +66,8 @@ async fn what_cannot_be_understood_is_kept_and_replayed() {
     assert_eq!(house.get("/api/failed-webhooks/none").await.status.as_u16(), 404);
     let all = house.send("POST", "/api/failed-webhooks/replay", &house.operator, None).await;
     assert_eq!((all.status.as_u16(), all.json()), (200, json!({"replayed": 0})));
+    let kept = house.send("POST", "/api/failed-webhooks/reparse", &house.admin, None).await;
+    let nothing = json!({"messages": 0, "events": 0, "failedWebhooks": 0});
+    assert_eq!((kept.status.as_u16(), kept.json()), (200, nothing));
     house.close().await;
 }

@@ -13,14 +13,14 @@ use crate::queues::OUTBOUND;
 pub(crate) fn record_fact(entry: LogEntry) -> Option<RecordFact> {
     let LogEntry { cursor, at, job, queue, fact } = entry;
     let outbound = queue.as_ref().is_some_and(|queue| queue.pool() == OUTBOUND);
-    let of_trace = |trace, channel, message, what| {
-        Some(RecordFact { cursor: cursor.0, at, channel, message, trace, what })
+    let told = |trace, once, channel, message, what| {
+        Some(RecordFact { cursor: cursor.0, at, channel, message, trace, once, what })
     };
-    let made = |channel, message, what| of_trace(None, channel, message, what);
+    let made = |channel, message, what| told(None, None, channel, message, what);
     match fact {
         Fact::Event(body) => {
-            let (channel, message, trace, what) = event(&body, job);
-            of_trace(trace, channel, message, what)
+            let Told { channel, message, trace, once, what } = event(&body, job);
+            told(trace, once, channel, message, what)
         }
         Fact::Paused { .. } | Fact::Resumed | Fact::BreakerOpened { .. } | Fact::BreakerClosed => {
             made(queue.as_ref().and_then(channel_of), None, queue_news(&fact, queue.as_ref()))
@@ -33,7 +33,7 @@ pub(crate) fn record_fact(entry: LogEntry) -> Option<RecordFact> {
                 _ => None,
             };
             let what = progress(fact)?;
-            of_trace(trace, queue.as_ref().and_then(channel_of), job, what)
+            told(trace, None, queue.as_ref().and_then(channel_of), job, what)
         }
     }
 }
@@ -82,15 +82,21 @@ fn queue_news(fact: &Fact, queue: Option<&QueueName>) -> What {
     other(kind, json!({ "queue": queue.map(QueueName::as_str), "reason": reason, "until": until }))
 }
 
-/// What this application logged: of which channel, message and trace.
-fn event(
-    body: &[u8],
-    job: Option<MessageId>,
-) -> (Option<ChannelName>, Option<MessageId>, Option<TraceId>, What) {
+/// What this application logged, and what it belongs to.
+struct Told {
+    channel: Option<ChannelName>,
+    message: Option<MessageId>,
+    trace: Option<TraceId>,
+    once: Option<String>,
+    what: What,
+}
+
+fn event(body: &[u8], job: Option<MessageId>) -> Told {
     let (channel, message, what) = match AppEvent::decode(body) {
-        Ok(AppEvent::Received { channel, id, event, trace }) => {
-            return (Some(channel), None, trace, received(id, event));
+        Ok(AppEvent::Received { channel, id, event, trace, once }) => {
+            return Told { channel: Some(channel), message: None, trace, once, what: received(id, event) };
         }
+        Ok(AppEvent::Reread { channel, id, message }) => (Some(channel), None, What::Reread { id, message }),
         Ok(AppEvent::Sent { channel, provider_id, alias }) => {
             (Some(channel), job, What::Sent { provider_id, alias })
         }
@@ -115,7 +121,7 @@ fn event(
         }
         Err(error) => (None, job, other("unreadable_event", json!({ "error": error.to_string() }))),
     };
-    (channel, message, None, what)
+    Told { channel, message, trace: None, once: None, what }
 }
 
 fn received(id: Option<MessageId>, event: ChannelEvent) -> What {

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::channel::{
-    BoxFuture, Channel, Delivery, Parsed, RateLimit, RateProfile, Sent, Verified, WebhookError,
+    BoxFuture, Channel, Delivery, Kept, Parsed, RateLimit, RateProfile, Sent, Verified, WebhookError,
     WebhookRequest,
 };
 use crate::http::{self, Answer};
@@ -200,6 +200,10 @@ impl Channel for CloudApi {
 
     fn is_opt_out(&self, code: &str) -> bool {
         errors::is_opt_out(code)
+    }
+
+    fn reread(&self, kept: &Kept<'_>) -> Parsed {
+        receive::reread(kept, &self.config.phone_number_id)
     }
 
     fn line(&self) -> Option<String> {

@@ -12,9 +12,9 @@ pub(crate) mod repair;
 mod status;
 
 use palomar_model::{ChannelEvent, Received, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::channel::{Parsed, Problem};
+use crate::channel::{Kept, Parsed, Problem};
 
 /// The most that Meta sends in one delivery.
 pub const MAX_BODY: usize = 3 << 20;
@@ -27,6 +27,17 @@ pub fn parse(body: &[u8], received_at: Timestamp) -> Parsed {
         Ok(document) => reading.document(&document),
         Err(detail) => reading.problem("", detail),
     }
+    reading.parsed
+}
+
+/// Reads again what was kept of a webhook for this number: a message's own object, or what stood under a field.
+#[must_use]
+pub fn reread(kept: &Kept<'_>, phone_number_id: &str) -> Parsed {
+    let message = || json!({"metadata": {"phone_number_id": phone_number_id}, "messages": [kept.raw]});
+    let (field, value) =
+        kept.field.map_or_else(|| ("messages", message()), |field| (field, kept.raw.clone()));
+    let mut reading = Reading { received_at: kept.received_at, parsed: Parsed::default() };
+    reading.change(None, &json!({"field": field, "value": value}), "");
     reading.parsed
 }
 

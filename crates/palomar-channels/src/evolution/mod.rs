@@ -26,7 +26,7 @@ use serde_json::Value;
 
 use crate::Progress;
 use crate::channel::{
-    BoxFuture, Channel, Delivery, Lookup, Parsed, RateLimit, RateProfile, Sent, Verified, WebhookError,
+    BoxFuture, Channel, Delivery, Kept, Lookup, Parsed, RateLimit, RateProfile, Sent, Verified, WebhookError,
     WebhookRequest,
 };
 use crate::http::{self, Answer};
@@ -247,6 +247,10 @@ impl Channel for Evolution {
 
     fn parse(&self, delivery: &Delivery<'_>) -> Parsed {
         receive::parse(delivery.body, delivery.received_at)
+    }
+
+    fn reread(&self, kept: &Kept<'_>) -> Parsed {
+        receive::reread(kept, &self.config.instance)
     }
 
     fn line(&self) -> Option<String> {

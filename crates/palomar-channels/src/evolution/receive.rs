@@ -11,9 +11,9 @@ mod news;
 mod update;
 
 use palomar_model::{ChannelEvent, Received, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::channel::{Parsed, Problem};
+use crate::channel::{Kept, Parsed, Problem};
 use crate::cloud_api::receive::repair;
 
 /// More comes only where media are sent along in Base64, which is to be switched off (`base64: false`).
@@ -27,6 +27,15 @@ pub fn parse(body: &[u8], received_at: Timestamp) -> Parsed {
         Ok(document) => reading.document(&document),
         Err(detail) => reading.problem("", detail),
     }
+    reading.parsed
+}
+
+/// Reads again what was kept of a webhook of this instance: a message's own object, or an event's.
+#[must_use]
+pub fn reread(kept: &Kept<'_>, instance: &str) -> Parsed {
+    let mut reading = Reading { received_at: kept.received_at, line: None, parsed: Parsed::default() };
+    let event = kept.field.unwrap_or("messages.upsert");
+    reading.document(&json!({"event": event, "instance": instance, "data": kept.raw}));
     reading.parsed
 }
 

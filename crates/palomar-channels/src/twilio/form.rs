@@ -83,6 +83,18 @@ impl Params {
         let pairs = self.0.iter().map(|(name, values)| (name.clone(), value(values)));
         Value::Object(pairs.collect::<Map<_, _>>())
     }
+
+    /// Reads what [`Params::to_json`] wrote.
+    #[must_use]
+    pub fn from_json(document: &Value) -> Params {
+        let texts = |value: &Value| match value {
+            Value::String(one) => BTreeSet::from([one.clone()]),
+            Value::Array(many) => many.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            _ => BTreeSet::new(),
+        };
+        let pairs = document.as_object().into_iter().flatten();
+        Params(pairs.map(|(name, value)| (name.clone(), texts(value))).collect())
+    }
 }
 
 /// What a request says, by what of it is signed.

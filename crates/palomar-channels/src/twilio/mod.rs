@@ -20,7 +20,7 @@ use palomar_model::{
 use serde::{Deserialize, Serialize};
 
 use crate::channel::{
-    BoxFuture, Channel, Delivery, Lookup, Parsed, RateLimit, RateProfile, Sent, Verified, WebhookError,
+    BoxFuture, Channel, Delivery, Kept, Lookup, Parsed, RateLimit, RateProfile, Sent, Verified, WebhookError,
     WebhookRequest,
 };
 use crate::http::{self, Answer};
@@ -226,6 +226,10 @@ impl Channel for Twilio {
 
     fn parse(&self, delivery: &Delivery<'_>) -> Parsed {
         receive::parse(delivery)
+    }
+
+    fn reread(&self, kept: &Kept<'_>) -> Parsed {
+        receive::reread(kept)
     }
 
     fn line(&self) -> Option<String> {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::errors;
 use super::form::{self, Params, Said, plain};
 use super::send::TAG;
-use crate::channel::{Delivery, Parsed, Problem};
+use crate::channel::{Delivery, Kept, Parsed, Problem};
 
 /// The names under which a message's id comes.
 const IDS: [&str; 3] = ["MessageSid", "SmsMessageSid", "SmsSid"];
@@ -27,6 +27,16 @@ pub fn parse(delivery: &Delivery<'_>) -> Parsed {
         Some(Said::Form(params) | Said::Query(params)) => reading.form(&params.without_nul(), delivery.query),
         Some(Said::Hashed { body, .. }) => reading.document(body),
         None => reading.problem("", "is no form, or has too many parameters"),
+    }
+    reading.parsed
+}
+
+/// Reads a message again that was kept as it came: all of its form. What else was kept is of kinds that no channel needs.
+#[must_use]
+pub fn reread(kept: &Kept<'_>) -> Parsed {
+    let mut reading = Reading { received_at: kept.received_at, parsed: Parsed::default() };
+    if kept.field.is_none() {
+        reading.form(&Params::from_json(kept.raw), "");
     }
     reading.parsed
 }

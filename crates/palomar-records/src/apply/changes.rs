@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use palomar_model::{Change, ChannelName, MessageId, Timestamp};
+use palomar_model::{Change, ChannelName, InboundMessage, MessageId, Timestamp};
 
 use super::known::{Known, Row};
 use crate::Partition;
@@ -28,6 +28,8 @@ use crate::tables::suppressions::{self, Suppression};
 pub(super) struct Changes<'f> {
     /// Inbound messages.
     pub(super) received: BTreeMap<MessageId, NewMessage>,
+    /// Messages whose type is known now.
+    pub(super) reread: BTreeMap<MessageId, &'f InboundMessage>,
     pub(super) names: BTreeMap<Named, MessageId>,
     /// Names whose waiting reports in the table have been applied.
     pub(super) taken: BTreeSet<Named>,
@@ -94,6 +96,7 @@ impl Changes<'_> {
         let raised = self.counters.iter();
         db.write(vec![
             messages::add(new.chain(received))?,
+            messages::reread(self.reread.iter())?,
             messages::update(changed.map(|(id, slot)| (id, &slot.head))),
             provider_ids::add(self.names.iter()),
             early_statuses::taken(self.taken.iter()),

@@ -68,6 +68,7 @@ pub(super) fn progress(head: &mut Head, what: &What, at: Timestamp, counted: &mu
         | What::Reported(_)
         | What::Inbound { .. }
         | What::Echoed { .. }
+        | What::Reread { .. }
         | What::Changed(_)
         | What::Person { .. }
         | What::Consent(_)

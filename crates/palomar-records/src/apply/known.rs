@@ -145,6 +145,9 @@ impl Wanted {
         // Channel and recipient of messages that this batch brings.
         let mut accepted = HashMap::new();
         for fact in facts {
+            if let (Some(once), Some(channel)) = (&fact.once, &fact.channel) {
+                wanted.seen.insert(Seen::of(channel, once));
+            }
             match (&fact.what, &fact.channel) {
                 (What::Accepted { message, .. }, _) => {
                     let identity = contacts::of_recipient(&message.to);

@@ -26,6 +26,7 @@ use crate::fact::{RecordFact, What};
 use crate::store::Db;
 use crate::tables::counters::day;
 use crate::tables::cursors;
+use crate::tables::inbound_seen::Seen;
 use crate::tables::journal::Entry;
 use changes::Changes;
 use known::Known;
@@ -121,10 +122,21 @@ impl<'f> Batch<'f> {
     }
 
     fn fact(&mut self, fact: &'f RecordFact) -> Result<()> {
+        if let (Some(once), Some(channel)) = (&fact.once, &fact.channel) {
+            let seen = Seen::of(channel, once);
+            if !self.known.seen.insert(seen.clone()) {
+                return Ok(());
+            }
+            self.changes.seen.insert(seen, fact.at);
+        }
         let trace = match &fact.what {
             What::Accepted { message, scheduled } => self.accepted(message, *scheduled, fact.at)?,
             What::Reported(report) => self.reported(fact, report),
             What::Inbound { id, message } => self.inbound(fact, *id, message),
+            What::Reread { id, message } => {
+                self.changes.reread.insert(*id, message);
+                Trace::of(Some(*id), Vec::new())
+            }
             What::Echoed { id, echo } => self.echoed(fact, *id, echo),
             What::Changed(change) => self.changed(fact, change),
             What::Person { id, news } => self.person_news(*id, news, fact.at),

@@ -9,6 +9,7 @@ use super::{json, optional, to_json};
 use crate::Partition;
 use crate::error::Result;
 use crate::feed::FeedEntry;
+use crate::kept::KeptEvent;
 use crate::store::table::{int, text};
 use crate::store::{Db, Row, Rows, Table, Value, Write, values};
 
@@ -119,6 +120,22 @@ pub(crate) fn feed(db: Db<'_>, seq: u64, limit: usize) -> Result<Vec<FeedEntry>>
             counted: counted.split(' ').filter(|kind| !kind.is_empty()).map(str::to_owned).collect(),
             message: None,
             conversation: None,
+        })
+    })
+}
+
+/// What was kept of webhooks after a number.
+pub(crate) fn kept(db: Db<'_>, seq: u64, limit: usize) -> Result<Vec<KeptEvent>> {
+    let text = "SELECT seq, at, channel, detail FROM journal
+         WHERE seq > $1 AND kind = 'channel_event' AND channel IS NOT NULL ORDER BY seq LIMIT $2";
+    db.rows(text, &values![seq, limit as u64], |row| {
+        let mut detail: Json = json(row, JOURNAL.name, "detail")?;
+        Ok(KeptEvent {
+            place: row.count("seq")?,
+            channel: super::parsed(row, JOURNAL.name, "channel")?,
+            at: row.time("at")?,
+            field: detail["field"].as_str().unwrap_or_default().to_owned(),
+            raw: detail["raw"].take(),
         })
     })
 }

@@ -1,11 +1,13 @@
 //! `messages`: outbound and inbound messages as they stand.
 
-use palomar_model::{ChannelName, MessageId, MessageState, Priority, Timestamp};
+use palomar_model::{ChannelName, InboundMessage, MessageId, MessageState, Priority, Timestamp};
+use serde_json::Value as Json;
 
 use super::message_changes::ChangesView;
 use super::{json, media, message_changes, optional, optional_json, parsed, to_json};
 use crate::error::Result;
-use crate::message::{Direction, MessageView};
+use crate::kept::UnknownMessage;
+use crate::message::{Direction, MessageView, said};
 use crate::store::table::{Column, int, text};
 use crate::store::{Db, Row, Rows, Table, Value, Write, values};
 
@@ -139,6 +141,31 @@ pub(crate) fn add<'a>(messages: impl Iterator<Item = (&'a NewMessage, Option<&'a
         rows.push(told.into_iter().chain(reached).chain(values![group.as_deref()]).collect::<Vec<_>>());
     }
     Ok(Write::insert(&MESSAGES, "ON CONFLICT DO NOTHING", rows))
+}
+
+/// Writes what messages are whose type is known now.
+pub(crate) fn reread<'a>(
+    messages: impl Iterator<Item = (&'a MessageId, &'a &'a InboundMessage)>,
+) -> Result<Write> {
+    let mut rows = Rows::of(const { &[text("id"), text("type"), text("content"), text("summary")] });
+    for (id, message) in messages {
+        let summary =
+            message.text.as_deref().map(|text| text.chars().take(SUMMARY_CHARS).collect::<String>());
+        rows.push(values![*id, message.kind.as_str(), to_json(&said(message), TABLE)?, summary]);
+    }
+    Ok(Write::update(&MESSAGES, rows))
+}
+
+/// Inbound messages after one of these, whose type was not known.
+pub(crate) fn unknown(db: Db<'_>, after: &str, limit: usize) -> Result<Vec<UnknownMessage>> {
+    let text = "SELECT id, channel, created_at, content FROM messages
+         WHERE direction = 'inbound' AND id > $1 AND content LIKE '%\"content\":{\"type\":\"unknown\"}%' ORDER BY id LIMIT $2";
+    let found = db.rows(text, &values![after, limit as u64], |row| {
+        let mut content: Json = json(row, TABLE, "content")?;
+        let (id, channel) = (parsed(row, TABLE, "id")?, parsed(row, TABLE, "channel")?);
+        Ok(UnknownMessage { id, channel, at: row.time("created_at")?, raw: content["raw"].take() })
+    })?;
+    Ok(found)
 }
 
 /// Writes what facts changed of messages.

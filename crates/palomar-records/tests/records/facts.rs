@@ -82,6 +82,7 @@ pub(crate) fn log(first: u64, facts: Vec<(Option<MessageId>, What)>) -> Vec<Reco
             channel: Some(channel()),
             message,
             trace: None,
+            once: None,
             what,
         })
         .collect()

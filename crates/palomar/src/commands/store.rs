@@ -28,6 +28,10 @@ pub(crate) enum Verb {
         #[arg(long)]
         records: bool,
     },
+    /// Read again what an earlier version could not: messages and webhooks of types that it did not know, failed webhooks.
+    ///
+    /// Asks a running server. Doing it twice changes nothing more.
+    Reparse,
     /// Bring the schema of the records up to date, as each start does.
     Migrate {
         /// Only say what is missing.
@@ -57,9 +61,13 @@ Examples:
 
 /// Runs it.
 pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
+    if let Verb::Reparse = verb {
+        return reparse(context).await;
+    }
     let loaded = context.load(Vec::new())?;
     let settings = &loaded.settings;
     match verb {
+        Verb::Reparse => Ok(()),
         Verb::Info => kept::info(context, settings).await,
         Verb::Check { records: true } => check_records_alone(context, settings).await,
         Verb::Check { records: false } => check(context, settings).await,
@@ -67,6 +75,17 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Export { file } => records::export(context, settings, &file).await,
         Verb::Import { file, new_queue } => records::import(context, settings, &file, new_queue).await,
     }
+}
+
+async fn reparse(context: &Context) -> Result<(), Failure> {
+    let queued = context.client()?.post("/api/failed-webhooks/reparse", &[], &json!({})).await?;
+    if context.out.json {
+        return context.out.document(&queued);
+    }
+    let pairs = [("messages", "messages"), ("events", "events"), ("failed webhooks", "failedWebhooks")];
+    context.out.pairs(&pairs.map(|(name, key)| (name, queued[key].to_string())));
+    context.out.talk("queued to be read again; what is still not known stays as it is");
+    Ok(())
 }
 
 async fn check(context: &Context, settings: &Settings) -> Result<(), Failure> {

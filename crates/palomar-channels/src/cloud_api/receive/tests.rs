@@ -278,3 +278,26 @@ fn malformed_bodies() {
     }
     assert_eq!(parse(&vec![b' '; MAX_BODY + 1], NOW).problems.len(), 1);
 }
+
+/// What is kept of a message is enough to read it again, but for what stood beside it.
+#[test]
+fn a_message_is_read_again_from_what_is_kept_of_it() {
+    let mut again = 0;
+    for (file, body) in files("cloud-api/inbound") {
+        for received in parse(&body, NOW).events {
+            let ChannelEvent::Message(message) = received.event else { continue };
+            let kept = Kept { field: None, raw: &message.raw, received_at: NOW };
+            let read =
+                reread(&kept, "100200300400500").events.into_iter().find_map(|received| {
+                    match received.event {
+                        ChannelEvent::Message(message) => Some(message),
+                        _ => None,
+                    }
+                });
+            let read = read.unwrap_or_else(|| panic!("{file} is not read again"));
+            assert_eq!((read.provider_id, read.content), (message.provider_id, message.content), "{file}");
+            again += 1;
+        }
+    }
+    assert!(again > 20, "{again}");
+}

@@ -333,3 +333,24 @@ fn damaged_bodies() {
     }
     assert!(read > 1000, "the damage leaves too little to read ({read})");
 }
+
+/// What is kept of a message is enough to read it again, but for what stood beside it.
+#[test]
+fn a_message_is_read_again_from_what_is_kept_of_it() {
+    let mut again = 0;
+    for (file, body) in files("evolution/webhook") {
+        for received in parse(&body, NOW).events {
+            let ChannelEvent::Message(message) = received.event else { continue };
+            let kept = Kept { field: None, raw: &message.raw, received_at: NOW };
+            let read =
+                reread(&kept, "main-line").events.into_iter().find_map(|received| match received.event {
+                    ChannelEvent::Message(message) => Some(message),
+                    _ => None,
+                });
+            let read = read.unwrap_or_else(|| panic!("{file} is not read again"));
+            assert_eq!((read.provider_id, read.content), (message.provider_id, message.content), "{file}");
+            again += 1;
+        }
+    }
+    assert!(again > 20, "{again}");
+}

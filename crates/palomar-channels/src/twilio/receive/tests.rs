@@ -316,3 +316,23 @@ fn other_ways_to_call() {
         parse(&Delivery { query: "", content_type: Some("text/plain"), body: form, received_at: NOW });
     assert_eq!((plain.events.len(), plain.problems.len()), (0, 1));
 }
+
+/// What is kept of a message is enough to read it again, but for what stood beside it.
+#[test]
+fn a_message_is_read_again_from_what_is_kept_of_it() {
+    let mut again = 0;
+    for (file, body) in files("twilio/inbound") {
+        for received in read(&body, "").events {
+            let ChannelEvent::Message(message) = received.event else { continue };
+            let kept = Kept { field: None, raw: &message.raw, received_at: NOW };
+            let read = reread(&kept).events.into_iter().find_map(|received| match received.event {
+                ChannelEvent::Message(message) => Some(message),
+                _ => None,
+            });
+            let read = read.unwrap_or_else(|| panic!("{file} is not read again"));
+            assert_eq!((read.provider_id, read.content), (message.provider_id, message.content), "{file}");
+            again += 1;
+        }
+    }
+    assert!(again > 20, "{again}");
+}
