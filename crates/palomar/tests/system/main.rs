@@ -11,6 +11,7 @@ mod evolution;
 mod first_minute;
 #[allow(dead_code, reason = "it is shared, and each binary takes of it what it needs")]
 mod harness;
+mod intake;
 mod limits;
 mod logs;
 mod media;
