@@ -32,6 +32,8 @@ pub enum Shape {
         /// Not for messages alone.
         everything: bool,
     },
+    /// Not accepted, with the code that is set.
+    RefusesAs,
     /// Not accepted, and the sender is asked to wait.
     Throttles,
 }
@@ -60,13 +62,25 @@ pub struct Fault<K> {
     /// Seconds in the `Retry-After` of `throttle`; 1 if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
+    /// The provider's code of `code`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<u32>,
 }
 
 impl<K: Misbehaviour> Fault<K> {
     /// A fault that strikes always.
     #[must_use]
     pub fn always(kind: K) -> Fault<K> {
-        Fault { kind, rate: None, count: None, to: None, accepted: None, latency: None, retry_after: None }
+        Fault {
+            kind,
+            rate: None,
+            count: None,
+            to: None,
+            accepted: None,
+            latency: None,
+            retry_after: None,
+            code: None,
+        }
     }
 
     /// A fault that strikes the next `count` requests.
@@ -96,6 +110,9 @@ impl<K: Misbehaviour> Fault<K> {
             }
             Fault { retry_after: Some(_), kind, .. } if kind.shape() != Shape::Throttles => {
                 wrong("retry_after is for throttle only")
+            }
+            Fault { code, kind, .. } if code.is_some() != (kind.shape() == Shape::RefusesAs) => {
+                wrong("code is for code, which needs it")
             }
             _ => Ok(()),
         }
@@ -195,7 +212,7 @@ pub(crate) fn accepts<K: Misbehaviour>(fault: Option<&Fault<K>>) -> bool {
     fault.is_none_or(|fault| match fault.kind.shape() {
         Shape::Slow => true,
         Shape::LeavesOpen => fault.accepted.unwrap_or(true),
-        Shape::Refuses { .. } | Shape::Throttles => false,
+        Shape::Refuses { .. } | Shape::RefusesAs | Shape::Throttles => false,
     })
 }
 

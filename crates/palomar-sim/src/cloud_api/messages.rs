@@ -166,6 +166,7 @@ pub(super) fn refusal(fault: &Fault) -> Option<GraphError> {
         FaultKind::Error131000 => Some(GraphError::of(131_000)),
         FaultKind::Down => Some(GraphError::of(131_016)),
         FaultKind::Auth => Some(GraphError::token()),
+        FaultKind::Code => fault.code.map(GraphError::of),
         FaultKind::Throttle => {
             Some(GraphError { retry_after: Some(fault.retry_after.unwrap_or(1)), ..GraphError::of(130_429) })
         }

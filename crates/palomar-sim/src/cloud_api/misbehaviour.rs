@@ -37,6 +37,8 @@ pub enum FaultKind {
     Auth,
     /// Not accepted: HTTP 429 with document 130429 and `Retry-After`.
     Throttle,
+    /// Not accepted: the document of the `code` that is set, with the HTTP status that is usual for it.
+    Code,
 }
 
 impl Misbehaviour for FaultKind {
@@ -50,6 +52,7 @@ impl Misbehaviour for FaultKind {
         FaultKind::Down,
         FaultKind::Auth,
         FaultKind::Throttle,
+        FaultKind::Code,
     ];
 
     fn name(self) -> &'static str {
@@ -63,12 +66,13 @@ impl Misbehaviour for FaultKind {
             FaultKind::Down => "down",
             FaultKind::Auth => "auth",
             FaultKind::Throttle => "throttle",
+            FaultKind::Code => "code",
         }
     }
 
     fn shape(self) -> Shape {
         use FaultKind::{
-            Auth, Down, Error131000, Hang, Http502Html, ResetAfterAccept, Slow, Throttle, Truncated200,
+            Auth, Code, Down, Error131000, Hang, Http502Html, ResetAfterAccept, Slow, Throttle, Truncated200,
         };
         match self {
             Hang | ResetAfterAccept | Truncated200 | Http502Html => Shape::LeavesOpen,
@@ -76,6 +80,7 @@ impl Misbehaviour for FaultKind {
             Error131000 => Shape::Refuses { everything: false },
             Down | Auth => Shape::Refuses { everything: true },
             Throttle => Shape::Throttles,
+            Code => Shape::RefusesAs,
         }
     }
 }
