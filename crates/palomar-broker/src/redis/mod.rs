@@ -7,7 +7,8 @@
 //!
 //! A call is one run of a library of functions (`lua/`): it loads what its operations touch, does to it what the machine
 //! would do (`crate::machine` is the specification; the conformance suite compares them answer by answer), and writes
-//! back what changed together with the facts of the event log. Nothing else changes the keys.
+//! back what changed together with the facts of the event log. Nothing else changes the keys. What it has loaded stays in
+//! Redis' Lua for the next call, which uses it only where the partition's record says that nothing was written since.
 //!
 //! # Keys
 //!

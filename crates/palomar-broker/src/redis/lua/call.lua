@@ -18,8 +18,52 @@ local function answered_before(answer, sids)
   return answer
 end
 
+-- What the last call on a partition left loaded, by the partition's base, and how many queues are among it.
+--
+-- Each call writes the partition's record, with the present in it, which never goes back, and counters that go on: where
+-- the record is the one that the last call here has written, nothing has been written since, and all that was loaded is as
+-- it was. After anything else (another library, a server that was a replica for a while, keys that were removed) it is not,
+-- and is read anew. A call takes what is left and gives it back at its end: an error leaves nothing.
+local left, left_queues = {}, 0
+-- So many jobs, and what belongs to them, stay at most; so many queues and groups. What is not needed soon is not worth
+-- its memory.
+local MOST_JOBS, MOST_QUEUES = 2048, 32768
+
+-- Takes up what was left where it still holds, or begins with nothing.
+local function take_up(record)
+  local before = left[K.base]
+  if before then
+    left[K.base] = nil
+    left_queues = left_queues - before.queues
+    if before.record == record then
+      meta, J, ID, Q, QN, G, C = before.meta, before.J, before.ID, before.Q, before.QN, before.G, before.C
+      store.jobs, store.queues = before.jobs, before.queues
+      return
+    end
+  end
+  meta, J, ID, Q, QN, G, C = unpack_msg(record), {}, {}, {}, {}, {}, {}
+  store.jobs, store.queues = 0, 0
+end
+
+-- Leaves to the next call what this one has loaded.
+local function leave(record)
+  jobs.rest()
+  chains.rest()
+  groups.rest()
+  queues.rest()
+  if store.jobs > MOST_JOBS then J, ID, C, store.jobs = {}, {}, {}, 0 end
+  if left_queues + store.queues > MOST_QUEUES then
+    left, left_queues = {}, 0
+    return
+  end
+  left_queues = left_queues + store.queues
+  left[K.base] = {
+    record = record, meta = meta, J = J, ID = ID, Q = Q, QN = QN, G = G, C = C, jobs = store.jobs, queues = store.queues,
+  }
+end
+
 local function begin(one)
-  J, ID, changed, Q, QN, G, C, B, R, rings, woken = {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}
+  changed, B, R, rings, woken = {}, {}, {}, {}, {}
   dropped_groups, dropped_chains, removed_queues, chunks, told, started_in = {}, {}, {}, {}, {}, {}
   gave_up, overdue, want = false, false, 1
   caller, keep_finished, keep_dead, keep_log = one[CALL_PROCESS], one[CALL_FINISHED], one[CALL_DEAD], one[CALL_LOG]
@@ -31,15 +75,39 @@ local function begin(one)
   -- Time never goes back.
   now = max(meta[NOW], present)
   meta[NOW] = now
+  jobs.begin()
+  queues.begin()
+  groups.begin()
+  chains.begin()
   times.begin()
   facts.begin()
   view.begin()
   operate.begin()
 end
 
--- Reads at once what the operations will ask for one by one.
-local function prefetch(operations)
-  local ids, names = {}, {}
+-- Reads the chains that jobs are to be appended to.
+local function prefetch_chains(operations, blobs)
+  local chain_keys, from = {}, 1
+  for i = 1, #operations do
+    local o = operations[i]
+    if o[1] == 'enqueue' then
+      for n = 1, #o[3] do
+        local q, key = queues.named(o[2][o[3][n]]), sub(blobs[from + n], 21, 28)
+        local chain_key = q and key ~= EMPTY_KEY and q.k .. key
+        if chain_key and C[chain_key] == nil then
+          C[chain_key] = false
+          chain_keys[#chain_keys + 1] = chain_key
+        end
+      end
+      from = from + #o[3]
+    end
+  end
+  chains.load(chain_keys)
+end
+
+-- Reads at once what the operations will ask for one by one. Records of new jobs follow the first of `blobs`.
+local function prefetch(operations, blobs)
+  local ids, names, from = {}, {}, 1
   for i = 1, #operations do
     local o = operations[i]
     local what = o[1]
@@ -51,19 +119,22 @@ local function prefetch(operations)
       for n = 1, #o[2] do ids[#ids + 1] = o[2][n][1] end
     elseif what == 'enqueue' then
       for n = 1, #o[2] do names[#names + 1] = o[2][n] end
+      for n = 1, #o[3] do ids[#ids + 1] = sub(blobs[from + n], 5, 20) end
+      from = from + #o[3]
     end
   end
   if #ids > 0 then jobs.load_ids(ids) end
-  if #names > 0 then queues.load_names(names) end
+  if #names > 0 then
+    queues.load_names(names)
+    prefetch_chains(operations, blobs)
+  end
 end
 
 local does = {}
 
 function does.enqueue(o, brought, blobs)
-  local from, ids = brought.taken, {}
+  local from = brought.taken
   brought.taken = from + #o[3]
-  for i = 1, #o[3] do ids[i] = sub(blobs[from + i], 5, 20) end
-  jobs.load_ids(ids)
   local identities = {}
   for i = 1, #o[4] do
     for n = 1, #o[4][i], 3 do identities[#identities + 1] = o[4][i][n] end
@@ -191,24 +262,23 @@ function entry.call(keys_given, arguments)
   local one = unpack_msg(arguments[1])
   local stored = run('HMGET', K.base, 'm', one[CALL_CALLER])
   if not stored[1] then return redis.error_reply('NOQUEUES there are no queues under this prefix') end
-  if stored[2] then
-    local last = unpack_msg(stored[2])
-    if one[CALL_REMEMBERED] then
-      if last[1] == one[CALL_NUMBER] then
-        -- What confirms it waits for what its connection wrote last: so this one writes, too.
-        run('HSET', K.base, 'again', one[CALL_NUMBER])
-        return answered_before(last[2], last[3])
-      end
-      -- It was late on its way, and was repeated and answered meanwhile.
-      if last[1] > one[CALL_NUMBER] then return redis.error_reply('OLDCALL a later call was answered before') end
+  if stored[2] and one[CALL_REMEMBERED] then
+    local number, from = sunpack('>I8', stored[2])
+    if number == one[CALL_NUMBER] then
+      -- What confirms it waits for what its connection wrote last: so this one writes, too.
+      run('HSET', K.base, 'again', number)
+      local last = unpack_msg(sub(stored[2], from))
+      return answered_before(last[1], last[2])
     end
+    -- It was late on its way, and was repeated and answered meanwhile.
+    if number > one[CALL_NUMBER] then return redis.error_reply('OLDCALL a later call was answered before') end
   end
-  meta = unpack_msg(stored[1])
+  take_up(stored[1])
   begin(one)
   tick.run()
   local answer, operations = { false }, one[CALL_OPERATIONS]
   local brought = { limits = one[CALL_LIMITS], taken = 1 }
-  prefetch(operations)
+  prefetch(operations, arguments)
   for i = 1, #operations do
     tick.run()
     answer[i + 1] = pack(does[operations[i][1]](operations[i], brought, arguments))
@@ -225,11 +295,12 @@ function entry.call(keys_given, arguments)
   if one[CALL_REMEMBERED] then
     local sids = {}
     for i = 1, #told do sids[i] = told[i].s end
-    run('HSET', K.base, 'm', record, one[CALL_CALLER], pack({ one[CALL_NUMBER], answer, sids, now }))
+    run('HSET', K.base, 'm', record, one[CALL_CALLER], spack('>I8', one[CALL_NUMBER]) .. pack({ answer, sids, now }))
   else
     run('HSET', K.base, 'm', record)
   end
   for i = 1, #told do answer[#answer + 1] = told[i].record end
+  leave(record)
   return answer
 end
 

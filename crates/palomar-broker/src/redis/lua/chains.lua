@@ -6,14 +6,29 @@
 -- A chain is stored as its first and last job, or as its only one; its jobs name their neighbours. The keys of chains
 -- of several jobs are in a set of the queue's, the crowd: they are looked at when a group is paused or resumed.
 
+-- Chains that changed in this call.
+local touched
+
+function chains.begin()
+  touched = {}
+end
+
+local function touch(chain)
+  if not chain.changed then
+    chain.changed = true
+    touched[#touched + 1] = chain
+  end
+end
+
 -- Reads chains by key: a queue's packed number and a job's key.
 function chains.load(chain_keys)
   if #chain_keys == 0 then return end
+  store.jobs = store.jobs + #chain_keys
   local ends = read_many(K.chain, chain_keys)
   for i = 1, #chain_keys do
     if ends[i] then
       local first = sub(ends[i], 1, 6)
-      C[chain_keys[i]] = { k = chain_keys[i], first = first, last = #ends[i] > 6 and sub(ends[i], 7) or first }
+      C[chain_keys[i]] = { k = chain_keys[i], first = first, last = #ends[i] > 6 and sub(ends[i], 7) or first, changed = false }
     end
   end
 end
@@ -70,7 +85,9 @@ function chains.append(j, when)
   local chain = chains.get(q, j.key)
   j.chained = true
   if not chain then
-    C[q.k .. j.key] = { k = q.k .. j.key, first = j.s, last = j.s, changed = true }
+    chain = { k = q.k .. j.key, first = j.s, last = j.s, changed = false }
+    C[chain.k] = chain
+    touch(chain)
     return turns.enter(j, READY, when)
   end
   local last = jobs.get(chain.last)
@@ -78,7 +95,8 @@ function chains.append(j, when)
   if chain.first == chain.last then crowd(q)[j.key] = true end
   last.behind, j.before = j.s, last.s
   jobs.touch(last)
-  chain.last, chain.changed = j.s, true
+  chain.last = j.s
+  touch(chain)
   local lends = j.lane < last.lane
   turns.enter(j, BLOCKED, when)
   if lends then lend_priority(chain.first, j) end
@@ -94,7 +112,7 @@ function chains.take(j)
   local before, behind = j.before and jobs.get(j.before), j.behind and jobs.get(j.behind)
   j.chained, j.before, j.behind = false, false, false
   jobs.touch(j)
-  chain.changed = true
+  touch(chain)
   if not before and not behind then
     chain.first, chain.last = false, false
     C[chain.k] = false
@@ -137,7 +155,8 @@ local function pass(chain, j)
   local first, before, behind = jobs.get(chain.first), jobs.get(j.before), j.behind and jobs.get(j.behind)
   before.behind = behind and behind.s
   if behind then behind.before = before.s else chain.last = before.s end
-  first.before, j.before, j.behind, chain.first, chain.changed = j.s, false, first.s, j.s, true
+  first.before, j.before, j.behind, chain.first = j.s, false, first.s, j.s
+  touch(chain)
   jobs.touch(before)
   if behind then jobs.touch(behind) end
   -- The first of a chain is the most urgent.
@@ -224,12 +243,24 @@ function chains.store()
   for i = 1, #dropped_chains do
     if not C[dropped_chains[i]] then dropped[#dropped + 1] = dropped_chains[i] end
   end
-  for k, chain in pairs(C) do
-    if chain and chain.changed then
-      ends[#ends + 1] = k
+  for i = 1, #touched do
+    local chain = touched[i]
+    if C[chain.k] == chain then
+      ends[#ends + 1] = chain.k
       ends[#ends + 1] = chain.first == chain.last and chain.first or chain.first .. chain.last
     end
   end
   run_many('HDEL', K.chain, dropped)
   run_many('HSET', K.chain, ends)
+end
+
+-- All is stored: chains as the next call finds them.
+function chains.rest()
+  for i = 1, #touched do touched[i].changed = false end
+  for i = 1, #dropped_chains do
+    if not C[dropped_chains[i]] then
+      C[dropped_chains[i]] = nil
+      store.jobs = store.jobs - 1
+    end
+  end
 end

@@ -3,9 +3,17 @@
 -- A group is known by its queue's packed number and what its jobs say of it: nothing, or one byte and its name. It is
 -- stored while a job refers to it, while it is paused, and while a ring names it.
 
+-- Groups that changed in this call, and those whose lanes were looked at.
+local touched, laned
+
+function groups.begin()
+  touched, laned = {}, {}
+end
+
 -- Reads groups by key: a queue's packed number, and what its jobs say of their group.
 function groups.load(group_keys)
   if #group_keys == 0 then return end
+  store.queues = store.queues + #group_keys
   local records = read_many(K.group, group_keys)
   for i = 1, #group_keys do
     if records[i] then
@@ -41,7 +49,10 @@ function groups.get(q, name)
 end
 
 function groups.touch(g)
-  g.changed = true
+  if not g.changed then
+    g.changed = true
+    touched[#touched + 1] = g
+  end
 end
 
 -- The lane of a group and priority.
@@ -50,6 +61,7 @@ function groups.lane(g, p)
   if not lane then
     lane = list.of(K.lane .. p .. g.k, g.r[LANE + p], g.r[LANE_GHOSTS + p], jobs.load)
     g.lanes[p] = lane
+    laned[#laned + 1] = g
   end
   return lane
 end
@@ -96,9 +108,26 @@ function groups.store()
     end
     dropped[#dropped + 1] = g.k
   end
-  for _, g in pairs(G) do
-    if g and g.changed then store_group(g, records) end
+  for i = 1, #touched do
+    local g = touched[i]
+    if G[g.k] == g then store_group(g, records) end
   end
   run_many('HDEL', K.group, dropped)
   run_many('HSET', K.group, records)
+end
+
+-- All is stored: groups as the next call finds them.
+function groups.rest()
+  for i = 1, #touched do touched[i].changed = false end
+  for i = 1, #laned do
+    local lanes = laned[i].lanes
+    lanes[1], lanes[2], lanes[3], lanes[4] = false, false, false, false
+  end
+  for i = 1, #dropped_groups do
+    local k = dropped_groups[i].k
+    if not G[k] then
+      G[k] = nil
+      store.queues = store.queues - 1
+    end
+  end
 end

@@ -1,7 +1,8 @@
 -- What all parts share: the phases of a job, the keys of a partition, and the state of the call that runs.
 --
 -- A call loads what its operations touch, changes it in these tables, and writes it back once, at its end (`store`).
--- An error before that has changed nothing. Nothing of a call outlives it but what is immutable (see `queues.limits`).
+-- An error before that has changed nothing. What a call has loaded stays for the next one, which uses it only where
+-- nothing was written in between (see `begin` in `call`); what was set for the call alone is put away at its end (`rest`).
 
 -- The parts. They name each other freely: what is called is looked up when it is called.
 local list, times, facts, jobs, windows, pairs_of, queues, groups, budgets = {}, {}, {}, {}, {}, {}, {}, {}, {}

@@ -10,6 +10,16 @@ local RECORD = '>I4I8BBBBc16c8I8I8Bc0'
 -- Phase, when, token, attempts, strikes, priority in force, whether more follows.
 local STANDING = '>BI8I4I2BBB'
 
+-- Records of kept jobs that were read to be forgotten, by number; those that were.
+local kept_records, forgotten
+-- The phase of the jobs of a list of kept ones.
+local PHASE_KEPT = { DONE, CANCELLED, EXPIRED, DEAD }
+local ID_AT, GROUP_AT = 17, 57
+
+function jobs.begin()
+  kept_records, forgotten = {}, {}
+end
+
 local function number_of(s)
   return (sunpack('>I6', s))
 end
@@ -18,20 +28,26 @@ local function sid_of(number)
   return spack('>I6', number)
 end
 
+-- What a job is unless it says otherwise: it has but the fields that differ.
+local USUAL = {
+  token = 0, attempts = 0, strikes = 0,
+  -- The attempt that evidence is measured by, where it is not the newest lease's.
+  started_under = false,
+  chained = false, before = false, behind = false, waived = false, duplicated = false, vouched = false, reason = false,
+  stored = false, changed = false, new = false, gone = false, g = false,
+}
+local AS_USUAL = { __index = USUAL }
+
 -- A job from its record, as it was accepted.
 local function accepted(s, record)
   local q, enqueued_at, _, priority, policy, flags, id, key, due, expires, group = sunpack(RECORD, record)
   local later = due > enqueued_at
-  return {
+  return setmetatable({
     s = s, record = record, q = q, id = id, group = group, enqueued_at = enqueued_at, due = later and due,
     priority = priority + 1, policy = policy, spends = flags % 2 == 0,
     key = key ~= EMPTY_KEY and key, expires = expires > 0 and expires,
-    phase = later and SCHEDULED or READY, when = later and due or enqueued_at,
-    token = 0, attempts = 0, strikes = 0, lane = priority + 1,
-    -- The attempt that evidence is measured by, where it is not the newest lease's.
-    started_under = false, chained = false, before = false, behind = false, waived = false, duplicated = false,
-    vouched = false, reason = false, stored = false, changed = false, new = false, gone = false, g = false,
-  }
+    phase = later and SCHEDULED or READY, when = later and due or enqueued_at, lane = priority + 1,
+  }, AS_USUAL)
 end
 
 local function stand(j, standing)
@@ -109,6 +125,7 @@ function jobs.load(sids)
     end
   end
   if #wanted == 0 then return end
+  store.jobs = store.jobs + #wanted
   local records, standings = read_many(K.job, wanted), read_many(K.standing, wanted)
   local fresh = {}
   for i = 1, #wanted do
@@ -142,6 +159,7 @@ function jobs.load_ids(ids)
     end
   end
   if #wanted == 0 then return end
+  store.jobs = store.jobs + #wanted
   local found, sids = read_many(K.id, wanted), {}
   for i = 1, #wanted do
     if found[i] then
@@ -198,6 +216,7 @@ function jobs.admit(q, blob)
   local j = accepted(sid_of(number), spack('>I4I8', q.ix, now) .. blob)
   j.q, j.number, j.new = q, number, true
   J[j.s], ID[j.id] = j, j.s
+  store.jobs = store.jobs + 1
   jobs.touch(j)
   local chunk = floor(number / 1024)
   chunks[chunk] = (chunks[chunk] or 0) + 1
@@ -219,6 +238,38 @@ function jobs.forget(j)
   local chunk = floor(jobs.number(j) / 1024)
   chunks[chunk] = (chunks[chunk] or 0) - 1
   local g = jobs.group(j)
+  g.r[1] = g.r[1] - 1
+  groups.touch(g)
+  groups.drop_if_empty(g)
+end
+
+-- Reads records of kept jobs, of which nothing but these is needed to forget them.
+function jobs.load_kept(sids)
+  local wanted = {}
+  for i = 1, #sids do
+    if not J[sids[i]] then wanted[#wanted + 1] = sids[i] end
+  end
+  if #wanted == 0 then return end
+  local records = read_many(K.job, wanted)
+  for i = 1, #wanted do kept_records[wanted[i]] = records[i] end
+end
+
+-- Forgets the oldest of a queue's kept jobs of a kind.
+function jobs.forget_first(q, n)
+  local kept = queues.kept_list(q, n)
+  local s = list.first(kept)
+  local record = not J[s] and kept_records[s]
+  if not record then return jobs.forget(jobs.get(s)) end
+  local phase, id = PHASE_KEPT[n], sub(record, ID_AT, ID_AT + 15)
+  list.take(kept)
+  if SOUGHT[phase] then times.drop(sought, s) end
+  q.r[PHASE + phase] = q.r[PHASE + phase] - 1
+  queues.touch(q)
+  J[s], ID[id] = false, false
+  forgotten[#forgotten + 1] = { s = s, id = id }
+  local chunk = floor(number_of(s) / 1024)
+  chunks[chunk] = (chunks[chunk] or 0) - 1
+  local g = groups.get(q, (sunpack('>Bc0', record, GROUP_AT)))
   g.r[1] = g.r[1] - 1
   groups.touch(g)
   groups.drop_if_empty(g)
@@ -256,6 +307,17 @@ function jobs.store()
     elseif j.stored then
       no_standings[#no_standings + 1] = j.s
     end
+    j.stored = standing or false
+  end
+  for i = 1, #forgotten do
+    local one = forgotten[i]
+    if not ID[one.id] then no_ids[#no_ids + 1] = one.id end
+    no_standings[#no_standings + 1] = one.s
+    if number_of(one.s) >= meta[FREE_SEQ] then
+      gone[#gone + 1] = one.s
+    else
+      no_records[#no_records + 1] = one.s
+    end
   end
   run_many('HDEL', K.id, no_ids)
   run_many('HSET', K.job, records)
@@ -275,4 +337,29 @@ function jobs.store()
       end
     end
   end
+end
+
+-- A forgotten job; another may have its id by now.
+local function put_away(s, id)
+  if not J[s] then J[s] = nil end
+  if not ID[id] then ID[id] = nil end
+  store.jobs = store.jobs - 2
+end
+
+-- All is stored: jobs as the next call finds them.
+function jobs.rest()
+  for i = 1, #changed do
+    local j = changed[i]
+    if not j.gone then
+      j.changed, j.new, j.chained = false, false, j.key and CHAINED[j.phase]
+    else
+      put_away(j.s, j.id)
+    end
+    -- Of what has ended nothing more is asked soon.
+    if FINAL[j.phase] and not j.gone then
+      J[j.s], ID[j.id] = nil, nil
+      store.jobs = store.jobs - 2
+    end
+  end
+  for i = 1, #forgotten do put_away(forgotten[i].s, forgotten[i].id) end
 end

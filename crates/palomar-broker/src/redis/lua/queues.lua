@@ -8,6 +8,13 @@ local TURNS_OWED_AFTER = 17
 -- What limits say, by their bytes: the same for all queues that have the same, and never changed.
 local known_limits, limits_known = {}, 0
 
+-- Queues that changed in this call, and those of which something was looked at that is put away at its end.
+local touched, used
+
+function queues.begin()
+  touched, used = {}, {}
+end
+
 local function limits_of(bytes)
   local limits = known_limits[bytes]
   if not limits then
@@ -26,7 +33,7 @@ end
 local function queue_of(k, ix, r, limits)
   local q = {
     k = k, ix = ix, r = r, limits = limits, windows = false, paced = false, changed = false,
-    new_limits = false, parked = false, kept = { false, false, false, false }, pacing = false, crowd = false,
+    used = false, new_limits = false, parked = false, kept = { false, false, false, false }, pacing = false, crowd = false,
   }
   q.pool = sub(r[NAME], 1, find(r[NAME], '/', 1, true) - 1)
   return q
@@ -35,6 +42,7 @@ end
 -- Reads queues by number, packed.
 function queues.load(ks)
   if #ks == 0 then return end
+  store.queues = store.queues + #ks
   local records, limits = read_many(K.queue, ks), read_many(K.limits, ks)
   for i = 1, #ks do
     local ix = sunpack('>I4', ks[i])
@@ -73,6 +81,7 @@ function queues.load_names(names)
     end
   end
   if #wanted == 0 then return end
+  store.queues = store.queues + #wanted
   local found, ks = read_many(K.name, wanted), {}
   for i = 1, #wanted do
     if found[i] then
@@ -145,22 +154,37 @@ function queues.remove(q)
   removed_queues[#removed_queues + 1] = q
 end
 
+-- Something of a queue is looked at that is put away at the end of the call.
+function queues.use(q)
+  if not q.used then
+    q.used = true
+    used[#used + 1] = q
+  end
+end
+
 function queues.touch(q)
-  q.changed = true
+  if not q.changed then
+    q.changed = true
+    touched[#touched + 1] = q
+    queues.use(q)
+  end
 end
 
 -- The list of parked jobs, or of kept jobs of a final phase.
-local function list_at(q, place, ghosts, key)
-  return list.of(key .. q.k, q.r[place], q.r[ghosts], jobs.load)
+local function list_at(q, place, ghosts, key, on_read)
+  queues.use(q)
+  return list.of(key .. q.k, q.r[place], q.r[ghosts], on_read)
 end
 
 function queues.parked_list(q)
-  if not q.parked then q.parked = list_at(q, PARKED_LIST, PARKED_GHOSTS, K.parked) end
+  if not q.parked then q.parked = list_at(q, PARKED_LIST, PARKED_GHOSTS, K.parked, jobs.load) end
   return q.parked
 end
 
 function queues.kept_list(q, n)
-  if not q.kept[n] then q.kept[n] = list_at(q, KEPT_LISTS + n, KEPT_GHOSTS + n, K.kept .. n) end
+  if not q.kept[n] then
+    q.kept[n] = list_at(q, KEPT_LISTS + n, KEPT_GHOSTS + n, K.kept .. n, jobs.load_kept)
+  end
   return q.kept[n]
 end
 
@@ -320,8 +344,9 @@ function queues.store()
     -- The log may still speak of it.
     run('HSET', K.names, q.k, q.r[NAME])
   end
-  for _, q in pairs(Q) do
-    if q and q.changed then
+  for i = 1, #touched do
+    local q = touched[i]
+    if Q[q.ix] == q then
       store_lists(q)
       if q.windows then windows.store(q) end
       records[#records + 1] = q.k
@@ -339,4 +364,15 @@ function queues.store()
   run_many('HSET', K.limits, limits)
   -- Keys that are not ahead of the present any more are as good as unknown.
   if paced then run('ZREMRANGEBYSCORE', K.pair, '-inf', text_of(now)) end
+end
+
+-- All is stored: queues as the next call finds them.
+function queues.rest()
+  for i = 1, #used do
+    local q = used[i]
+    q.changed, q.used, q.windows, q.paced, q.new_limits = false, false, false, false, false
+    q.parked, q.pacing, q.crowd = false, false, false
+    local kept = q.kept
+    kept[1], kept[2], kept[3], kept[4] = false, false, false, false
+  end
 end

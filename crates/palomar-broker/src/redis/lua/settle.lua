@@ -30,7 +30,7 @@ function settle.conclude(j, phase, reason)
   local kept = KEPT[phase]
   local most = phase == DEAD and keep_dead or keep_finished
   while queues.kept_count(q, kept) > most do
-    jobs.forget(jobs.get(list.first(queues.kept_list(q, kept))))
+    jobs.forget_first(q, kept)
   end
 end
 

@@ -88,6 +88,7 @@ end
 
 -- Which jobs of a queue came to wait for the pace of their key, and which did so no more.
 function turns.pacing(q)
+  queues.use(q)
   if not q.pacing then q.pacing = {} end
   return q.pacing
 end

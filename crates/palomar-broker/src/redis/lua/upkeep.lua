@@ -70,8 +70,9 @@ local function sweep_callers()
   for i = 1, #fields do
     if #fields[i] == 8 and looked < 64 then
       looked = looked + 1
-      local last = unpack_msg(run('HGET', K.base, fields[i]))
-      if last[4] <= now - FORGET_CALLER then run('HDEL', K.base, fields[i]) end
+      -- The number of the call stands before what it was answered.
+      local last = unpack_msg(sub(run('HGET', K.base, fields[i]), 9))
+      if last[3] <= now - FORGET_CALLER then run('HDEL', K.base, fields[i]) end
     end
   end
 end

@@ -33,6 +33,7 @@ end
 -- The windows of a queue.
 function windows.of(q)
   if not q.windows then
+    queues.use(q)
     q.windows = {}
     local stored, configured = q.r[WINDOWS], q.limits.windows
     for i = 1, #configured do

@@ -5,6 +5,7 @@ mod cluster;
 mod conformance;
 mod flow;
 mod info;
+mod left;
 mod refusals;
 mod sentinel;
 #[allow(dead_code, reason = "it is shared, and each binary takes of it what it needs")]
