@@ -18,23 +18,23 @@ local function answered_before(answer, sids)
   return answer
 end
 
--- What the last call on a partition left loaded, by the partition's base, and how many queues are among it.
+-- What the last call on a partition left loaded, by the partition's base, and how much was read for that of all.
 --
 -- Each call writes the partition's record, with the present in it, which never goes back, and counters that go on: where
 -- the record is the one that the last call here has written, nothing has been written since, and all that was loaded is as
 -- it was. After anything else (another library, a server that was a replica for a while, keys that were removed) it is not,
 -- and is read anew. A call takes what is left and gives it back at its end: an error leaves nothing.
-local left, left_queues = {}, 0
--- So many jobs, and what belongs to them, stay at most; so many queues and groups. What is not needed soon is not worth
--- its memory.
-local MOST_JOBS, MOST_QUEUES = 2048, 32768
+local left, left_size = {}, 0
+-- After so many reads and new jobs of a partition nothing of its jobs stays; after so many of all partitions, nothing at
+-- all: what is not needed soon is not worth its memory.
+local MOST_JOBS, MOST_LEFT = 8192, 65536
 
 -- Takes up what was left where it still holds, or begins with nothing.
 local function take_up(record)
   local before = left[K.base]
   if before then
     left[K.base] = nil
-    left_queues = left_queues - before.queues
+    left_size = left_size - before.jobs - before.queues
     if before.record == record then
       meta, J, ID, Q, QN, G, C = before.meta, before.J, before.ID, before.Q, before.QN, before.G, before.C
       store.jobs, store.queues = before.jobs, before.queues
@@ -52,11 +52,11 @@ local function leave(record)
   groups.rest()
   queues.rest()
   if store.jobs > MOST_JOBS then J, ID, C, store.jobs = {}, {}, {}, 0 end
-  if left_queues + store.queues > MOST_QUEUES then
-    left, left_queues = {}, 0
+  left_size = left_size + store.jobs + store.queues
+  if left_size > MOST_LEFT then
+    left, left_size = {}, 0
     return
   end
-  left_queues = left_queues + store.queues
   left[K.base] = {
     record = record, meta = meta, J = J, ID = ID, Q = Q, QN = QN, G = G, C = C, jobs = store.jobs, queues = store.queues,
   }

@@ -260,7 +260,6 @@ function chains.rest()
   for i = 1, #dropped_chains do
     if not C[dropped_chains[i]] then
       C[dropped_chains[i]] = nil
-      store.jobs = store.jobs - 1
     end
   end
 end

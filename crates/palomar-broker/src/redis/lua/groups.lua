@@ -127,7 +127,6 @@ function groups.rest()
     local k = dropped_groups[i].k
     if not G[k] then
       G[k] = nil
-      store.queues = store.queues - 1
     end
   end
 end

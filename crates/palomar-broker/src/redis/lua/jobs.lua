@@ -28,26 +28,20 @@ local function sid_of(number)
   return spack('>I6', number)
 end
 
--- What a job is unless it says otherwise: it has but the fields that differ.
-local USUAL = {
-  token = 0, attempts = 0, strikes = 0,
-  -- The attempt that evidence is measured by, where it is not the newest lease's.
-  started_under = false,
-  chained = false, before = false, behind = false, waived = false, duplicated = false, vouched = false, reason = false,
-  stored = false, changed = false, new = false, gone = false, g = false,
-}
-local AS_USUAL = { __index = USUAL }
-
 -- A job from its record, as it was accepted.
 local function accepted(s, record)
   local q, enqueued_at, _, priority, policy, flags, id, key, due, expires, group = sunpack(RECORD, record)
   local later = due > enqueued_at
-  return setmetatable({
+  return {
     s = s, record = record, q = q, id = id, group = group, enqueued_at = enqueued_at, due = later and due,
     priority = priority + 1, policy = policy, spends = flags % 2 == 0,
     key = key ~= EMPTY_KEY and key, expires = expires > 0 and expires,
-    phase = later and SCHEDULED or READY, when = later and due or enqueued_at, lane = priority + 1,
-  }, AS_USUAL)
+    phase = later and SCHEDULED or READY, when = later and due or enqueued_at,
+    token = 0, attempts = 0, strikes = 0, lane = priority + 1,
+    -- The attempt that evidence is measured by, where it is not the newest lease's.
+    started_under = false, chained = false, before = false, behind = false, waived = false, duplicated = false,
+    vouched = false, reason = false, stored = false, changed = false, new = false, gone = false, g = false,
+  }
 end
 
 local function stand(j, standing)
@@ -343,7 +337,6 @@ end
 local function put_away(s, id)
   if not J[s] then J[s] = nil end
   if not ID[id] then ID[id] = nil end
-  store.jobs = store.jobs - 2
 end
 
 -- All is stored: jobs as the next call finds them.
@@ -358,7 +351,6 @@ function jobs.rest()
     -- Of what has ended nothing more is asked soon.
     if FINAL[j.phase] and not j.gone then
       J[j.s], ID[j.id] = nil, nil
-      store.jobs = store.jobs - 2
     end
   end
   for i = 1, #forgotten do put_away(forgotten[i].s, forgotten[i].id) end

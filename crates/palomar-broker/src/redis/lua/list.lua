@@ -11,7 +11,6 @@ function list.of(key, len, ghosts, on_read)
   return {
     key = key, len = len, ghosts = ghosts, held = len + ghosts, passed = 0, window = false, from = 0,
     front = {}, fronts = 0, back = {}, first_back = 1, last_back = 0, on_read = on_read,
-    ghost = false, fresh = false, purge = false, dropped = false,
   }
 end
 
