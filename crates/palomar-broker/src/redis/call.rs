@@ -1,10 +1,12 @@
-//! How a call is put together: its head, the operations, the records that they bring.
+//! How a call is put together: its head, the operations, the records that they bring. Jobs of several who ask one after the
+//! other are one operation (see `together`).
 
 use redis::Cmd;
 
 use super::library::{self, Library};
 use super::line::Terms;
-use super::request::{Nature, Operation};
+use super::request::{Body, Nature, Operation};
+use super::together;
 use super::wire::{Writer, span};
 
 /// Who calls, and how.
@@ -30,18 +32,22 @@ impl Call<'_> {
         head.array(10).bytes(self.caller).count(self.number).bytes(process.to_be_bytes());
         head.int(present.said()).int(machine.keep_finished).int(machine.keep_dead).int(span(*keep_log));
         head.bytes(limits).bool(self.is_remembered);
-        head.array(operations.len() + leases.len());
-        for operation in operations.iter().copied().chain(leases) {
-            head.raw(&operation.packed);
+        head.array(together::runs(operations).count() + leases.len());
+        let leases: Vec<&Operation> = leases.iter().collect();
+        for run in together::runs(operations).chain(together::runs(&leases)) {
+            match &run[0].body {
+                Body::Packed(packed) => {
+                    head.raw(packed);
+                }
+                Body::Jobs(_) => together::enqueue(&mut head, together::jobs_of(run)),
+            }
         }
         let brings = operations.iter().any(|operation| operation.nature == Nature::Brings);
         let mut command = redis::cmd("FCALL");
         command.arg(if brings { &library.call } else { &library.spare }).arg(3).arg(&library::keys(base));
         command.arg(head.into_bytes());
-        for operation in operations {
-            for record in &operation.records {
-                command.arg(record.as_slice());
-            }
+        for job in together::jobs_of(operations) {
+            command.arg(job.record());
         }
         command
     }

@@ -6,8 +6,10 @@
 //! ```
 //!
 //! While calls are under way, what is asked gathers, and the next call carries it all: settles and the next lease
-//! travel together. A lease that found nothing waits here, and goes again with each call of this process that may have
-//! brought work, when Redis says that another process did, and when the library said that something will be due.
+//! travel together, and jobs that several callers bring become one operation (see `together`). A second call goes beside
+//! one that is under way only with enough to do. A lease that found nothing waits here, and goes again with each call of
+//! this process that may have brought work, when Redis says that another process did, and when the library said that
+//! something will be due.
 //!
 //! What always holds:
 //! - a call that changes something carries one of a few callers' ids and a number; a caller has one call under way;
@@ -33,12 +35,17 @@ use super::leasing::{CARRIED_AT_MOST, Ticket, releases};
 use super::line::{Asked, Present, Terms, Until, Word};
 use super::link::{Link, slot_of};
 use super::request::{self, Nature, Operation};
+use super::together;
 use super::wire::{FOREVER, Reader, span};
 use crate::broker::BrokerError;
 use crate::types::{LeaseRef, LeaseRequest, Limits, Outcome, Settle, Signal};
 
 /// Calls that are under way at once.
 const CALLS: usize = 2;
+/// While a call is under way, the next one goes beside it with so many jobs that it brings or settles; with fewer it waits
+/// for that call's answer, and carries what gathers until then. Redis does one after the other anyway, and what a call costs
+/// beside its jobs is as much as several jobs.
+const BESIDE: usize = 16;
 /// Jobs that one call brings or settles at most, but for one operation that is larger by itself.
 const MOST_WEIGHT: usize = 1024;
 /// Turns that are left to others before a call is put together, after several were answered at once.
@@ -241,8 +248,8 @@ impl Desk {
             Until::Real(until) => parked.asked.map(|_| until),
             Until::Given(_) => None,
         });
-        // While all callers have calls under way, nothing can be asked.
-        let asks = self.look.into_iter().chain(self.next_ask).filter(|_| !self.callers.is_empty());
+        // While a call is under way, nothing goes for that alone.
+        let asks = self.look.into_iter().chain(self.next_ask).filter(|_| !self.is_under_way());
         asks.chain(ends).min()
     }
 
@@ -267,9 +274,22 @@ impl Desk {
         });
     }
 
+    fn is_under_way(&self) -> bool {
+        self.callers.len() < CALLS
+    }
+
+    /// Whether what waits is worth a call beside the one that is under way.
+    fn is_enough(&self) -> bool {
+        let mut weight = 0;
+        self.pending.iter().any(|pending| {
+            weight += pending.operation.weight;
+            weight >= BESIDE
+        })
+    }
+
     /// Puts a call together, where a caller is free and there is something to say.
     fn compose(&mut self) -> Option<(Cmd, Sent, bool)> {
-        if self.callers.is_empty() {
+        if self.callers.is_empty() || (self.is_under_way() && !self.is_enough()) {
             return None;
         }
         let due = self.look.is_some_and(|at| at <= Instant::now());
@@ -333,7 +353,7 @@ impl Desk {
             number: sent.caller.number,
             is_remembered: remembered,
         };
-        let operations: Vec<&Operation> = sent.operations.iter().map(|pending| &pending.operation).collect();
+        let operations = operations_of(&sent.operations);
         let lease = |parked: &Parked| {
             let LeaseRequest { pool, max, lease, start, .. } = &parked.request;
             let waits = !self.terms.present.is_past(parked.until);
@@ -394,6 +414,12 @@ impl Desk {
             for pending in self.pending.drain(..) {
                 let _ = pending.answer.send(Err(error.clone()));
             }
+            self.parked.retain(|parked| {
+                if parked.asked.is_none() {
+                    parked.ticket.fail(error.clone());
+                }
+                parked.asked.is_some()
+            });
         }
     }
 
@@ -418,7 +444,17 @@ impl Desk {
         if !looks && !says_nothing {
             raise(&self.confirmed, end);
         }
-        let said: Vec<Bytes> = values.by_ref().take(operations.len() + leases.len()).collect();
+        let mut said: Vec<Bytes> = Vec::with_capacity(operations.len() + leases.len());
+        for run in together::runs(&operations_of(operations)) {
+            let of_run = values.next().ok_or_else(unreadable)?;
+            if run.len() == 1 {
+                said.push(of_run);
+            } else {
+                let counts: Vec<usize> = run.iter().map(|operation| operation.weight).collect();
+                said.extend(together::apart(&of_run, &counts).map_err(|_| unreadable())?);
+            }
+        }
+        said.extend(values.by_ref().take(leases.len()));
         let mut answers = Vec::with_capacity(said.len());
         for (place, said) in said.into_iter().enumerate() {
             let records = match operations.get(place) {
@@ -503,6 +539,10 @@ impl Desk {
         let (answer, _) = oneshot::channel();
         self.pending.push_back(Pending { operation, answer });
     }
+}
+
+fn operations_of(pending: &[Pending]) -> Vec<&Operation> {
+    pending.iter().map(|pending| &pending.operation).collect()
 }
 
 /// A number that goes up only.

@@ -8,7 +8,7 @@ pub(super) const LAYOUT: u32 = 1;
 
 /// Parts whose names the others use.
 const SHARED: [&str; 2] = [include_str!("lua/head.lua"), include_str!("lua/layout.lua")];
-const PARTS: [&str; 19] = [
+const PARTS: [&str; 21] = [
     include_str!("lua/list.lua"),
     include_str!("lua/times.lua"),
     include_str!("lua/facts.lua"),
@@ -27,6 +27,8 @@ const PARTS: [&str; 19] = [
     include_str!("lua/control.lua"),
     include_str!("lua/view.lua"),
     include_str!("lua/upkeep.lua"),
+    include_str!("lua/left.lua"),
+    include_str!("lua/prefetch.lua"),
     include_str!("lua/call.lua"),
 ];
 

@@ -8,7 +8,9 @@
 //! A call is one run of a library of functions (`lua/`): it loads what its operations touch, does to it what the machine
 //! would do (`crate::machine` is the specification; the conformance suite compares them answer by answer), and writes
 //! back what changed together with the facts of the event log. Nothing else changes the keys. What it has loaded stays in
-//! Redis' Lua for the next call, which uses it only where the partition's record says that nothing was written since.
+//! Redis' Lua for the next call, which uses it only where the partition's record names that very call as the last that wrote
+//! anything: it can't be out of date (see `lua/left.lua`, and `tests/left.rs` for another library, a server that lost its
+//! keys, and one that has older ones again).
 //!
 //! # Keys
 //!
@@ -17,7 +19,7 @@
 //!
 //! | key | kind | what |
 //! |---|---|---|
-//! | `{prefix:pn}` | hash | `m`: numbers that go on, the present, when something is due, who waits; `layout`, `partitions`; the last answer to each caller |
+//! | `{prefix:pn}` | hash | `m`: numbers that go on, the present, when something is due, who waits, which call wrote it; `layout`, `partitions`; the last answer to each caller |
 //! | `job` | hash | number (6 bytes) to record: see `record`; written once |
 //! | `at` | hash | number to where the job stands, where that differs from how it was accepted |
 //! | `id` | hash | id (16 bytes) to number |
@@ -80,6 +82,7 @@ mod shard;
 mod shown;
 #[cfg(test)]
 mod tests;
+mod together;
 mod wire;
 
 use std::sync::atomic::AtomicUsize;

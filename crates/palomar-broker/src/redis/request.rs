@@ -5,10 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::record;
+use super::together::Brought;
 use super::wire::{FOREVER, Writer, micros, span};
 use crate::types::{
-    Control, Dedupe, Evidence, JobFilter, JobId, JobState, LeaseRef, Limits, NewJob, Outcome, QueueName,
-    Resolution, Settle, Signal, Verdict,
+    Control, Evidence, JobFilter, JobId, JobState, LeaseRef, Limits, NewJob, Outcome, QueueName, Resolution,
+    Settle, Signal, Verdict,
 };
 
 /// What becomes of an operation that is repeated, and what it needs.
@@ -22,13 +23,29 @@ pub(super) enum Nature {
     Looks,
 }
 
+/// What an operation says.
+#[derive(Debug)]
+pub(super) enum Body {
+    Packed(Vec<u8>),
+    /// Jobs to enqueue: packed with those of others (see `together`).
+    Jobs(Vec<Brought>),
+}
+
+impl Body {
+    /// The jobs that it enqueues.
+    pub(super) fn jobs(&self) -> &[Brought] {
+        match self {
+            Body::Packed(_) => &[],
+            Body::Jobs(jobs) => jobs,
+        }
+    }
+}
+
 /// One operation.
 #[derive(Debug)]
 pub(super) struct Operation {
     pub(super) nature: Nature,
-    pub(super) packed: Vec<u8>,
-    /// Records of the jobs that it enqueues.
-    pub(super) records: Vec<Vec<u8>>,
+    pub(super) body: Body,
     /// Jobs that it brings or settles.
     pub(super) weight: usize,
     /// Whether the job's record comes with the answer, where there is a job.
@@ -39,7 +56,7 @@ fn operation(nature: Nature, name: &str, fields: usize, fill: impl FnOnce(&mut W
     let mut writer = Writer::default();
     writer.array(fields + 1).bytes(name);
     fill(&mut writer);
-    Operation { nature, packed: writer.into_bytes(), records: Vec::new(), weight: 1, shows_record: false }
+    Operation { nature, body: Body::Packed(writer.into_bytes()), weight: 1, shows_record: false }
 }
 
 /// Phases as the library numbers them, from one.
@@ -80,38 +97,12 @@ impl Sweep {
 }
 
 pub(super) fn enqueue(jobs: &[NewJob]) -> Operation {
-    let mut names: Vec<&QueueName> = Vec::new();
-    let places: Vec<usize> = jobs
-        .iter()
-        .map(|job| match names.iter().rposition(|name| **name == job.queue) {
-            Some(place) => place,
-            None => {
-                names.push(&job.queue);
-                names.len() - 1
-            }
-        })
-        .collect();
-    let mut operation = operation(Nature::Brings, "enqueue", 3, |writer| {
-        writer.array(names.len());
-        for name in &names {
-            writer.bytes(name.as_str());
-        }
-        writer.array(places.len());
-        for place in places {
-            writer.count(place + 1);
-        }
-        let any = jobs.iter().any(|job| !job.dedupe.is_empty());
-        writer.array(if any { jobs.len() } else { 0 });
-        for job in jobs.iter().filter(|_| any) {
-            writer.array(3 * job.dedupe.len());
-            for Dedupe { id, fingerprint, ttl } in &job.dedupe {
-                writer.bytes(id.to_be_bytes()).bytes(fingerprint.to_be_bytes()).int(span(*ttl));
-            }
-        }
-    });
-    operation.weight = jobs.len();
-    operation.records = jobs.iter().map(record::write).collect();
-    operation
+    Operation {
+        nature: Nature::Brings,
+        body: Body::Jobs(jobs.iter().map(Brought::new).collect()),
+        weight: jobs.len(),
+        shows_record: false,
+    }
 }
 
 /// A lease; `waits` is whether somebody is to be told when there is work.
@@ -150,19 +141,24 @@ fn events(writer: &mut Writer, events: &[Bytes]) {
 
 pub(super) fn settle(settles: &[Settle]) -> Operation {
     let mut operation = operation(Nature::Changes, "settle", 1, |writer| {
-        writer.array(settles.len());
+        writer.array(3 * settles.len());
         for settle in settles {
-            one_settle(writer, settle);
+            writer.bytes(settle.lease.id.0.as_bytes()).int(settle.lease.token);
+            became(writer, settle);
         }
     });
     operation.weight = settles.len();
     operation
 }
 
-fn one_settle(writer: &mut Writer, settle: &Settle) {
+/// What became of a lease: zero stands for done and nothing else.
+fn became(writer: &mut Writer, settle: &Settle) {
     let plain = settle.signal == Signal::None && settle.events.is_empty();
-    writer.array(if plain { 5 } else { 8 });
-    writer.bytes(settle.lease.id.0.as_bytes()).int(settle.lease.token);
+    if plain && settle.outcome == Outcome::Done {
+        writer.int(0);
+        return;
+    }
+    writer.array(if plain { 3 } else { 6 });
     match &settle.outcome {
         Outcome::Done => writer.int(0).none().none(),
         Outcome::Retry { at, counts } => writer.int(1).int(micros(*at)).bool(*counts),

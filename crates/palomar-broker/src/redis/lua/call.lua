@@ -18,53 +18,9 @@ local function answered_before(answer, sids)
   return answer
 end
 
--- What the last call on a partition left loaded, by the partition's base, and how much was read for that of all.
---
--- Each call writes the partition's record, with the present in it, which never goes back, and counters that go on: where
--- the record is the one that the last call here has written, nothing has been written since, and all that was loaded is as
--- it was. After anything else (another library, a server that was a replica for a while, keys that were removed) it is not,
--- and is read anew. A call takes what is left and gives it back at its end: an error leaves nothing.
-local left, left_size = {}, 0
--- After so many reads and new jobs of a partition nothing of its jobs stays; after so many of all partitions, nothing at
--- all: what is not needed soon is not worth its memory.
-local MOST_JOBS, MOST_LEFT = 8192, 65536
-
--- Takes up what was left where it still holds, or begins with nothing.
-local function take_up(record)
-  local before = left[K.base]
-  if before then
-    left[K.base] = nil
-    left_size = left_size - before.jobs - before.queues
-    if before.record == record then
-      meta, J, ID, Q, QN, G, C = before.meta, before.J, before.ID, before.Q, before.QN, before.G, before.C
-      store.jobs, store.queues = before.jobs, before.queues
-      return
-    end
-  end
-  meta, J, ID, Q, QN, G, C = unpack_msg(record), {}, {}, {}, {}, {}, {}
-  store.jobs, store.queues = 0, 0
-end
-
--- Leaves to the next call what this one has loaded.
-local function leave(record)
-  jobs.rest()
-  chains.rest()
-  groups.rest()
-  queues.rest()
-  if store.jobs > MOST_JOBS then J, ID, C, store.jobs = {}, {}, {}, 0 end
-  left_size = left_size + store.jobs + store.queues
-  if left_size > MOST_LEFT then
-    left, left_size = {}, 0
-    return
-  end
-  left[K.base] = {
-    record = record, meta = meta, J = J, ID = ID, Q = Q, QN = QN, G = G, C = C, jobs = store.jobs, queues = store.queues,
-  }
-end
-
 local function begin(one)
   changed, B, R, rings, woken = {}, {}, {}, {}, {}
-  dropped_groups, dropped_chains, removed_queues, chunks, told, started_in = {}, {}, {}, {}, {}, {}
+  dropped_groups, removed_queues, chunks, told, started_in = {}, {}, {}, {}, {}
   gave_up, overdue, want = false, false, 1
   caller, keep_finished, keep_dead, keep_log = one[CALL_PROCESS], one[CALL_FINISHED], one[CALL_DEAD], one[CALL_LOG]
   local present = one[CALL_NOW]
@@ -85,51 +41,6 @@ local function begin(one)
   operate.begin()
 end
 
--- Reads the chains that jobs are to be appended to.
-local function prefetch_chains(operations, blobs)
-  local chain_keys, from = {}, 1
-  for i = 1, #operations do
-    local o = operations[i]
-    if o[1] == 'enqueue' then
-      for n = 1, #o[3] do
-        local q, key = queues.named(o[2][o[3][n]]), sub(blobs[from + n], 21, 28)
-        local chain_key = q and key ~= EMPTY_KEY and q.k .. key
-        if chain_key and C[chain_key] == nil then
-          C[chain_key] = false
-          chain_keys[#chain_keys + 1] = chain_key
-        end
-      end
-      from = from + #o[3]
-    end
-  end
-  chains.load(chain_keys)
-end
-
--- Reads at once what the operations will ask for one by one. Records of new jobs follow the first of `blobs`.
-local function prefetch(operations, blobs)
-  local ids, names, from = {}, {}, 1
-  for i = 1, #operations do
-    local o = operations[i]
-    local what = o[1]
-    if what == 'settle' then
-      for n = 1, #o[2] do ids[#ids + 1] = o[2][n][1] end
-    elseif what == 'start' or what == 'renew' then
-      for n = 1, #o[2], 2 do ids[#ids + 1] = o[2][n] end
-    elseif what == 'evidence' then
-      for n = 1, #o[2] do ids[#ids + 1] = o[2][n][1] end
-    elseif what == 'enqueue' then
-      for n = 1, #o[2] do names[#names + 1] = o[2][n] end
-      for n = 1, #o[3] do ids[#ids + 1] = sub(blobs[from + n], 5, 20) end
-      from = from + #o[3]
-    end
-  end
-  if #ids > 0 then jobs.load_ids(ids) end
-  if #names > 0 then
-    queues.load_names(names)
-    prefetch_chains(operations, blobs)
-  end
-end
-
 local does = {}
 
 function does.enqueue(o, brought, blobs)
@@ -140,7 +51,7 @@ function does.enqueue(o, brought, blobs)
     for n = 1, #o[4][i], 3 do identities[#identities + 1] = o[4][i][n] end
   end
   if #identities > 0 then operate.load_requests(identities) end
-  return operate.enqueue(o[2], o[3], o[4], brought.limits, blobs, from)
+  return operate.enqueue(o[2], o[3], o[4], brought.limits, blobs, from, o[5], o[6])
 end
 
 function does.lease(o)
@@ -171,10 +82,10 @@ function does.renew(o)
 end
 
 function does.settle(o)
-  local answers = {}
-  want = min(#o[2], 256)
-  for i = 1, #o[2] do
-    answers[i] = settle.settle(o[2][i])
+  local settles, answers = o[2], {}
+  want = min(#settles / 3, 256)
+  for i = 1, #settles, 3 do
+    answers[#answers + 1] = settle.settle(settles[i], settles[i + 1], settles[i + 2])
     tick.run()
   end
   return answers
@@ -273,12 +184,12 @@ function entry.call(keys_given, arguments)
     -- It was late on its way, and was repeated and answered meanwhile.
     if number > one[CALL_NUMBER] then return redis.error_reply('OLDCALL a later call was answered before') end
   end
-  take_up(stored[1])
+  left.take_up(stored[1])
   begin(one)
   tick.run()
   local answer, operations = { false }, one[CALL_OPERATIONS]
   local brought = { limits = one[CALL_LIMITS], taken = 1 }
-  prefetch(operations, arguments)
+  entry.prefetch(operations, arguments)
   for i = 1, #operations do
     tick.run()
     answer[i + 1] = pack(does[operations[i][1]](operations[i], brought, arguments))
@@ -291,7 +202,7 @@ function entry.call(keys_given, arguments)
   local began_in = {}
   for ix in pairs(started_in) do began_in[#began_in + 1] = ix end
   answer[1] = pack({ now, due, meta[NEXT_FACT] - 1, view.names(), began_in })
-  local record = pack(meta)
+  local record = left.record(one[CALL_CALLER] .. spack('>I8', one[CALL_NUMBER]))
   if one[CALL_REMEMBERED] then
     local sids = {}
     for i = 1, #told do sids[i] = told[i].s end
@@ -300,7 +211,7 @@ function entry.call(keys_given, arguments)
     run('HSET', K.base, 'm', record)
   end
   for i = 1, #told do answer[#answer + 1] = told[i].record end
-  leave(record)
+  left.leave(record)
   return answer
 end
 

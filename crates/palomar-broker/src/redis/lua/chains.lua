@@ -3,10 +3,11 @@
 -- An urgent job behind others of its key lends them its priority, so that order does not hold it back for long. A later
 -- job passes those before it that wait in a paused group and were never started (see `machine/chain.rs`).
 --
--- A chain is stored as its first and last job, or as its only one; its jobs name their neighbours. The keys of chains
--- of several jobs are in a set of the queue's, the crowd: they are looked at when a group is paused or resumed.
+-- A chain is stored as its first and last job, or as its only one, and an only one is held as just its number here, too:
+-- most chains are never longer. Its jobs name their neighbours: all but the first have one before them. The keys of
+-- chains of several jobs are in a set of the queue's, the crowd: they are looked at when a group is paused or resumed.
 
--- Chains that changed in this call.
+-- Keys of chains that changed in this call, some of them several times.
 local touched
 
 function chains.begin()
@@ -16,20 +17,21 @@ end
 local function touch(chain)
   if not chain.changed then
     chain.changed = true
-    touched[#touched + 1] = chain
+    touched[#touched + 1] = chain.k
   end
+end
+
+local function chain_of(k, first, last)
+  return { k = k, first = first, last = last, changed = false }
 end
 
 -- Reads chains by key: a queue's packed number and a job's key.
 function chains.load(chain_keys)
   if #chain_keys == 0 then return end
-  store.jobs = store.jobs + #chain_keys
   local ends = read_many(K.chain, chain_keys)
   for i = 1, #chain_keys do
-    if ends[i] then
-      local first = sub(ends[i], 1, 6)
-      C[chain_keys[i]] = { k = chain_keys[i], first = first, last = #ends[i] > 6 and sub(ends[i], 7) or first, changed = false }
-    end
+    local k, stored = chain_keys[i], ends[i]
+    if stored then C[k] = #stored > 6 and chain_of(k, sub(stored, 1, 6), sub(stored, 7)) or stored end
   end
 end
 
@@ -40,14 +42,28 @@ local function crowd(q)
   return q.crowd
 end
 
--- The chain of a key, or false.
-function chains.get(q, key)
-  local k = q.k .. key
+local function is_number(chain)
+  return chain and type(chain) == 'string'
+end
+
+-- What is held of a chain: false, the number of its only job, or the chain.
+local function held(k)
   if C[k] == nil then
     C[k] = false
     chains.load({ k })
   end
   return C[k]
+end
+
+-- The chain of a key, or false.
+function chains.get(q, key)
+  local k = q.k .. key
+  local chain = held(k)
+  if is_number(chain) then
+    chain = chain_of(k, chain, chain)
+    C[k] = chain
+  end
+  return chain
 end
 
 -- Raises the jobs before an urgent one in its chain to its priority.
@@ -78,18 +94,15 @@ end
 
 -- Appends a job to its key's chain and lets it wait: ready if it is the first.
 function chains.append(j, when)
-  -- What others lent it is over.
-  j.lane = j.priority
   if not j.key then return turns.enter(j, READY, when) end
   local q = j.q
-  local chain = chains.get(q, j.key)
-  j.chained = true
-  if not chain then
-    chain = { k = q.k .. j.key, first = j.s, last = j.s, changed = false }
-    C[chain.k] = chain
-    touch(chain)
+  local k = q.k .. j.key
+  if not held(k) then
+    C[k] = j.s
+    touched[#touched + 1] = k
     return turns.enter(j, READY, when)
   end
+  local chain = chains.get(q, j.key)
   local last = jobs.get(chain.last)
   when = place_behind(chain, last, j, when)
   if chain.first == chain.last then crowd(q)[j.key] = true end
@@ -107,16 +120,22 @@ local let_pass
 
 -- Takes a job out of its key's chain; if it was the first, the next one becomes ready.
 function chains.take(j)
-  if not j.chained then return end
+  if not j.key then return end
+  local k = j.q.k .. j.key
+  if held(k) == j.s then
+    C[k] = false
+    touched[#touched + 1] = k
+    return
+  end
   local chain = chains.get(j.q, j.key)
+  -- It is in none, or in none any more.
+  if not chain or chain.first ~= j.s and not j.before then return end
   local before, behind = j.before and jobs.get(j.before), j.behind and jobs.get(j.behind)
-  j.chained, j.before, j.behind = false, false, false
+  j.before, j.behind = false, false
   jobs.touch(j)
   touch(chain)
   if not before and not behind then
-    chain.first, chain.last = false, false
-    C[chain.k] = false
-    dropped_chains[#dropped_chains + 1] = chain.k
+    C[k] = false
     return
   end
   if before then
@@ -198,7 +217,7 @@ local function standing_with_others(g, keys_of_chains, blocked)
   end
   chains.load(chain_keys)
   for i = 1, #keys_of_chains do
-    local chain = C[g.q.k .. keys_of_chains[i]]
+    local chain = chains.get(g.q, keys_of_chains[i])
     if chain then sids[#sids + 1] = chain.first end
   end
   while #sids > 0 do
@@ -240,14 +259,19 @@ end
 
 function chains.store()
   local dropped, ends = {}, {}
-  for i = 1, #dropped_chains do
-    if not C[dropped_chains[i]] then dropped[#dropped + 1] = dropped_chains[i] end
-  end
   for i = 1, #touched do
-    local chain = touched[i]
-    if C[chain.k] == chain then
-      ends[#ends + 1] = chain.k
-      ends[#ends + 1] = chain.first == chain.last and chain.first or chain.first .. chain.last
+    local k = touched[i]
+    local chain = C[k]
+    if not chain then
+      dropped[#dropped + 1] = k
+    else
+      local n = #ends
+      ends[n + 1] = k
+      if is_number(chain) then
+        ends[n + 2] = chain
+      else
+        ends[n + 2] = chain.first == chain.last and chain.first or chain.first .. chain.last
+      end
     end
   end
   run_many('HDEL', K.chain, dropped)
@@ -256,10 +280,13 @@ end
 
 -- All is stored: chains as the next call finds them.
 function chains.rest()
-  for i = 1, #touched do touched[i].changed = false end
-  for i = 1, #dropped_chains do
-    if not C[dropped_chains[i]] then
-      C[dropped_chains[i]] = nil
+  for i = 1, #touched do
+    local k = touched[i]
+    local chain = C[k]
+    if not chain then
+      C[k] = nil
+    elseif not is_number(chain) then
+      chain.changed = false
     end
   end
 end

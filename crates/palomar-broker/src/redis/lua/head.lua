@@ -2,12 +2,12 @@
 --
 -- A call loads what its operations touch, changes it in these tables, and writes it back once, at its end (`store`).
 -- An error before that has changed nothing. What a call has loaded stays for the next one, which uses it only where
--- nothing was written in between (see `begin` in `call`); what was set for the call alone is put away at its end (`rest`).
+-- nothing was written in between (see `left`); what was set for the call alone is put away at its end (`rest`).
 
 -- The parts. They name each other freely: what is called is looked up when it is called.
 local list, times, facts, jobs, windows, pairs_of, queues, groups, budgets = {}, {}, {}, {}, {}, {}, {}, {}, {}
-local throttle, turns, chains, settle, operate, evidence, tick, control, view, store, upkeep, entry =
-  {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}
+local throttle, turns, chains, settle, operate, evidence, tick, control, view, store, upkeep, left, entry =
+  {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}
 
 -- Phases, as the machine has them.
 local SCHEDULED, READY, BLOCKED, BACKOFF, PACING = 1, 2, 3, 4, 5
@@ -15,8 +15,6 @@ local PARKED, LEASED, STARTED, DOUBTED, ASIDE, HELD = 6, 7, 8, 9, 10, 11
 local DEAD, DONE, CANCELLED, EXPIRED = 12, 13, 14, 15
 -- Among the sleepers: waits for a time.
 local SLEEPS = { true, false, false, true, true, false, true, true, true, true, false, false, false, false, false }
--- One of its key's chain.
-local CHAINED = { false, true, true, true, true, true, true, true, true, false, false, false, false, false, false }
 local FINAL = { false, false, false, false, false, false, false, false, false, false, false, true, true, true, true }
 -- Waits for its turn or its time, and may be cancelled.
 local WAITS = { true, true, true, true, true, true, false, false, false, false, false, false, false, false, false }
@@ -48,7 +46,7 @@ local MARKS, NEXT_MARK = 12, 13
 local LET_GO_JOBS, POOLS = 14, 15
 
 -- Set by `bind` at the first call: a library may not look at them while it is loaded.
-local run, pack, unpack_msg, spack, sunpack, floor, concat, unpack_args, sort, sub, find, remove_at, min, max, format
+local run, pack, unpack_msg, spack, sunpack, floor, concat, unpack_args, sort, sub, find, remove_at, min, max, format, byte
 local EMPTY_KEY
 
 -- What is due at a time: see `times`.
@@ -57,14 +55,14 @@ local sleepers, expiries, gates, forgets, sought, spent_pairs
 local K, now, meta, caller, keep_finished, keep_dead, keep_log
 -- How many elements of a list are worth reading at once.
 local want
--- Jobs by number, numbers by id, jobs that changed.
-local J, ID, changed
+-- Jobs by number, numbers by id, what of jobs that ended is needed to forget them, jobs that changed.
+local J, ID, ENDED, changed
 -- Queues by number and by name, groups, chains, budgets; remembered requests.
 local Q, QN, G, C, B, R
 -- Pool rings; pools whose ring got longer; queues with windows in which attempts began.
 local rings, woken, started_in
--- Groups, chains and queues that are no more; jobs of a chunk of numbers that came or went.
-local dropped_groups, dropped_chains, removed_queues, chunks
+-- Groups and queues that are no more; jobs of a chunk of numbers that came or went.
+local dropped_groups, removed_queues, chunks
 -- The number that the next job had when the call began.
 local seq_before
 -- A lease gave up and is to be asked again; more is due than one call does.
@@ -75,8 +73,10 @@ local told
 local function bind()
   run, pack, unpack_msg, spack, sunpack = redis.call, cmsgpack.pack, cmsgpack.unpack, struct.pack, struct.unpack
   floor, concat, unpack_args, sort, sub = math.floor, table.concat, unpack, table.sort, string.sub
-  find, remove_at, min, max, format = string.find, table.remove, math.min, math.max, string.format
+  find, remove_at, min, max, format, byte = string.find, table.remove, math.min, math.max, string.format, string.byte
   EMPTY_KEY = string.rep('\0', 8)
+  local _, _, run_id = find(run('INFO', 'server'), 'run_id:(%x+)')
+  left.server = run_id
 end
 
 -- The keys of a partition; `base` ends with its hash tag.

@@ -9,15 +9,22 @@
 local RECORD = '>I4I8BBBBc16c8I8I8Bc0'
 -- Phase, when, token, attempts, strikes, priority in force, whether more follows.
 local STANDING = '>BI8I4I2BBB'
+-- Where in a record some of this is. Of a record before queue and time are put in front: due, expiry and group, as most
+-- jobs have them: none.
+local PRIORITY_AT, ID_AT, GROUP_AT, PREFIX = 14, 17, 57, 12
+local REST_AT, NO_REST = 29, nil
 
--- Records of kept jobs that were read to be forgotten, by number; those that were.
-local kept_records, forgotten
+-- How a job changed in this call, where it did.
+local CHANGED, NEW = 1, 2
+
+-- What of kept jobs was read to forget them: id and group, by number; those that were forgotten.
+local kept_ids, forgotten
 -- The phase of the jobs of a list of kept ones.
 local PHASE_KEPT = { DONE, CANCELLED, EXPIRED, DEAD }
-local ID_AT, GROUP_AT = 17, 57
 
 function jobs.begin()
-  kept_records, forgotten = {}, {}
+  kept_ids, forgotten = {}, {}
+  NO_REST = NO_REST or string.rep('\0', GROUP_AT - PREFIX - REST_AT + 1)
 end
 
 local function number_of(s)
@@ -28,25 +35,44 @@ local function sid_of(number)
   return spack('>I6', number)
 end
 
+-- A job as it was accepted. What few jobs have is there only where they have it, since a small table costs less: due,
+-- expires, strikes, before, behind, waived, duplicated, vouched, reason, and started_under: the attempt that evidence is
+-- measured by, where it is not the newest lease's.
+local function job_of(s, record, q, id, key, group, enqueued_at, priority)
+  return {
+    s = s, record = record, q = q, id = id, group = group, enqueued_at = enqueued_at, key = key ~= EMPTY_KEY and key,
+    phase = READY, when = enqueued_at, token = 0, attempts = 0, lane = priority + 1, stored = false, changed = false,
+    g = false,
+  }
+end
+
 -- A job from its record, as it was accepted.
 local function accepted(s, record)
-  local q, enqueued_at, _, priority, policy, flags, id, key, due, expires, group = sunpack(RECORD, record)
-  local later = due > enqueued_at
-  return {
-    s = s, record = record, q = q, id = id, group = group, enqueued_at = enqueued_at, due = later and due,
-    priority = priority + 1, policy = policy, spends = flags % 2 == 0,
-    key = key ~= EMPTY_KEY and key, expires = expires > 0 and expires,
-    phase = later and SCHEDULED or READY, when = later and due or enqueued_at,
-    token = 0, attempts = 0, strikes = 0, lane = priority + 1,
-    -- The attempt that evidence is measured by, where it is not the newest lease's.
-    started_under = false, chained = false, before = false, behind = false, waived = false, duplicated = false,
-    vouched = false, reason = false, stored = false, changed = false, new = false, gone = false, g = false,
-  }
+  local q, enqueued_at, _, priority, _, _, id, key, due, expires, group = sunpack(RECORD, record)
+  local j = job_of(s, record, q, id, key, group, enqueued_at, priority)
+  if due > enqueued_at then j.due, j.phase, j.when = due, SCHEDULED, due end
+  if expires > 0 then j.expires = expires end
+  return j
+end
+
+-- What is asked of a job rarely enough to be read from its record: its own priority, what is done where an attempt's
+-- outcome stays unknown, whether it spends a budget.
+function jobs.priority(j)
+  return byte(j.record, PRIORITY_AT) + 1
+end
+
+function jobs.policy(j)
+  return byte(j.record, PRIORITY_AT + 1)
+end
+
+function jobs.spends(j)
+  return byte(j.record, PRIORITY_AT + 2) % 2 == 0
 end
 
 local function stand(j, standing)
   local phase, when, token, attempts, strikes, lane, more, rest = sunpack(STANDING, standing)
-  j.phase, j.when, j.token, j.attempts, j.strikes, j.lane = phase, when, token, attempts, strikes, lane
+  j.phase, j.when, j.token, j.attempts, j.lane = phase, when, token, attempts, lane
+  if strikes > 0 then j.strikes = strikes end
   if more == 1 then
     local other = unpack_msg(sub(standing, rest))
     j.started_under, j.before, j.behind, j.waived, j.duplicated = other[1], other[2], other[3], other[4], other[5]
@@ -59,15 +85,17 @@ end
 -- Where a job stands, to be stored; nil where it stands as it was accepted.
 local function standing_of(j)
   local more = j.started_under or j.before or j.behind or j.waived or j.duplicated or j.vouched or j.reason
-  if not more and j.token == 0 and j.attempts == 0 and j.strikes == 0 and j.lane == j.priority then
+  local strikes = j.strikes or 0
+  if j.token == 0 and not more and j.attempts == 0 and strikes == 0 and j.lane == jobs.priority(j) then
     local phase, when = READY, j.enqueued_at
     if j.due then phase, when = SCHEDULED, j.due end
     if j.phase == phase and j.when == when then return nil end
   end
-  local fixed = spack(STANDING, j.phase, j.when, j.token, j.attempts, j.strikes, j.lane, more and 1 or 0)
+  local fixed = spack(STANDING, j.phase, j.when, j.token, j.attempts, strikes, j.lane, more and 1 or 0)
   if not more then return fixed end
   return fixed .. pack({
-    j.started_under, j.before, j.behind, j.waived, j.duplicated, j.vouched, j.reason,
+    j.started_under or false, j.before or false, j.behind or false, j.waived or false, j.duplicated or false,
+    j.vouched or false, j.reason or false,
   })
 end
 
@@ -96,7 +124,6 @@ local function complete(fresh)
         group_keys[#group_keys + 1] = group_key
       end
       if j.key then
-        j.chained = CHAINED[j.phase]
         local chain_key = j.q.k .. j.key
         if C[chain_key] == nil then
           C[chain_key] = false
@@ -152,6 +179,11 @@ function jobs.load_ids(ids)
       wanted[#wanted + 1] = ids[i]
     end
   end
+  jobs.load_unknown(wanted)
+end
+
+-- The same for ids that nothing is known of.
+function jobs.load_unknown(wanted)
   if #wanted == 0 then return end
   store.jobs = store.jobs + #wanted
   local found, sids = read_many(K.id, wanted), {}
@@ -172,12 +204,7 @@ function jobs.find(id)
 end
 
 function jobs.number(j)
-  local number = j.number
-  if not number then
-    number = number_of(j.s)
-    j.number = number
-  end
-  return number
+  return number_of(j.s)
 end
 
 -- The attempt that evidence is measured by: the newest that started, or the one that is known to be taken.
@@ -188,7 +215,7 @@ end
 -- Notes that a job changed.
 function jobs.touch(j)
   if not j.changed then
-    j.changed = true
+    j.changed = CHANGED
     changed[#changed + 1] = j
   end
 end
@@ -203,70 +230,96 @@ function jobs.group(j)
   return g
 end
 
--- Makes jobs of new records, which are complete but for queue and time, and takes them in.
-function jobs.admit(q, blob)
+-- Counts jobs that came, numbered from one to before another.
+function jobs.came(from, to)
+  while from < to do
+    local chunk = floor(from / 1024)
+    local next_from = min((chunk + 1) * 1024, to)
+    chunks[chunk] = (chunks[chunk] or 0) + next_from - from
+    from = next_from
+  end
+end
+
+-- What stands before the records of jobs that a queue accepts now.
+function jobs.prefix(q)
+  return spack('>I4I8', q.ix, now)
+end
+
+-- Makes a job of a new record, which is complete but for this prefix, and takes it in. Whoever does so counts it.
+function jobs.admit(q, prefix, blob, id, key)
   local number = meta[NEXT_SEQ]
   meta[NEXT_SEQ] = number + 1
-  local j = accepted(sid_of(number), spack('>I4I8', q.ix, now) .. blob)
-  j.q, j.number, j.new = q, number, true
-  J[j.s], ID[j.id] = j, j.s
-  store.jobs = store.jobs + 1
-  jobs.touch(j)
-  local chunk = floor(number / 1024)
-  chunks[chunk] = (chunks[chunk] or 0) + 1
-  local g = jobs.group(j)
-  g.r[1] = g.r[1] + 1
-  groups.touch(g)
-  if j.expires then times.put(expiries, j.s, j.expires) end
+  local s, record, j = sid_of(number), prefix .. blob, nil
+  if sub(blob, REST_AT, GROUP_AT - PREFIX) == NO_REST then
+    j = job_of(s, record, q, id, key, '', now, byte(blob, PRIORITY_AT - PREFIX))
+  else
+    j = accepted(s, record)
+    j.q = q
+    if j.expires then times.put(expiries, s, j.expires) end
+  end
+  j.changed = NEW
+  changed[#changed + 1] = j
+  J[s], ID[id] = j, s
+  local g = groups.get(q, j.group)
+  j.g = g
+  g.r[GROUP_JOBS] = g.r[GROUP_JOBS] + 1
+  if not g.changed then groups.touch(g) end
   return j
 end
 
 -- A final job is kept no longer.
 function jobs.forget(j)
   turns.leave(j)
-  chains.take(j)
   if j.expires then times.drop(expiries, j.s) end
   j.gone, ID[j.id] = true, false
-  J[j.s] = false
+  J[j.s], ENDED[j.s] = false, nil
   jobs.touch(j)
   local chunk = floor(jobs.number(j) / 1024)
   chunks[chunk] = (chunks[chunk] or 0) - 1
   local g = jobs.group(j)
-  g.r[1] = g.r[1] - 1
+  g.r[GROUP_JOBS] = g.r[GROUP_JOBS] - 1
   groups.touch(g)
   groups.drop_if_empty(g)
 end
 
--- Reads records of kept jobs, of which nothing but these is needed to forget them.
+-- Remembers of a job that ended what is needed to forget it.
+function jobs.ended(j)
+  ENDED[j.s] = j.id .. j.group
+end
+
+-- Reads what is needed to forget kept jobs.
 function jobs.load_kept(sids)
   local wanted = {}
   for i = 1, #sids do
-    if not J[sids[i]] then wanted[#wanted + 1] = sids[i] end
+    if not J[sids[i]] and not ENDED[sids[i]] then wanted[#wanted + 1] = sids[i] end
   end
   if #wanted == 0 then return end
   local records = read_many(K.job, wanted)
-  for i = 1, #wanted do kept_records[wanted[i]] = records[i] end
+  for i = 1, #wanted do
+    local record = records[i]
+    if record then kept_ids[wanted[i]] = sub(record, ID_AT, ID_AT + 15) .. sunpack('>Bc0', record, GROUP_AT) end
+  end
 end
 
 -- Forgets the oldest of a queue's kept jobs of a kind.
 function jobs.forget_first(q, n)
   local kept = queues.kept_list(q, n)
   local s = list.first(kept)
-  local record = not J[s] and kept_records[s]
-  if not record then return jobs.forget(jobs.get(s)) end
-  local phase, id = PHASE_KEPT[n], sub(record, ID_AT, ID_AT + 15)
+  local known = not J[s] and (ENDED[s] or kept_ids[s])
+  if not known then return jobs.forget(jobs.get(s)) end
+  local phase, id = PHASE_KEPT[n], sub(known, 1, 16)
   list.take(kept)
   if SOUGHT[phase] then times.drop(sought, s) end
   q.r[PHASE + phase] = q.r[PHASE + phase] - 1
-  queues.touch(q)
-  J[s], ID[id] = false, false
-  forgotten[#forgotten + 1] = { s = s, id = id }
+  if not q.changed then queues.touch(q) end
+  J[s], ID[id], ENDED[s] = false, false, nil
+  forgotten[#forgotten + 1], forgotten[#forgotten + 2] = s, id
   local chunk = floor(number_of(s) / 1024)
   chunks[chunk] = (chunks[chunk] or 0) - 1
-  local g = groups.get(q, (sunpack('>Bc0', record, GROUP_AT)))
-  g.r[1] = g.r[1] - 1
-  groups.touch(g)
-  groups.drop_if_empty(g)
+  local g = groups.get(q, sub(known, 17))
+  g.r[GROUP_JOBS] = g.r[GROUP_JOBS] - 1
+  if not g.changed then groups.touch(g) end
+  if g.r[GROUP_JOBS] == 0 then groups.drop_if_empty(g) end
 end
 
 function jobs.store()
@@ -277,15 +330,15 @@ function jobs.store()
     local standing
     if j.gone then
       -- Another job may have the id by now.
-      if not ID[j.id] and not j.new then no_ids[#no_ids + 1] = j.id end
+      if not ID[j.id] and j.changed ~= NEW then no_ids[#no_ids + 1] = j.id end
       if jobs.number(j) >= meta[FREE_SEQ] then
         gone[#gone + 1] = j.s
-        if j.new then records[#records + 1] = j.s; records[#records + 1] = j.record end
-      elseif not j.new then
+        if j.changed == NEW then records[#records + 1] = j.s; records[#records + 1] = j.record end
+      elseif j.changed ~= NEW then
         no_records[#no_records + 1] = j.s
       end
     else
-      if j.new then
+      if j.changed == NEW then
         records[#records + 1] = j.s
         records[#records + 1] = j.record
         ids[#ids + 1] = j.id
@@ -303,14 +356,14 @@ function jobs.store()
     end
     j.stored = standing or false
   end
-  for i = 1, #forgotten do
-    local one = forgotten[i]
-    if not ID[one.id] then no_ids[#no_ids + 1] = one.id end
-    no_standings[#no_standings + 1] = one.s
-    if number_of(one.s) >= meta[FREE_SEQ] then
-      gone[#gone + 1] = one.s
+  for i = 1, #forgotten, 2 do
+    local s, id = forgotten[i], forgotten[i + 1]
+    if not ID[id] then no_ids[#no_ids + 1] = id end
+    no_standings[#no_standings + 1] = s
+    if number_of(s) >= meta[FREE_SEQ] then
+      gone[#gone + 1] = s
     else
-      no_records[#no_records + 1] = one.s
+      no_records[#no_records + 1] = s
     end
   end
   run_many('HDEL', K.id, no_ids)
@@ -344,14 +397,15 @@ function jobs.rest()
   for i = 1, #changed do
     local j = changed[i]
     if not j.gone then
-      j.changed, j.new, j.chained = false, false, j.key and CHAINED[j.phase]
+      j.changed = false
     else
       put_away(j.s, j.id)
     end
     -- Of what has ended nothing more is asked soon.
     if FINAL[j.phase] and not j.gone then
       J[j.s], ID[j.id] = nil, nil
+      store.jobs = store.jobs - 1
     end
   end
-  for i = 1, #forgotten do put_away(forgotten[i].s, forgotten[i].id) end
+  for i = 1, #forgotten, 2 do put_away(forgotten[i], forgotten[i + 1]) end
 end

@@ -80,7 +80,7 @@ end
 
 -- An element comes back whose ghost is still in the list.
 local function lay_ghost(l, s)
-  if l.ghosts > 0 and is_ghost(l, s) and not (l.purge and l.purge[s]) then
+  if is_ghost(l, s) and not (l.purge and l.purge[s]) then
     if not l.purge then l.purge = {} end
     l.purge[s] = true
     l.ghosts = l.ghosts - 1
@@ -88,14 +88,14 @@ local function lay_ghost(l, s)
 end
 
 function list.push_back(l, s)
-  lay_ghost(l, s)
+  if l.ghosts > 0 then lay_ghost(l, s) end
   l.len = l.len + 1
   l.last_back = l.last_back + 1
   l.back[l.last_back] = s
 end
 
 function list.push_front(l, s)
-  lay_ghost(l, s)
+  if l.ghosts > 0 then lay_ghost(l, s) end
   l.len = l.len + 1
   l.fronts = l.fronts + 1
   l.front[l.fronts] = s

@@ -66,61 +66,63 @@ function operate.store_requests()
   R, forgotten = {}, {}
 end
 
--- Queues one job: what became of it, and of which job it is the duplicate. `identities` is what its request is known by,
--- { id, fingerprint, for how long, … }: the first that came before decides.
-local function enqueue_one(name, blob, identities, limits)
-  local id = sub(blob, 5, 20)
+-- What a job is instead of new, and of which job it is the duplicate; nil where it is new. `identities` is what its
+-- request is known by, { id, fingerprint, for how long, … }: the first that came before decides.
+local function known_as(id, identities)
   for i = 1, #identities, 3 do
     local known = remembered(identities[i])
     if known and known[3] > now then
-      meta[HITS] = meta[HITS] + 1
       return known[2] == identities[i + 1] and DUPLICATE or CONFLICT, known[1]
     end
   end
-  if jobs.find(id) then
-    meta[HITS] = meta[HITS] + 1
-    return DUPLICATE, id
-  end
-  local q = queues.named(name) or queues.create(name, limits)
-  local j = jobs.admit(q, blob)
-  for i = 1, #identities, 3 do remember(identities[i], id, identities[i + 1], identities[i + 2]) end
-  q.r[ACCEPTED] = q.r[ACCEPTED] + 1
-  if j.due then
-    turns.enter(j, SCHEDULED, j.due)
-  else
-    chains.append(j, now)
-  end
-  return ACCEPTED_JOB
+  if ID[id] ~= false and jobs.find(id) then return DUPLICATE, id end
+  return nil
 end
 
 local NO_IDENTITIES = {}
 
 -- Queues jobs: names of queues, the place of each job's, what each request is known by, what new queues allow, and the
--- records after `blobs[from]`.
+-- records after `blobs[from]`, with the ids and keys in them.
 -- Answers nothing where all were accepted, else { place, what, of, … } for the others.
-function operate.enqueue(names, of_name, identities, limits, blobs, from)
-  local first, others = meta[NEXT_SEQ], {}
+function operate.enqueue(names, of_name, identities, limits, blobs, from, ids, job_keys)
+  local first, others, of_place, prefixes = meta[NEXT_SEQ], {}, {}, {}
   for i = 1, #of_name do
-    local what, of = enqueue_one(names[of_name[i]], blobs[from + i], identities[i] or NO_IDENTITIES, limits)
-    if what ~= ACCEPTED_JOB then
+    local place, id, known_by = of_name[i], ids[i], identities[i] or NO_IDENTITIES
+    local what, of = known_as(id, known_by)
+    if what then
+      meta[HITS] = meta[HITS] + 1
       others[#others + 1], others[#others + 2], others[#others + 3] = i, what, of
+    else
+      local q = of_place[place]
+      if not q then
+        q = queues.named(names[place]) or queues.create(names[place], limits)
+        of_place[place], prefixes[place] = q, jobs.prefix(q)
+      end
+      local j = jobs.admit(q, prefixes[place], blobs[from + i], id, job_keys[i])
+      for n = 1, #known_by, 3 do remember(known_by[n], id, known_by[n + 1], known_by[n + 2]) end
+      q.r[ACCEPTED] = q.r[ACCEPTED] + 1
+      if j.due then turns.enter(j, SCHEDULED, j.due) else chains.append(j, now) end
     end
   end
-  if meta[NEXT_SEQ] > first then facts.enqueued(first, meta[NEXT_SEQ] - first) end
+  if meta[NEXT_SEQ] > first then
+    jobs.came(first, meta[NEXT_SEQ])
+    facts.enqueued(first, meta[NEXT_SEQ] - first)
+  end
   return others
 end
 
 -- The attempt begins, under a lease that ends at `till`.
 local function begin(j, token, till)
   local q = j.q
-  j.started_under, j.token = false, token
+  if j.started_under then j.started_under = false end
+  j.token = token
   j.attempts = min(j.attempts + 1, 65535)
   turns.shift(j, STARTED, till)
   q.r[STARTS] = q.r[STARTS] + 1
   if #q.limits.windows > 0 then windows.record(q) end
   if j.key then
-    pairs_of.record(q, j.key)
-    local b = j.spends and budgets.of_queue(q)
+    if q.limits.pair then pairs_of.record(q, j.key) end
+    local b = q.limits.budget and jobs.spends(j) and budgets.of_queue(q)
     if b then
       budgets.record(b, j.key)
       budgets.let_key_go(b, j.key)
@@ -145,7 +147,7 @@ local function lease_one(j, lease, start, answer)
   if start then
     begin(j, token, till)
   else
-    if j.started_under == false then j.started_under = j.token end
+    if not j.started_under then j.started_under = j.token end
     j.token = token
     turns.shift(j, LEASED, till)
   end
@@ -174,7 +176,8 @@ end
 
 -- The job of a lease, if it is the newest of its job and has not ended.
 function operate.leased(id, token)
-  local j = jobs.find(id)
+  local s = ID[id]
+  local j = s and J[s] or jobs.find(id)
   if not j then return nil end
   if j.token == token and (j.phase == LEASED or j.phase == STARTED) then return j end
   j.q.r[STALE] = j.q.r[STALE] + 1

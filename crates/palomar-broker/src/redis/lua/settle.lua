@@ -16,16 +16,18 @@ end
 
 -- Makes a job final and forgets the oldest of its kind beyond what is kept.
 function settle.conclude(j, phase, reason)
-  settle.probe_is_over(j)
   local q = j.q
   local r = q.r
+  if r[BREAKER] == HALF_OPEN then settle.probe_is_over(j) end
   r[TALLY[phase]] = r[TALLY[phase]] + 1
   -- A dead letter that evidence turns into a done job was counted as dead before.
   if j.phase == DEAD then queues.take_back(q, DEAD) end
-  j.reason, j.vouched = reason or false, false
+  if reason or j.reason then j.reason = reason or false end
+  if j.vouched then j.vouched = false end
   if j.expires then times.drop(expiries, j.s) end
   turns.shift(j, phase, now)
   chains.take(j)
+  jobs.ended(j)
   if phase == DEAD then facts.of_job_text(facts.DEAD, j, reason) else facts.of_job(FACT[phase], j) end
   local kept = KEPT[phase]
   local most = phase == DEAD and keep_dead or keep_finished
@@ -36,7 +38,7 @@ end
 
 -- An unstarted lease is over: the job waits at the head of its chain.
 function settle.give_back(j, strike)
-  if strike then j.strikes = min(j.strikes + 1, 3) end
+  if strike then j.strikes = min((j.strikes or 0) + 1, 3) end
   watch_expiry(j)
   turns.leave(j)
   turns.enter_first(j, READY, now)
@@ -46,7 +48,7 @@ end
 -- Known not taken: waits for its next attempt at the head of its chain.
 function settle.requeue(j, at, counts, strike)
   if not counts then j.attempts = max(j.attempts - 1, 0) end
-  j.strikes = strike and min(j.strikes + 1, 3) or 0
+  j.strikes = strike and min((j.strikes or 0) + 1, 3) or 0
   j.vouched = false
   watch_expiry(j)
   turns.leave(j)
@@ -77,6 +79,8 @@ function settle.revive(j, by_person)
   j.strikes = 0
   watch_expiry(j)
   turns.leave(j)
+  -- What others lent it is over.
+  j.lane = jobs.priority(j)
   chains.append(j, now)
   facts.of_job(facts.RETRIED, j)
 end
@@ -84,7 +88,7 @@ end
 -- An unstarted lease ran out.
 function settle.ran_out(j)
   settle.probe_is_over(j)
-  if j.strikes + 1 >= POISON then
+  if (j.strikes or 0) + 1 >= POISON then
     settle.conclude(j, DEAD, 'poison: three leases in a row ran out before they started')
   else
     settle.give_back(j, true)
@@ -100,9 +104,10 @@ end
 
 -- No evidence came in time.
 function settle.apply_policy(j)
-  if j.policy == HOLD then
+  local policy = jobs.policy(j)
+  if policy == HOLD then
     turns.shift(j, HELD, now)
-  elseif j.policy == RETRY_POLICY then
+  elseif policy == RETRY_POLICY then
     settle.resolved(j, BY_POLICY)
     settle.revive(j, false)
   else
@@ -180,7 +185,7 @@ local function signal(j, what, value)
 end
 
 local function panicked(j, unstarted)
-  if j.strikes + 1 >= POISON then
+  if (j.strikes or 0) + 1 >= POISON then
     settle.conclude(j, DEAD, 'poison: its handler panicked three times')
   elseif unstarted then
     settle.give_back(j, true)
@@ -193,13 +198,12 @@ function settle.log_events(j, events)
   for i = 1, #events do facts.of_job_text(facts.EVENT, j, events[i]) end
 end
 
--- Ends a lease: { id, token, outcome, its time or reason, whether it counts, signal, its time or reason, events }.
-function settle.settle(s)
-  local j = operate.leased(s[1], s[2])
-  if not j then return STALE_LEASE end
-  local outcome, value = s[3], s[4]
-  if s[8] then settle.log_events(j, s[8]) end
-  if s[6] and s[6] ~= 0 then signal(j, s[6], s[7]) end
+-- Ends a lease of which more is said than that the job is done: { outcome, its time or reason, whether it counts,
+-- signal, its time or reason, events }.
+local function conclude_as(j, said)
+  local outcome, value = said[1], said[2]
+  if said[6] then settle.log_events(j, said[6]) end
+  if said[4] and said[4] ~= 0 then signal(j, said[4], said[5]) end
   settle.probe_is_over(j)
   local unstarted = j.phase == LEASED
   -- Evidence that came while the attempt ran counts as much as evidence that comes a moment later.
@@ -211,7 +215,7 @@ function settle.settle(s)
     panicked(j, unstarted)
   elseif outcome == RETRY then
     -- Unstarted, there was no attempt that could count.
-    settle.requeue(j, value, unstarted or s[5], false)
+    settle.requeue(j, value, unstarted or said[3], false)
   elseif unstarted then
     settle.give_back(j, false)
   elseif outcome == NOT_KNOWN then
@@ -219,5 +223,12 @@ function settle.settle(s)
   else
     settle.requeue(j, now, false, false)
   end
+end
+
+-- Ends a lease: its job is done, where no more is said.
+function settle.settle(id, token, said)
+  local j = operate.leased(id, token)
+  if not j then return STALE_LEASE end
+  if said == IS_DONE then settle.conclude(j, DONE) else conclude_as(j, said) end
   return FINE
 end

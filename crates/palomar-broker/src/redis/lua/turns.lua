@@ -12,15 +12,15 @@ function turns.leave(j)
     times.drop(sleepers, j.s)
     if phase == PACING then turns.pacing(q)[j.s] = false end
     if phase == STARTED then
-      local g = jobs.group(j)
+      local g = j.g or jobs.group(j)
       g.r[GROUP_STARTED] = g.r[GROUP_STARTED] - 1
-      groups.touch(g)
+      if not g.changed then groups.touch(g) end
     end
   elseif phase == READY then
-    local g = jobs.group(j)
-    list.remove(groups.lane(g, j.lane), j.s)
-    groups.touch(g)
-    r[WAITING + j.lane] = r[WAITING + j.lane] - 1
+    local g, lane = j.g or jobs.group(j), j.lane
+    list.remove(g.lanes[lane] or groups.lane(g, lane), j.s)
+    if not g.changed then groups.touch(g) end
+    r[WAITING + lane] = r[WAITING + lane] - 1
   elseif phase == PARKED then
     list.remove(queues.parked_list(q), j.s)
   elseif FINAL[phase] then
@@ -28,7 +28,7 @@ function turns.leave(j)
   end
   if SOUGHT[phase] then times.drop(sought, j.s) end
   r[PHASE + phase] = r[PHASE + phase] - 1
-  queues.touch(q)
+  if not q.changed then queues.touch(q) end
   -- A place is free, or what was reserved in the windows is used or given back.
   if phase == LEASED or phase == STARTED then turns.wake(q) end
 end
@@ -39,21 +39,21 @@ local function enter_at(j, phase, when, push)
   local r = q.r
   j.phase, j.when = phase, when
   r[PHASE + phase] = r[PHASE + phase] + 1
-  queues.touch(q)
+  if not q.changed then queues.touch(q) end
   if SLEEPS[phase] then
     times.put(sleepers, j.s, when)
     if phase == PACING then turns.pacing(q)[j.s] = true end
     if phase == STARTED then
-      local g = jobs.group(j)
+      local g = j.g or jobs.group(j)
       g.r[GROUP_STARTED] = g.r[GROUP_STARTED] + 1
-      groups.touch(g)
+      if not g.changed then groups.touch(g) end
     end
   elseif phase == READY then
-    local g = jobs.group(j)
-    push(groups.lane(g, j.lane), j.s)
-    groups.touch(g)
-    r[WAITING + j.lane] = r[WAITING + j.lane] + 1
-    turns.join(g, j.lane)
+    local g, lane = j.g or jobs.group(j), j.lane
+    push(g.lanes[lane] or groups.lane(g, lane), j.s)
+    if not g.changed then groups.touch(g) end
+    r[WAITING + lane] = r[WAITING + lane] + 1
+    if g.r[GROUP_RING + lane] == 0 then turns.join(g, lane) end
     turns.wake(q)
   elseif phase == PARKED then
     push(queues.parked_list(q), j.s)
@@ -63,7 +63,7 @@ local function enter_at(j, phase, when, push)
     list.push_back(queues.kept_list(q, KEPT[phase]), j.s)
   end
   if SOUGHT[phase] then times.put(sought, j.s, jobs.number(j)) end
-  jobs.touch(j)
+  if not j.changed then jobs.touch(j) end
 end
 
 function turns.enter(j, phase, when)
@@ -153,10 +153,11 @@ end
 -- What holds the key of a job, beside its order: the time until which its pace does, or PARKED for its budget.
 function turns.key_restraint(j)
   local q = j.q
-  if not j.key then return nil end
+  local limits = q.limits
+  if not j.key or not (limits.pair or limits.budget) then return nil end
   local free = pairs_of.free_at(q, j.key)
   if free and free > now then return PACING, free end
-  local b = j.spends and budgets.of_queue(q)
+  local b = limits.budget and jobs.spends(j) and budgets.of_queue(q)
   if b and budgets.free_at(b, j.key) > now then return PARKED end
   return nil
 end
@@ -179,7 +180,7 @@ local function pick(q, lease)
         remove_at(ring, 1)
         ring[#ring + 1] = g.name
       end
-      queues.touch(q)
+      if not q.changed then queues.touch(q) end
       return j
     else
       lease.aside = lease.aside + 1
@@ -194,7 +195,9 @@ function turns.next_of_pool(pool, lease)
   while true do
     local k = list.first(ring)
     if not k then return nil end
-    local q = queues.of_key(k)
+    -- A queue that is alone in its ring has all the turns.
+    if k ~= lease.k then lease.k, lease.q = k, queues.of_key(k) end
+    local q = lease.q
     local gate, by = FOREVER, nil
     if q then gate, by = queues.gate(q, 0) end
     local j = gate == nil and pick(q, lease)

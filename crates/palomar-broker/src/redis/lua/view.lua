@@ -123,8 +123,8 @@ end
 -- A job as it stands: { id, number, queue, group, priority, state, attempts, token, when, accepted at, reason }.
 local function shown(j)
   return {
-    j.id, jobs.number(j), view.named(j.q), j.group, j.priority - 1, STATE[j.phase], j.attempts, j.token, j.when,
-    j.enqueued_at, j.reason,
+    j.id, jobs.number(j), view.named(j.q), j.group, jobs.priority(j) - 1, STATE[j.phase], j.attempts, j.token, j.when,
+    j.enqueued_at, j.reason or false,
   }
 end
 
@@ -194,7 +194,7 @@ function view.explain(id)
   if not j then return false end
   local q, phase = j.q, j.phase
   local ahead, behind, paced, spent = 0, false, false, false
-  local b = j.spends and budgets.of_queue(q)
+  local b = jobs.spends(j) and budgets.of_queue(q)
   if phase == BLOCKED then
     behind = chains.first(j).id
   elseif phase == PARKED then

@@ -63,3 +63,29 @@ async fn answers_as_the_reference_does_on_odd_seeds() {
 async fn answers_as_the_reference_does_on_even_seeds() {
     walks([2, 4, 6]).await;
 }
+
+/// What a call leaves loaded in Redis is what the next one would read: it makes no difference how often it is forgotten.
+#[tokio::test]
+async fn what_is_read_anew_is_what_was_left() {
+    let server = Server::start().await;
+    for seed in walk_seeds([5, 8]) {
+        let clock = Arc::new(conformance::clock());
+        let broker = fresh(&server, Arc::clone(&clock)).await;
+        // The library is gone with all that it has loaded, and is given to the server again.
+        let mut connection = server.connect().await;
+        let forgets = async {
+            let mut often = tokio::time::interval(std::time::Duration::from_millis(2));
+            let mut flush = redis::cmd("FUNCTION");
+            flush.arg("FLUSH");
+            loop {
+                often.tick().await;
+                // One that is answered late did its part, too.
+                let _: Result<(), _> = flush.query_async(&mut connection).await;
+            }
+        };
+        tokio::select! {
+            () = conformance::side_by_side(&broker, &clock, seed, STEPS / 2) => {}
+            () = forgets => {}
+        }
+    }
+}

@@ -1,13 +1,16 @@
 //! What a call leaves loaded for the next one is not used where something else was written in between.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use palomar_model::MessageId;
 
 use super::Server;
 use crate::broker::Broker;
-use crate::redis::RedisBroker;
-use crate::types::{LeaseRequest, NewJob, QueueName};
+use crate::redis::call::Call;
+use crate::redis::library::Library;
+use crate::redis::{RedisBroker, request};
+use crate::types::{LeaseRequest, Limits, NewJob, QueueName};
 
 fn job(n: u128, payload: &'static str) -> NewJob {
     let queue = QueueName::new("outbound", "line").expect("a queue's name");
@@ -16,9 +19,13 @@ fn job(n: u128, payload: &'static str) -> NewJob {
 
 /// Leases all that waits: numbers and payloads.
 async fn taken(broker: &RedisBroker) -> Vec<(u128, String)> {
+    taken_up_to(10, broker).await
+}
+
+async fn taken_up_to(max: usize, broker: &RedisBroker) -> Vec<(u128, String)> {
     let request = LeaseRequest {
         pool: "outbound".into(),
-        max: 10,
+        max,
         lease: Duration::from_secs(60),
         start: true,
         wait: Duration::ZERO,
@@ -57,4 +64,28 @@ async fn an_older_state_that_comes_back_is_read_anew() {
     let _: () = server.ask(&["FLUSHDB"]).await;
     let _: () = server.ask(&["SWAPDB", "0", "1"]).await;
     assert_eq!(taken(&broker).await, [(1, "one".to_owned()), (2, "two".to_owned())]);
+}
+
+/// Another library on the same server, as that of another version: it does a lease, which counts nothing, at a time that
+/// stands still.
+#[tokio::test]
+async fn what_another_library_wrote_in_the_same_moment_is_read_anew() {
+    let server = Server::start().await;
+    let clock = Arc::new(crate::conformance::clock());
+    let config = server.config("others", 1);
+    let broker = RedisBroker::open_with_clock(config, Arc::clone(&clock) as _).await.expect("opens");
+    broker.enqueue(vec![job(1, "one"), job(2, "two"), job(3, "three")]).await.expect("accepted");
+    // Something is due by now, and the other lease will not be due before it.
+    assert_eq!(taken_up_to(1, &broker).await, [(1, "one".to_owned())]);
+    let library = Library::new();
+    let text = library.text.replace(&library.call, "palomar_other");
+    let _: String = server.ask(&["FUNCTION", "LOAD", &text]).await;
+    let other = Library { call: "palomar_other".into(), spare: "palomar_other_spare".into(), ..library };
+    let terms = &broker.partitions[0].terms;
+    let call = Call { terms, caller: 99_u64.to_be_bytes(), number: 1, is_remembered: true };
+    let lease = request::lease("outbound", 1, Duration::from_secs(60), false, false);
+    let command = call.command(&other, &request::limits_packed(&Limits::default()), &[], &[lease]);
+    let answer: Vec<Vec<u8>> = server.send(&command).await;
+    assert_eq!(answer.len(), 3, "a head, one answer, one record");
+    assert_eq!(taken(&broker).await, [(3, "three".to_owned())]);
 }

@@ -106,13 +106,22 @@ impl Server {
 
     /// Sends a command.
     pub(crate) async fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
-        let client = redis::Client::open(self.url()).expect("an address");
-        let mut connection = client.get_multiplexed_async_connection().await.expect("connects");
         let mut command = redis::cmd(words[0]);
         for word in &words[1..] {
             command.arg(*word);
         }
-        command.query_async(&mut connection).await.expect("answers")
+        self.send(&command).await
+    }
+
+    /// A connection of its own.
+    pub(crate) async fn connect(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(self.url()).expect("an address");
+        client.get_multiplexed_async_connection().await.expect("connects")
+    }
+
+    /// Sends a command that is put together already.
+    pub(crate) async fn send<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> T {
+        command.query_async(&mut self.connect().await).await.expect("answers")
     }
 
     /// Replicas that have all that it has sent them.
