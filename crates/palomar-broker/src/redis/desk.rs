@@ -162,13 +162,12 @@ impl Desk {
             };
             let turns = if answered > 1 { TURNS_FOR_OTHERS } else { 1 };
             for _ in 0..turns {
+                // Who was answered asks again, and who settles leases for the places that are free now.
+                tokio::task::yield_now().await;
                 while closing.is_none()
                     && let Ok(one) = asked.try_recv()
                 {
                     closing = self.take(one);
-                }
-                if turns > 1 {
-                    tokio::task::yield_now().await;
                 }
             }
             self.end_waits();
