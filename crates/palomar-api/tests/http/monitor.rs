@@ -14,7 +14,7 @@ const KNOWN: &str = r#"{
 }"#;
 
 /// What is ours beside it.
-const OURS: [&str; 3] = ["/deduplication/hits", "/nodes", "/queues"];
+const OURS: [&str; 5] = ["/asOf", "/deduplication/hits", "/nodes", "/queues", "/spool"];
 
 /// The pointers of all that is in a document, down to `depth`.
 fn pointers(value: &Value, at: &str, depth: usize, found: &mut Vec<String>) {
