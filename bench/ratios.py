@@ -1,6 +1,6 @@
-"""Ratios of Palomar to its peers: to the best Node queue of each round, and to a table of SQL where one was measured.
+"""Ratios of Palomar to its peers: to the best Node peer of each round, and to a table of SQL where one was measured.
 
-    ratios.py FILE      FILE holds the JSON lines that `beside-peers.sh` has written
+    ratios.py FILE      FILE holds the JSON lines that `beside-peers.sh` or `intake-beside-peers.sh` has written
 
 Each ratio is taken within a round; printed are its median, least and most over the rounds. A ratio above 1 means that
 Palomar is better, for rates, times and sizes alike. `ours` and `best peer` are from the round in the middle.
@@ -11,6 +11,7 @@ import sys
 from collections import defaultdict
 
 SQL_TABLE = "postgres skip locked"
+STATIC = "nginx"
 # Measured by the script of the table, and none of what we stand beside.
 OTHER_SQL = "pg-boss"
 
@@ -36,11 +37,11 @@ def figures(row):
         yield "redis cpu", row.get("redis_cpu_us_per_op")
         yield "redis commands", row.get("redis_commands_per_op")
         yield "written", row.get("written_bytes_per_op")
-    elif "p50_ms" in row:
-        yield "p50", row["p50_ms"]
-        yield "p99", row["p99_ms"]
     elif "bytes" in row:
         yield "memory", row["bytes"]
+    yield "p50", row.get("p50_ms")
+    yield "p99", row.get("p99_ms")
+    yield "resident", row.get("rss_mb")
 
 
 def read(path):
@@ -59,7 +60,7 @@ def read(path):
 
 
 def is_node(who):
-    return not is_ours(who) and who != SQL_TABLE
+    return not is_ours(who) and who not in (SQL_TABLE, STATIC)
 
 
 def table(title, values, is_peer, more_is_better):
@@ -103,6 +104,15 @@ def share_of_flushes(rates, disk):
         print(f"one caller, share of this disk's flushes: {statistics.median(shares):.0%}")
 
 
+def share_of_static(rates):
+    """What 100 connections that bring webhooks reach of what nginx answers them with nothing to do."""
+    static = {round_: value for (what, round_), by_name in rates.items() for who, value in by_name.items() if who == STATIC}
+    shares = [value / static[round_] for (what, round_), by_name in rates.items() for who, value in by_name.items()
+              if what == "durable_c100" and is_ours(who) and round_ in static]
+    if shares:
+        print(f"100 connections, share of what nginx serves statically: {statistics.median(shares):.0%}")
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__.strip())
@@ -115,10 +125,12 @@ def main():
     table("latency, p99, ms", found["p99"], is_node, more_is_better=False)
     table("memory per job, bytes (of Redis with payloads; of the embedded broker, which has them on disk, without)", found["memory"], is_node,
           more_is_better=False)
+    table("resident memory of the server alone, MB", found["resident"], is_node, more_is_better=False)
     table("operations per second, beside the table of SQL", found["rate"], lambda who: who == SQL_TABLE,
           more_is_better=True)
     written(found["written"])
     share_of_flushes(found["rate"], disk)
+    share_of_static(found["rate"])
 
 
 main()

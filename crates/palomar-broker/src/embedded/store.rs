@@ -196,7 +196,8 @@ impl Store {
         db.pragma_update(None, "synchronous", if flush == Flush::EachCommit { "full" } else { "normal" })?;
         let checkpoints = Checkpoints::of(&mut db, &file, (CHECKPOINT_AT / PAGE) as i32)?;
         db.pragma_update(None, "journal_size_limit", 64 << 20)?;
-        db.pragma_update(None, "cache_size", -32_768)?;
+        // Negative: in KiB. Work is at the edges of its trees; what lies between is in the memory of the system.
+        db.pragma_update(None, "cache_size", -8_192)?;
         db.set_prepared_statement_cache_capacity(64);
         if found == 0 {
             db.execute_batch(&format!(

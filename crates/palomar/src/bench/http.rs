@@ -1,17 +1,14 @@
 //! `palomar bench http`: `POST /api/messages`, one by one and in bulk, against a server of its own: durable answers
 //! over real HTTP, the server in its own process.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
 
 use super::chosen;
 use super::measure::{Measurement, Usage};
+use super::served::{Connection, Served};
 
 /// What to measure, and how much.
 #[derive(Clone, Debug)]
@@ -39,143 +36,6 @@ pub(super) enum Part {
     BulkJson500,
 }
 
-/// How long the server may take to start.
-const START: Duration = Duration::from_secs(30);
-
-/// A server in a process of its own.
-struct Served {
-    child: Child,
-    address: String,
-    key: String,
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        // It may have ended by itself; either way it is gone afterwards.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Served {
-    async fn start(dir: &Path) -> anyhow::Result<Served> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let address = format!("127.0.0.1:{port}");
-        let child = Command::new(std::env::current_exe()?)
-            .args(["serve", "--listen", &address, "--data"])
-            .arg(dir)
-            .env("PALOMAR__SERVER__RATE_LIMIT", "1000000/s")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut served = Served { child, address, key: String::new() };
-        let ready = async {
-            loop {
-                if served.key.is_empty() {
-                    served.key =
-                        std::fs::read_to_string(dir.join("admin.key")).unwrap_or_default().trim().to_owned();
-                } else if let Ok((200, _)) = served.call("GET", "/readyz", "", "").await {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(START, ready).await.context("the server did not start")?;
-        Ok(served)
-    }
-
-    fn head(&self, method: &str, path: &str, kind: &str, length: usize) -> String {
-        format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: {kind}\r\ncontent-length: \
-             {length}\r\n\r\n",
-            self.address, self.key
-        )
-    }
-
-    async fn call(&self, method: &str, path: &str, kind: &str, body: &str) -> anyhow::Result<(u16, usize)> {
-        let mut connection = Connection::open(&self.address).await?;
-        let head = self.head(method, path, kind, body.len());
-        connection.exchange(head.as_bytes(), body.as_bytes()).await
-    }
-
-    /// Resident memory and processor time of the server.
-    fn usage(&self) -> Usage {
-        Usage::of(&self.child.id().to_string())
-    }
-}
-
-/// One kept-alive connection.
-struct Connection {
-    stream: BufReader<TcpStream>,
-    line: String,
-    body: Vec<u8>,
-}
-
-impl Connection {
-    async fn open(address: &str) -> anyhow::Result<Connection> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Connection {
-            stream: BufReader::with_capacity(16 << 10, stream),
-            line: String::new(),
-            body: Vec::new(),
-        })
-    }
-
-    /// Sends a request and reads its whole answer: status, and lines of the body.
-    async fn exchange(&mut self, head: &[u8], body: &[u8]) -> anyhow::Result<(u16, usize)> {
-        let mut request = Vec::with_capacity(head.len() + body.len());
-        request.extend_from_slice(head);
-        request.extend_from_slice(body);
-        self.stream.get_mut().write_all(&request).await?;
-        let status = self
-            .read_line()
-            .await?
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok())
-            .context("no status")?;
-        let (mut length, mut chunked) = (0, false);
-        loop {
-            let line = self.read_line().await?.trim_end().to_ascii_lowercase();
-            if line.is_empty() {
-                break;
-            }
-            if let Some(value) = line.strip_prefix("content-length:") {
-                length = value.trim().parse()?;
-            }
-            chunked |= line.strip_prefix("transfer-encoding:").is_some_and(|value| value.trim() == "chunked");
-        }
-        if !chunked {
-            self.read_body(length).await?;
-            return Ok((status, 1));
-        }
-        let mut lines = 0;
-        loop {
-            let size = usize::from_str_radix(self.read_line().await?.trim(), 16)?;
-            self.read_body(size).await?;
-            lines += self.body.iter().filter(|byte| **byte == b'\n').count();
-            self.read_line().await?;
-            if size == 0 {
-                return Ok((status, lines));
-            }
-        }
-    }
-
-    async fn read_line(&mut self) -> anyhow::Result<&str> {
-        self.line.clear();
-        ensure!(self.stream.read_line(&mut self.line).await? > 0, "the server closed the connection");
-        Ok(&self.line)
-    }
-
-    async fn read_body(&mut self, length: usize) -> anyhow::Result<()> {
-        self.body.resize(length, 0);
-        self.stream.read_exact(&mut self.body).await?;
-        Ok(())
-    }
-}
-
 fn message(i: usize) -> String {
     format!(
         "{{\"channel\":\"demo\",\"to\":\"+34600{:06}\",\"type\":\"text\",\"content\":{{\"text\":\"Hola! Gracias por contactar \
@@ -191,7 +51,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         let dir = options.dir.join(format!("http-{part:?}"));
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir)?;
-        let served = Served::start(&dir).await?;
+        let served = Served::start(&dir, &[]).await?;
         match part {
             Part::PostC1 => posts(&served, 1, n / 4).await?,
             Part::PostC64 => posts(&served, 64, n).await?,

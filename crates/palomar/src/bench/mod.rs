@@ -4,7 +4,9 @@
 
 mod broker;
 mod http;
+mod intake;
 mod measure;
+mod served;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +26,8 @@ pub(crate) enum What {
     Broker(BrokerFlags),
     /// `POST /api/messages` and bulk, against a server of its own.
     Http(HttpFlags),
+    /// Signed webhooks against a server of its own: answers, memory, what a client sees and when, kill -9.
+    Intake(IntakeFlags),
 }
 
 /// What every measurement understands.
@@ -107,6 +111,37 @@ pub(crate) struct HttpFlags {
     only: Vec<http::Part>,
 }
 
+/// `palomar bench intake`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each part has a server and data of its own. Requests are built and signed by this process, on the same processors as the
+server. With --redis and --records the queues and the records are there, and must be empty.
+
+Examples:
+  palomar bench intake
+  palomar bench intake --only durable_c100 --n 200000
+  palomar bench intake --only open_loop --rate 1000 --n 30000
+  palomar bench intake --only killed_under_load --kills 20")]
+pub(crate) struct IntakeFlags {
+    #[command(flatten)]
+    common: Common,
+    /// Only these parts, with commas between.
+    #[arg(long, value_name = "PARTS", value_delimiter = ',', value_enum)]
+    only: Vec<intake::Part>,
+    /// Webhooks a second, for the part `open_loop`.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = some())]
+    rate: usize,
+    /// How often the server is killed, for the part `killed_under_load`.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = some())]
+    kills: usize,
+    /// Queues in this Redis, instead of embedded.
+    #[arg(long, value_name = "URL")]
+    redis: Option<String>,
+    /// Records in this PostgreSQL, instead of SQLite.
+    #[arg(long, value_name = "URL")]
+    records: Option<String>,
+}
+
 /// A number of things, at least one.
 fn some() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..)
@@ -138,6 +173,14 @@ pub(crate) async fn run(what: What) -> Result<(), Failure> {
         What::Http(flags) => {
             let Common { n, dir } = flags.common;
             http::run(http::Options { n, only: flags.only, dir }).await
+        }
+        What::Intake(flags) => {
+            let Common { n, dir } = flags.common;
+            let redis = flags.redis.map(|url| ("PALOMAR__BROKER__REDIS", url));
+            let records = flags.records.map(|url| ("PALOMAR__RECORDS__URL", url));
+            let stores = redis.into_iter().chain(records).collect();
+            let IntakeFlags { only, rate, kills, .. } = flags;
+            intake::run(intake::Options { n, only, dir, rate, kills, stores }).await
         }
     };
     measured.map_err(|error| Failure::new(format!("{error:#}")))

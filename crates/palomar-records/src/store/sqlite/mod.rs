@@ -83,8 +83,8 @@ pub(crate) fn look<T>(path: &Path, work: impl FnOnce(Db<'_>) -> Result<T>) -> Re
 fn prepare(connection: &Connection) -> Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.busy_timeout(Duration::from_secs(5))?;
-    // Negative: in KiB.
-    connection.execute_batch("PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY;")?;
+    // Negative: in KiB. For each connection: what all have read is in the memory of the system, once.
+    connection.execute_batch("PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY;")?;
     Ok(())
 }
 
