@@ -422,18 +422,24 @@ impl Store {
         if bytes == 0 || free < bytes.saturating_mul(16) {
             return Ok(());
         }
+        // In parts: each is whole in memory once.
+        const PART: i64 = 128 << 10;
+        let parts = i64::try_from(bytes).unwrap_or(i64::MAX) / PART;
         self.transaction(|store| {
-            store.db.execute(
-                "INSERT OR REPLACE INTO meta (name, body) VALUES ('room', zeroblob(?1))",
-                [bytes as i64],
-            )?;
+            let sql = "INSERT OR REPLACE INTO meta (name, body) VALUES ('room ' || ?1, zeroblob(?2))";
+            let mut lays = store.db.prepare(sql)?;
+            for part in 0..parts {
+                lays.execute([part, PART])?;
+            }
             Ok(())
         })?;
         self.transaction(|store| {
-            Ok(store.db.execute("DELETE FROM meta WHERE name = 'room'", []).map(|_| ())?)
+            Ok(store.db.execute("DELETE FROM meta WHERE name LIKE 'room %'", []).map(|_| ())?)
         })?;
         // The next commit begins at the log's start again.
         self.db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))?;
+        // What went by is of no more use in memory.
+        self.db.execute_batch("PRAGMA shrink_memory")?;
         Ok(())
     }
 
