@@ -98,6 +98,8 @@ impl NewMessage {
             scheduled_at: self.scheduled_at,
             expires_at: self.expires_at,
             campaign_id: self.campaign_id,
+            campaign_place: None,
+            hours: None,
             reply_to: self.reply_to,
             fallback: self.fallback,
             on_uncertain: self.on_uncertain,

@@ -4,11 +4,13 @@
 //! not depend on anything that could do it.
 
 pub mod attribute;
+mod campaign;
 mod content;
 mod event;
 mod failure;
 mod field;
 pub mod filter;
+mod hours;
 mod id;
 mod inbound;
 mod keyword;
@@ -24,6 +26,9 @@ pub mod template;
 mod time;
 mod trace;
 
+pub use campaign::{
+    CampaignOrder, CampaignPlace, CampaignState, NotFromHere, Ordered, Pause, PauseCause,
+};
 pub use content::{
     Button, ButtonAction, Component, ComponentKind, ContactAddress, ContactCard, ContactEmail, ContactName,
     ContactOrg, ContactPhone, ContactUrl, Contacts, Content, ContentKind, CtaUrlAction, Currency, DateTime,
@@ -33,6 +38,7 @@ pub use content::{
 pub use event::{ChannelEvent, Received};
 pub use failure::{ErrorClass, Scope, SendFailure};
 pub use field::{Checks, FieldError};
+pub use hours::{Day, DayTime, NoDayTime, NoHours, SendingHours, UnknownZone, ZoneName};
 pub use id::{ChannelName, IdGenerator, InvalidName, InvalidTag, MessageId, ProviderMessageId, Tag};
 pub use inbound::{
     Author, CallPermission, Change, Choice, Echo, FlowReply, Forwarded, InboundContent, InboundLocation,
@@ -45,7 +51,7 @@ pub use news::{
     ChannelNews, ConnectionState, NewRecipients, PersonNews, Preference, QrCode, Standing, TemplateChange,
     TemplateNews, Wish,
 };
-pub use outbound::{DecodeError, OnUncertain, Outbound, Provider, UnknownWord};
+pub use outbound::{DecodeError, HoursThere, OnUncertain, Outbound, Provider, UnknownWord};
 pub use phone::{Phone, PhoneError};
 pub use priority::{Priority, UnknownPriority};
 pub use recipient::{Bsuid, Recipient};

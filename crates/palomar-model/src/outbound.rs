@@ -6,7 +6,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{ChannelName, Content, MessageId, Priority, ProviderMessageId, Recipient, Template, Timestamp};
+use crate::{
+    CampaignPlace, ChannelName, Content, MessageId, Priority, ProviderMessageId, Recipient, SendingHours,
+    Template, Timestamp, ZoneName,
+};
 
 /// The version of what [`Outbound::encode`] writes.
 const VERSION: u8 = 1;
@@ -36,6 +39,12 @@ pub struct Outbound {
     /// The campaign it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub campaign_id: Option<String>,
+    /// Its place there, where the campaign itself made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub campaign_place: Option<CampaignPlace>,
+    /// When its recipient may be written to; at all times where not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hours: Option<Box<HoursThere>>,
     /// The message it answers, which is shown quoted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<ProviderMessageId>,
@@ -50,6 +59,15 @@ pub struct Outbound {
     pub metadata: Map<String, Value>,
     /// When it was accepted.
     pub accepted_at: Timestamp,
+}
+
+/// When a recipient may be written to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoursThere {
+    /// The hours.
+    pub hours: SendingHours,
+    /// The zones that the recipient may be in: the hours hold in all of them.
+    pub zones: Vec<ZoneName>,
 }
 
 fn is_default(priority: &Priority) -> bool {
@@ -224,6 +242,8 @@ mod tests {
             scheduled_at: None,
             expires_at: None,
             campaign_id: None,
+            campaign_place: None,
+            hours: None,
             reply_to: None,
             fallback: None,
             on_uncertain: None,

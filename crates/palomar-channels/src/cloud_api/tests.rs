@@ -46,6 +46,8 @@ fn message() -> Outbound {
         scheduled_at: None,
         expires_at: None,
         campaign_id: None,
+        campaign_place: None,
+        hours: None,
         reply_to: None,
         fallback: None,
         on_uncertain: None,

@@ -73,6 +73,8 @@ fn stored(row: &Row<'_>, id: MessageId) -> Result<Option<StoredMessage>> {
         scheduled_at: row.optional_time("scheduled_at")?,
         expires_at: row.optional_time("expires_at")?,
         campaign_id: row.get("campaign")?,
+        campaign_place: None,
+        hours: None,
         reply_to: extras.reply_to,
         fallback: extras.fallback,
         on_uncertain: extras.on_uncertain,

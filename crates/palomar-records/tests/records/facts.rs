@@ -39,6 +39,8 @@ pub(crate) fn outbound(n: u128) -> Outbound {
         scheduled_at: None,
         expires_at: None,
         campaign_id: n.is_multiple_of(2).then(|| "verano".to_owned()),
+        campaign_place: None,
+        hours: None,
         reply_to: None,
         fallback: None,
         on_uncertain: None,

@@ -32,6 +32,8 @@ pub(in crate::evolution) fn message(to: &str, kind: &str, content: Value) -> Out
         scheduled_at: None,
         expires_at: None,
         campaign_id: None,
+        campaign_place: None,
+        hours: None,
         reply_to: None,
         fallback: None,
         on_uncertain: None,
