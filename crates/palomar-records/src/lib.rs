@@ -9,6 +9,7 @@
 
 mod apply;
 mod audience;
+mod campaigns;
 mod check;
 mod error;
 mod fact;
@@ -35,6 +36,10 @@ pub use apply::{Applied, Failed, Step};
 pub use audience::{
     AudienceContact, AudiencePage, ConsentChange, ContactChange, ContactIds, ConversationFacts, NewContact,
     Put, SuppressedOn, Whom,
+};
+pub use campaigns::{
+    AddedRecipients, BatchState, BatchTotals, CAMPAIGN_UPDATED, CampaignBatch, CampaignChange, CampaignCounts,
+    CampaignFilter, CampaignLane, CampaignProgress, CampaignRecipient, CampaignRecord, FedBatch, NewRecipient,
 };
 pub use check::{RecordsCheck, RecordsInfo};
 pub use error::RecordsError;

@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use palomar_model::{Change, ChannelName, InboundMessage, MessageId, Timestamp};
+use palomar_model::{Change, ChannelName, InboundMessage, MessageId, MessageState, Timestamp};
 
 use super::known::{Known, Row};
 use crate::Partition;
 use crate::error::Result;
 use crate::store::Db;
+use crate::tables::campaign_counts::{self, Counted};
 use crate::tables::contacts::{self, Identity, MatchKey};
 use crate::tables::conversations::{self, Conversation, Effect, Pair, Turn};
 use crate::tables::counters;
@@ -94,6 +95,7 @@ impl Changes<'_> {
         }
         let conversations = conversations(db, self.turns)?;
         let raised = self.counters.iter();
+        let moved = moved_in_campaigns(known);
         db.write(vec![
             messages::add(new.chain(received))?,
             messages::reread(self.reread.iter())?,
@@ -109,6 +111,7 @@ impl Changes<'_> {
             journal::name_messages(self.named_entries.iter()),
             counters::add(raised.map(|((channel, day, kind), by)| (channel.as_str(), *day, *kind, *by))),
             failed_webhooks::add(&self.webhooks),
+            campaign_counts::add(moved.into_iter()),
         ])?;
         for told in &self.templates {
             provider_templates::note(db, told)?;
@@ -122,6 +125,23 @@ impl Changes<'_> {
         }
         Ok(())
     }
+}
+
+/// How many more, or fewer, messages of campaigns stand where.
+fn moved_in_campaigns(known: &Known) -> BTreeMap<Counted, i64> {
+    let mut moved: BTreeMap<Counted, i64> = BTreeMap::new();
+    for slot in known.messages.values().flatten() {
+        let Some(place) = slot.head.place.filter(|_| slot.was != Some(slot.head.state)) else { continue };
+        let mut by = |state: MessageState, by: i64| {
+            *moved.entry(Counted::of(place, state.as_str())).or_default() += by;
+        };
+        by(slot.head.state, 1);
+        if let Some(was) = slot.was {
+            by(was, -1);
+        }
+    }
+    moved.retain(|_, by| *by != 0);
+    moved
 }
 
 /// The conversations that get messages, as they stand then.

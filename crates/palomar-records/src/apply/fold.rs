@@ -17,6 +17,7 @@ impl Head {
             channel,
             match_key,
             state,
+            place: None,
             provider_id: None,
             attempts: 0,
             earlier_attempts: 0,

@@ -77,7 +77,7 @@ impl Batch<'_> {
             ..accepted
         };
         let row = Row::New(Box::new(new_message(view, match_key, message)));
-        self.known.messages.insert(id, Some(Slot { head, row }));
+        self.known.messages.insert(id, Some(Slot { head, was: None, row }));
         self.turn(fact, id, &identities, message, Effect::Answered);
         Trace::of(Some(id), vec!["echoed"])
     }
@@ -191,5 +191,5 @@ fn first_of(identities: &[Identity]) -> (String, String) {
 
 fn new_message(view: MessageView, match_key: String, message: &InboundMessage) -> NewMessage {
     let (summary, group) = (message.text.clone(), message.group_id.clone());
-    NewMessage { view, match_key, summary, extras: None, group }
+    NewMessage { view, match_key, summary, extras: None, group, place: None }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use palomar_model::{MessageId, Sender, Timestamp};
+use palomar_model::{MessageId, MessageState, Sender, Timestamp};
 
 use crate::error::Result;
 use crate::fact::{RecordFact, What};
@@ -37,6 +37,8 @@ pub(super) struct Known {
 /// An outbound message.
 pub(super) struct Slot {
     pub(super) head: Head,
+    /// Where it stood before this batch of facts; none where it is new.
+    pub(super) was: Option<MessageState>,
     pub(super) row: Row,
 }
 
@@ -95,7 +97,9 @@ impl Known {
         let missing = ids.iter().filter(|id| !self.messages.contains_key(id));
         let found = messages::heads(db, missing)?;
         self.messages.extend(
-            found.into_iter().map(|(id, head)| (id, head.map(|head| Slot { head, row: Row::Stored }))),
+            found.into_iter().map(|(id, head)| {
+                (id, head.map(|head| Slot { was: Some(head.state), head, row: Row::Stored }))
+            }),
         );
         Ok(())
     }

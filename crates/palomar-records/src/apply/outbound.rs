@@ -34,9 +34,11 @@ impl Batch<'_> {
             summary: message.content.summary().map(str::to_owned),
             extras: stored::extras(message)?,
             group: None,
+            place: message.campaign_place,
         };
-        let head = Head::accepted(message.channel.clone(), identity.match_key.clone(), state, at);
-        self.known.messages.insert(id, Some(Slot { head, row: Row::New(Box::new(new)) }));
+        let mut head = Head::accepted(message.channel.clone(), identity.match_key.clone(), state, at);
+        head.place = message.campaign_place;
+        self.known.messages.insert(id, Some(Slot { head, was: None, row: Row::New(Box::new(new)) }));
         let contact = self.person(&[identity], None, id, at);
         let pair = Pair { channel: message.channel.clone(), contact };
         self.changes.turns.push(Turn {

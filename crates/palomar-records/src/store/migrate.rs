@@ -17,6 +17,7 @@ const STEPS: &[(&str, &str)] = &[
     ("0005_conversations", include_str!("../../migrations/0005_conversations.sql")),
     ("0006_media", include_str!("../../migrations/0006_media.sql")),
     ("0008_audience", include_str!("../../migrations/0008_audience.sql")),
+    ("0009_campaigns", include_str!("../../migrations/0009_campaigns.sql")),
 ];
 
 /// The newest schema.

@@ -1,6 +1,8 @@
 //! `messages`: outbound and inbound messages as they stand.
 
-use palomar_model::{ChannelName, InboundMessage, MessageId, MessageState, Priority, Timestamp};
+use palomar_model::{
+    CampaignPlace, ChannelName, InboundMessage, MessageId, MessageState, Priority, Timestamp,
+};
 use serde_json::Value as Json;
 
 use super::message_changes::ChangesView;
@@ -44,6 +46,9 @@ pub(crate) const MESSAGES: Table = Table {
         int("read_at"),
         int("failed_at"),
         text("group_id"),
+        int("campaign_number"),
+        int("campaign_step"),
+        int("campaign_variant"),
     ],
     key: 1,
 };
@@ -72,6 +77,8 @@ pub(crate) struct Head {
     /// What the other side is found by.
     pub(crate) match_key: String,
     pub(crate) state: MessageState,
+    /// Its place in a campaign.
+    pub(crate) place: Option<CampaignPlace>,
     pub(crate) provider_id: Option<String>,
     pub(crate) attempts: u32,
     /// Attempts of earlier jobs of the message, which are part of `attempts`.
@@ -97,12 +104,14 @@ pub(crate) struct NewMessage {
     pub(crate) extras: Option<String>,
     /// The group it was written in.
     pub(crate) group: Option<String>,
+    /// Its place in a campaign.
+    pub(crate) place: Option<CampaignPlace>,
 }
 
 /// Writes new messages; an outbound one as far as its head says that it has come.
 pub(crate) fn add<'a>(messages: impl Iterator<Item = (&'a NewMessage, Option<&'a Head>)>) -> Result<Write> {
     let mut rows = Rows::of(MESSAGES.columns);
-    for (NewMessage { view, match_key, summary, extras, group }, head) in messages {
+    for (NewMessage { view, match_key, summary, extras, group, place }, head) in messages {
         let summary = summary.as_ref().map(|text| text.chars().take(SUMMARY_CHARS).collect::<String>());
         let told = values![
             view.id,
@@ -138,7 +147,7 @@ pub(crate) fn add<'a>(messages: impl Iterator<Item = (&'a NewMessage, Option<&'a
                 view.failed_at,
             ],
         };
-        rows.push(told.into_iter().chain(reached).chain(values![group.as_deref()]).collect::<Vec<_>>());
+        rows.push(told.into_iter().chain(reached).chain(values![group.as_deref()]).chain(of_place(place.as_ref())).collect::<Vec<_>>());
     }
     Ok(Write::insert(&MESSAGES, "ON CONFLICT DO NOTHING", rows))
 }
@@ -177,6 +186,27 @@ pub(crate) fn update<'a>(heads: impl Iterator<Item = (&'a MessageId, &'a Head)>)
     Write::update(&MESSAGES, rows)
 }
 
+fn of_place(place: Option<&CampaignPlace>) -> [Value; 3] {
+    let value = |number: Option<u64>| number.map_or(Value::Int(None), Value::from);
+    [
+        value(place.map(|place| place.campaign)),
+        value(place.map(|place| place.step.into())),
+        value(place.map(|place| place.variant.into())),
+    ]
+}
+
+/// The place of a message in a campaign, by its row.
+pub(super) fn place(row: &Row<'_>) -> Result<Option<CampaignPlace>> {
+    let number = |column: &str| -> Result<Option<u64>> {
+        Ok(row.get::<Option<i64>>(column)?.and_then(|number| u64::try_from(number).ok()))
+    };
+    let small = |column: &str| -> Result<u32> {
+        Ok(number(column)?.and_then(|number| u32::try_from(number).ok()).unwrap_or(0))
+    };
+    let Some(campaign) = number("campaign_number")? else { return Ok(None) };
+    Ok(Some(CampaignPlace { campaign, step: small("campaign_step")?, variant: small("campaign_variant")? }))
+}
+
 fn of_head(head: &Head) -> [Value; 11] {
     values![
         head.state.as_str(),
@@ -201,7 +231,7 @@ pub(crate) fn heads<'a>(
     let mut wanted = Rows::of(&MESSAGES.columns[..1]);
     ids.for_each(|id| wanted.push(values![*id]));
     let text = "SELECT id, direction, channel, match_key, status, provider_id, attempts, earlier_attempts, code, reason,
-             updated_at, sent_at, delivered_at, read_at, failed_at
+             updated_at, sent_at, delivered_at, read_at, failed_at, campaign_number, campaign_step, campaign_variant
          FROM {wanted} JOIN messages USING (id)";
     db.find(text, &wanted, |row| {
         let id = parsed(row, TABLE, "id")?;
@@ -217,6 +247,7 @@ fn head(row: &Row<'_>) -> Result<Head> {
         channel: parsed(row, TABLE, "channel")?,
         match_key: row.get("match_key")?,
         state: parsed(row, TABLE, "status")?,
+        place: place(row)?,
         provider_id: row.get("provider_id")?,
         attempts: row.small("attempts")?,
         earlier_attempts: row.small("earlier_attempts")?,

@@ -1,6 +1,10 @@
 //! One file a table: its SQL and the way between its rows and our values. Nothing else says SQL about that table.
 
 pub(crate) mod api_keys;
+pub(crate) mod campaign_batches;
+pub(crate) mod campaign_counts;
+pub(crate) mod campaign_recipients;
+pub(crate) mod campaigns;
 pub(crate) mod channels;
 pub(crate) mod contacts;
 pub(crate) mod conversations;
@@ -29,7 +33,7 @@ use crate::error::{RecordsError, Result};
 use crate::store::{Row, Table};
 
 /// All tables, each once.
-pub(crate) const ALL: [&Table; 24] = [
+pub(crate) const ALL: [&Table; 29] = [
     &messages::MESSAGES,
     &message_changes::MESSAGE_CHANGES,
     &media::MEDIA,
@@ -52,6 +56,11 @@ pub(crate) const ALL: [&Table; 24] = [
     &versions::VERSIONS,
     &nodes::NODES,
     &failed_webhooks::FAILED_WEBHOOKS,
+    &campaigns::CAMPAIGNS,
+    &campaign_recipients::LANES,
+    &campaign_recipients::RECIPIENTS,
+    &campaign_batches::BATCHES,
+    &campaign_counts::COUNTS,
     &seals::SEALS,
     &SCHEMA_STEPS,
 ];

@@ -1,10 +1,10 @@
 //! `messages`, read back as what was accepted: to compare a repeated request with it, and to queue it anew.
 
-use palomar_model::{MessageId, MessageState, OnUncertain, Outbound, ProviderMessageId, Template};
+use palomar_model::{HoursThere, MessageId, MessageState, OnUncertain, Outbound, ProviderMessageId, Template};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::messages::{MESSAGES, TABLE};
+use super::messages::{self, MESSAGES, TABLE};
 use super::{json, optional, optional_json, parsed, to_json};
 use crate::error::{RecordsError, Result};
 use crate::message::Direction;
@@ -22,7 +22,7 @@ pub struct StoredMessage {
 }
 
 /// What is said of a message and has no column of its own.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Extras {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,6 +31,8 @@ struct Extras {
     fallback: Option<Box<Template>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     on_uncertain: Option<OnUncertain>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hours: Option<Box<HoursThere>>,
 }
 
 /// The column `extras` of a message; none where there is nothing to say.
@@ -39,9 +41,9 @@ pub(crate) fn extras(message: &Outbound) -> Result<Option<String>> {
         reply_to: message.reply_to.clone(),
         fallback: message.fallback.clone(),
         on_uncertain: message.on_uncertain,
+        hours: message.hours.clone(),
     };
-    let empty = extras.reply_to.is_none() && extras.fallback.is_none() && extras.on_uncertain.is_none();
-    (!empty).then(|| to_json(&extras, TABLE)).transpose()
+    (extras != Extras::default()).then(|| to_json(&extras, TABLE)).transpose()
 }
 
 /// Those of these ids that are known; without a message where it is an inbound one's.
@@ -73,8 +75,8 @@ fn stored(row: &Row<'_>, id: MessageId) -> Result<Option<StoredMessage>> {
         scheduled_at: row.optional_time("scheduled_at")?,
         expires_at: row.optional_time("expires_at")?,
         campaign_id: row.get("campaign")?,
-        campaign_place: None,
-        hours: None,
+        campaign_place: messages::place(row)?,
+        hours: extras.hours,
         reply_to: extras.reply_to,
         fallback: extras.fallback,
         on_uncertain: extras.on_uncertain,

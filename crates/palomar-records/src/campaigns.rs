@@ -1,0 +1,389 @@
+//! Campaigns: what people wrote, whom it goes to, and how far it is.
+//!
+//! Always: a campaign is changed by whoever has seen its newest version; that it came to another state is written down in
+//! the journal in the same transaction. A batch is fed once. How its messages stand is counted by the projection, with
+//! the messages themselves: counts can lag, they can't drift.
+
+use palomar_model::Timestamp;
+use serde_json::Value as Json;
+
+use crate::error::{RecordsError, Result};
+use crate::store::{Db, Flush, Patience};
+use crate::tables::campaign_counts::{self, Counted};
+use crate::tables::journal::{self, Entry};
+use crate::tables::page::Page;
+use crate::tables::{campaign_batches, campaign_recipients, campaigns, cursors};
+use crate::{PROJECTION, Partition, Records};
+
+pub use crate::tables::campaign_batches::{BatchState, BatchTotals, CampaignBatch};
+pub use crate::tables::campaign_counts::CampaignCounts;
+pub use crate::tables::campaign_recipients::{
+    AddedRecipients, CampaignLane, CampaignRecipient, NewRecipient,
+};
+pub use crate::tables::campaigns::{CampaignFilter, CampaignRecord};
+
+/// The kind of an entry of the journal that says that a campaign came to another state, or how far it is.
+pub const CAMPAIGN_UPDATED: &str = "campaign_updated";
+
+/// A campaign, and how far it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CampaignProgress {
+    /// The campaign.
+    pub campaign: CampaignRecord,
+    /// Its batches.
+    pub batches: BatchTotals,
+    /// Its recipients.
+    pub counts: CampaignCounts,
+}
+
+/// What a batch became.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FedBatch {
+    /// Messages that are queued.
+    pub accepted: u64,
+    /// Recipients who get nothing, all of them.
+    pub left_out: u64,
+    /// Those of them who are known to get nothing since now: place and reason.
+    pub newly_left_out: Vec<(u64, &'static str)>,
+}
+
+/// What is to be written beside a campaign that changes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CampaignChange {
+    /// Recipients are divided into batches of this size: the snapshot is complete.
+    pub batches_of: Option<u32>,
+    /// Batches that failed get another turn.
+    pub renew_batches: bool,
+    /// What the journal is told.
+    pub told: Option<Json>,
+}
+
+impl Records {
+    /// Keeps a new campaign with its first recipients; it gets its number.
+    ///
+    /// # Errors
+    /// [`RecordsError::Exists`] where there is one of that id.
+    pub async fn create_campaign(
+        &self,
+        mut campaign: CampaignRecord,
+        recipients: Vec<NewRecipient>,
+    ) -> Result<CampaignRecord> {
+        let work = move |db: Db<'_>| {
+            if campaigns::get(db, &campaign.id)?.is_some() {
+                return Err(RecordsError::Exists("campaign"));
+            }
+            // Numbers are given out in one's turn.
+            cursors::take_turn(db, PROJECTION, campaign.created_at)?;
+            campaigns::insert(db, &mut campaign)?;
+            add(db, &campaign, &recipients, campaign.created_at)?;
+            campaigns::get(db, &campaign.id)?.ok_or(RecordsError::NotFound("campaign"))
+        };
+        self.store.write(Patience::Whole, Flush::Now, work).await
+    }
+
+    /// Adds recipients to a campaign that has not begun.
+    ///
+    /// # Errors
+    /// [`RecordsError::NotFound`] where it has begun.
+    pub async fn add_recipients(
+        &self,
+        campaign: CampaignRecord,
+        recipients: Vec<NewRecipient>,
+        now: Timestamp,
+    ) -> Result<AddedRecipients> {
+        let work = move |db: Db<'_>| {
+            cursors::take_turn(db, PROJECTION, now)?;
+            add(db, &campaign, &recipients, now)
+        };
+        self.store.write(Patience::Whole, Flush::Now, work).await
+    }
+
+    /// Takes all recipients of a campaign that has not begun away.
+    ///
+    /// # Errors
+    /// [`RecordsError::NotFound`] where it was changed meanwhile.
+    pub async fn clear_recipients(&self, mut campaign: CampaignRecord) -> Result<CampaignRecord> {
+        let work = move |db: Db<'_>| {
+            (campaign.recipients, campaign.duplicates) = (0, 0);
+            if !campaign.state.is_open() || !campaigns::update(db, &mut campaign)? {
+                return Err(RecordsError::NotFound("campaign"));
+            }
+            campaign_recipients::forget(db, campaign.number)?;
+            campaign_counts::forget(db, campaign.number)?;
+            Ok(campaign)
+        };
+        self.store.write(Patience::Whole, Flush::Now, work).await
+    }
+
+    /// Changes a campaign that is as its version says; none where it was changed meanwhile.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn change_campaign(
+        &self,
+        mut campaign: CampaignRecord,
+        change: CampaignChange,
+        now: Timestamp,
+    ) -> Result<Option<CampaignRecord>> {
+        let work = move |db: Db<'_>| {
+            let last = cursors::take_turn(db, PROJECTION, now)?;
+            campaign.updated_at = now;
+            if !campaigns::update(db, &mut campaign)? {
+                return Ok(None);
+            }
+            if let Some(size) = change.batches_of {
+                let lanes = campaign_recipients::lanes(db, campaign.number)?;
+                db.write(vec![campaign_batches::plan(campaign.number, &lanes, size)])?;
+            }
+            if change.renew_batches {
+                campaign_batches::renew(db, campaign.number)?;
+            }
+            if let Some(told) = change.told {
+                tell(db, &campaign, told, last, now)?;
+            }
+            Ok(Some(campaign))
+        };
+        self.write(work).await
+    }
+
+    /// Writes into the journal how far a campaign is.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn tell_campaign(&self, campaign: CampaignRecord, told: Json, now: Timestamp) -> Result<()> {
+        let work = move |db: Db<'_>| {
+            let last = cursors::take_turn(db, PROJECTION, now)?;
+            tell(db, &campaign, told, last, now)
+        };
+        self.store.write(Patience::Request, Flush::Later, work).await
+    }
+
+    /// Forgets a campaign. Its messages stay.
+    ///
+    /// # Errors
+    /// [`RecordsError::NotFound`] where it was changed meanwhile.
+    pub async fn delete_campaign(&self, campaign: CampaignRecord) -> Result<()> {
+        let work = move |db: Db<'_>| {
+            if !campaigns::delete(db, campaign.number, campaign.version)? {
+                return Err(RecordsError::NotFound("campaign"));
+            }
+            campaign_batches::forget(db, campaign.number)?;
+            campaign_counts::forget(db, campaign.number)?;
+            campaign_recipients::forget(db, campaign.number)
+        };
+        self.store.write(Patience::Whole, Flush::Now, work).await
+    }
+
+    /// One campaign.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn campaign(&self, id: &str) -> Result<Option<CampaignRecord>> {
+        let id = id.to_owned();
+        self.read(move |db| campaigns::get(db, &id)).await
+    }
+
+    /// A page of campaigns, the newest first, each with how far it is.
+    ///
+    /// # Errors
+    /// [`RecordsError::BadCursor`] for a cursor of another list.
+    pub async fn campaigns(
+        &self,
+        filter: CampaignFilter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<CampaignProgress>> {
+        let cursor = cursor.map(str::to_owned);
+        let work = move |db: Db<'_>| {
+            let page = campaigns::list(db, &filter, cursor.as_deref(), limit)?;
+            let items: Result<_> = page.items.into_iter().map(|campaign| progress(db, campaign)).collect();
+            Ok(Page { items: items?, next_cursor: page.next_cursor })
+        };
+        self.read(work).await
+    }
+
+    /// How far a campaign is.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn campaign_progress(&self, id: &str) -> Result<Option<CampaignProgress>> {
+        let id = id.to_owned();
+        let work =
+            move |db: Db<'_>| campaigns::get(db, &id)?.map(|campaign| progress(db, campaign)).transpose();
+        self.read(work).await
+    }
+
+    /// How far those campaigns are of which something may still move by itself.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn live_campaigns(&self) -> Result<Vec<CampaignProgress>> {
+        let work = move |db: Db<'_>| {
+            campaigns::live(db)?.into_iter().map(|campaign| progress(db, campaign)).collect()
+        };
+        self.read(work).await
+    }
+
+    /// How many campaigns stand where, by the words for it.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn campaigns_by_state(&self) -> Result<Vec<(String, u64)>> {
+        self.read(campaigns::by_state).await
+    }
+
+    /// The lanes of a campaign.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn campaign_lanes(&self, number: u64) -> Result<Vec<CampaignLane>> {
+        self.read(move |db| campaign_recipients::lanes(db, number)).await
+    }
+
+    /// Recipients of a campaign after a place, in the order of lanes and places.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn campaign_recipients(
+        &self,
+        number: u64,
+        after: Option<(u32, u64)>,
+        limit: usize,
+    ) -> Result<Vec<CampaignRecipient>> {
+        self.read(move |db| campaign_recipients::after(db, number, after, limit)).await
+    }
+
+    // --- batches ---
+
+    /// The first batches of a lane that are in a state; of all lanes where none is named.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn campaign_batches(
+        &self,
+        number: u64,
+        state: BatchState,
+        lane: Option<u32>,
+        limit: usize,
+    ) -> Result<Vec<CampaignBatch>> {
+        self.read(move |db| campaign_batches::first(db, number, state, lane, limit)).await
+    }
+
+    /// A batch with its campaign and its recipients.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn campaign_batch(
+        &self,
+        campaign: u64,
+        number: u32,
+    ) -> Result<Option<(CampaignRecord, CampaignBatch, CampaignLane, Vec<CampaignRecipient>)>> {
+        let work = move |db: Db<'_>| {
+            let Some(found) = campaigns::numbered(db, campaign)? else { return Ok(None) };
+            let Some(batch) = campaign_batches::get(db, campaign, number)? else { return Ok(None) };
+            let lanes = campaign_recipients::lanes(db, campaign)?;
+            let Some(lane) = lanes.into_iter().find(|lane| lane.lane == batch.lane) else { return Ok(None) };
+            let recipients =
+                campaign_recipients::stretch(db, campaign, batch.lane, batch.first, batch.size)?;
+            Ok(Some((found, batch, lane, recipients)))
+        };
+        self.read(work).await
+    }
+
+    /// The turn of batches has come; those whose turn had not come before.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn batches_queued(
+        &self,
+        campaign: u64,
+        batches: Vec<(CampaignBatch, u64)>,
+        now: Timestamp,
+    ) -> Result<Vec<CampaignBatch>> {
+        let work = move |db: Db<'_>| {
+            let mut queued = Vec::with_capacity(batches.len());
+            for (batch, place) in batches {
+                if campaign_batches::queued(db, campaign, &batch, place, now)? {
+                    queued.push(batch);
+                }
+            }
+            Ok(queued)
+        };
+        self.write(work).await
+    }
+
+    /// A batch became messages; whether that is new.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn batch_fed(&self, campaign: u64, batch: CampaignBatch, fed: FedBatch) -> Result<bool> {
+        let work = move |db: Db<'_>| {
+            if !campaign_batches::fed(db, campaign, &batch, fed.accepted, fed.left_out)? {
+                return Ok(false);
+            }
+            campaign_recipients::leave_out(db, campaign, batch.lane, &fed.newly_left_out)?;
+            let mut reasons = std::collections::BTreeMap::new();
+            for (_, reason) in &fed.newly_left_out {
+                *reasons.entry(Counted::left_out(campaign, reason)).or_insert(0) += 1;
+            }
+            db.write(vec![campaign_counts::add(reasons.into_iter())])?;
+            Ok(true)
+        };
+        self.write(work).await
+    }
+
+    /// A batch's job gave up; whether that is new.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn batch_failed(&self, campaign: u64, batch: CampaignBatch, reason: String) -> Result<bool> {
+        self.write(move |db| campaign_batches::failed(db, campaign, &batch, &reason)).await
+    }
+
+    /// A batch's job is no more: it waits for another turn.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn batch_lost(&self, campaign: u64, batch: CampaignBatch) -> Result<bool> {
+        self.write(move |db| campaign_batches::lost(db, campaign, &batch)).await
+    }
+}
+
+fn add(
+    db: Db<'_>,
+    campaign: &CampaignRecord,
+    recipients: &[NewRecipient],
+    now: Timestamp,
+) -> Result<AddedRecipients> {
+    let (added, reasons) = campaign_recipients::add(db, campaign.number, recipients)?;
+    let reasons =
+        reasons.into_iter().map(|(reason, count)| (Counted::left_out(campaign.number, reason), count as i64));
+    db.write(vec![campaign_counts::add(reasons)])?;
+    if campaigns::grow(db, campaign.number, added.added, added.duplicates, now)? {
+        Ok(added)
+    } else {
+        Err(RecordsError::NotFound("campaign"))
+    }
+}
+
+fn progress(db: Db<'_>, campaign: CampaignRecord) -> Result<CampaignProgress> {
+    let batches = campaign_batches::totals(db, campaign.number)?;
+    let counts = campaign_counts::of(db, campaign.number)?;
+    Ok(CampaignProgress { campaign, batches, counts })
+}
+
+/// Such an entry is of no place in the event log.
+fn tell(db: Db<'_>, campaign: &CampaignRecord, detail: Json, last: u64, now: Timestamp) -> Result<()> {
+    let entry = Entry {
+        seq: last + 1,
+        cursor: 0,
+        at: now,
+        kind: CAMPAIGN_UPDATED.to_owned(),
+        channel: Some(campaign.channel.clone()),
+        message: None,
+        detail,
+        counted: Vec::new(),
+    };
+    db.write(vec![journal::add(Partition::WHOLE, &[entry])?])?;
+    cursors::end_at(db, PROJECTION, last + 1)
+}

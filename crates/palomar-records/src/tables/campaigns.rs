@@ -1,0 +1,236 @@
+//! `campaigns`: what people wrote, and where it stands.
+
+use palomar_model::{CampaignState, ChannelName, Pause, PauseCause, Timestamp};
+use serde_json::Value as Json;
+
+use super::page::{Page, Place, page};
+use super::{json, optional, parsed, to_json};
+use crate::error::{RecordsError, Result};
+use crate::list::Conditions;
+use crate::store::table::{int, text};
+use crate::store::{Db, Row, Rows, Table, Value, Write, values};
+
+pub(crate) const CAMPAIGNS: Table = Table {
+    name: "campaigns",
+    columns: &[
+        text("id"),
+        int("number"),
+        text("name"),
+        text("channel"),
+        text("definition"),
+        text("state"),
+        int("state_at"),
+        text("cause"),
+        text("reason"),
+        int("live"),
+        int("recipients"),
+        int("duplicates"),
+        int("judged"),
+        int("judged_bad"),
+        int("version"),
+        int("created_at"),
+        int("updated_at"),
+        int("started_at"),
+        int("ended_at"),
+    ],
+    key: 1,
+};
+
+const TABLE: &str = CAMPAIGNS.name;
+
+/// A campaign as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CampaignRecord {
+    /// Its id.
+    pub id: String,
+    /// What its recipients, batches and messages name it by.
+    pub number: u64,
+    /// What people call it.
+    pub name: String,
+    /// The channel that sends it.
+    pub channel: ChannelName,
+    /// What it sends, when, how fast: the application's own.
+    pub definition: Json,
+    /// Where it stands.
+    pub state: CampaignState,
+    /// Whether something of it may still move by itself.
+    pub live: bool,
+    /// All in the snapshot.
+    pub recipients: u64,
+    /// Given a second time, and passed over.
+    pub duplicates: u64,
+    /// How far failures were looked at: messages that had ended, and those of them that had failed.
+    pub judged: (u64, u64),
+    /// How often it was changed.
+    pub version: u64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was changed.
+    pub updated_at: Timestamp,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// Which campaigns are meant. Empty means all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CampaignFilter {
+    /// In one of these states, by their words; all where empty.
+    pub states: Vec<String>,
+    /// Of one of these channels; all where empty.
+    pub channels: Vec<ChannelName>,
+}
+
+fn row_of(campaign: &CampaignRecord) -> Result<[Value; 19]> {
+    let (cause, reason) = match &campaign.state {
+        CampaignState::Paused { why, .. } => (Some(why.cause.as_str()), Some(why.detail.as_str())),
+        _ => (None, None),
+    };
+    Ok(values![
+        campaign.id.as_str(),
+        campaign.number,
+        campaign.name.as_str(),
+        &campaign.channel,
+        to_json(&campaign.definition, TABLE)?,
+        campaign.state.as_str(),
+        state_at(campaign),
+        cause,
+        reason,
+        i64::from(campaign.live),
+        campaign.recipients,
+        campaign.duplicates,
+        campaign.judged.0,
+        campaign.judged.1,
+        campaign.version,
+        campaign.created_at,
+        campaign.updated_at,
+        campaign.started_at,
+        campaign.ended_at,
+    ])
+}
+
+fn state_at(campaign: &CampaignRecord) -> Timestamp {
+    match campaign.state {
+        CampaignState::Draft => campaign.created_at,
+        CampaignState::Scheduled { at } | CampaignState::Finished { at } | CampaignState::Stopped { at } => at,
+        CampaignState::Sending { since } | CampaignState::Paused { since, .. } => since,
+    }
+}
+
+/// Adds a campaign. Its number is the time, in microseconds, or the next one that nobody has had.
+pub(crate) fn insert(db: Db<'_>, campaign: &mut CampaignRecord) -> Result<()> {
+    let text = "SELECT MAX(number) AS number FROM campaigns";
+    let last = db.row(text, &[], |row| row.get::<Option<i64>>("number"))?.flatten().unwrap_or(0);
+    let number = campaign.created_at.micros().max(last + 1);
+    campaign.number = u64::try_from(number).unwrap_or(1);
+    let mut rows = Rows::of(CAMPAIGNS.columns);
+    rows.push(row_of(campaign)?);
+    db.write(vec![Write::insert(&CAMPAIGNS, "", rows)])
+}
+
+/// Changes a campaign that is as `campaign.version` says, and raises that; whether it was.
+pub(crate) fn update(db: Db<'_>, campaign: &mut CampaignRecord) -> Result<bool> {
+    let text = "UPDATE campaigns SET version = version + 1 WHERE id = $1 AND version = $2";
+    if db.execute(text, &values![campaign.id.as_str(), campaign.version])? != 1 {
+        return Ok(false);
+    }
+    campaign.version += 1;
+    let mut rows = Rows::of(CAMPAIGNS.columns);
+    rows.push(row_of(campaign)?);
+    db.write(vec![Write::update(&CAMPAIGNS, rows)])?;
+    Ok(true)
+}
+
+/// Counts recipients that were added to one that nobody was written to yet; whether there is such a one.
+pub(crate) fn grow(db: Db<'_>, number: u64, added: u64, duplicates: u64, now: Timestamp) -> Result<bool> {
+    let text = "UPDATE campaigns SET recipients = recipients + $2, duplicates = duplicates + $3, updated_at = $4,
+             version = version + 1
+         WHERE number = $1 AND state IN ('draft', 'scheduled')";
+    Ok(db.execute(text, &values![number, added, duplicates, now])? == 1)
+}
+
+/// Forgets one that is as `version` says; whether it was.
+pub(crate) fn delete(db: Db<'_>, number: u64, version: u64) -> Result<bool> {
+    let text = "DELETE FROM campaigns WHERE number = $1 AND version = $2";
+    Ok(db.execute(text, &values![number, version])? == 1)
+}
+
+/// One, by its id.
+pub(crate) fn get(db: Db<'_>, id: &str) -> Result<Option<CampaignRecord>> {
+    db.row("SELECT * FROM campaigns WHERE id = $1", &values![id], campaign)
+}
+
+/// One, by its number.
+pub(crate) fn numbered(db: Db<'_>, number: u64) -> Result<Option<CampaignRecord>> {
+    db.row("SELECT * FROM campaigns WHERE number = $1", &values![number], campaign)
+}
+
+/// Those of which something may still move by itself, in the order in which they were made.
+pub(crate) fn live(db: Db<'_>) -> Result<Vec<CampaignRecord>> {
+    db.rows("SELECT * FROM campaigns WHERE live = 1 ORDER BY number", &[], campaign)
+}
+
+/// A page, the newest first.
+pub(crate) fn list(
+    db: Db<'_>,
+    filter: &CampaignFilter,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<Page<CampaignRecord>> {
+    let place = Place::decode(cursor)?;
+    let mut wanted = Conditions::new();
+    wanted.and("created_at <= ?", place.at.micros());
+    let (at, id) = (wanted.bind(place.at.micros()), wanted.bind(place.id));
+    wanted.sql.push_str(&format!(" AND (created_at < {at} OR id < {id})"));
+    wanted.and_one_of("state", filter.states.clone());
+    wanted.and_one_of("channel", filter.channels.iter().map(|name| name.as_str().to_owned()).collect());
+    let limit_number = wanted.bind(limit as u64 + 1);
+    let text = format!(
+        "SELECT * FROM campaigns{} ORDER BY created_at DESC, id DESC LIMIT {limit_number}",
+        wanted.sql
+    );
+    let found = db.rows(&text, &wanted.values, campaign)?;
+    Ok(page(found, limit, |campaign| Place { at: campaign.created_at, id: campaign.id.clone() }))
+}
+
+/// How many stand where.
+pub(crate) fn by_state(db: Db<'_>) -> Result<Vec<(String, u64)>> {
+    let text = "SELECT state, COUNT(*) AS count FROM campaigns GROUP BY state";
+    db.rows(text, &[], |row| Ok((row.get("state")?, row.count("count")?)))
+}
+
+fn campaign(row: &Row<'_>) -> Result<CampaignRecord> {
+    let at = row.time("state_at")?;
+    let word: String = row.get("state")?;
+    let state = match word.as_str() {
+        "draft" => CampaignState::Draft,
+        "scheduled" => CampaignState::Scheduled { at },
+        "sending" => CampaignState::Sending { since: at },
+        "paused" => {
+            let cause = optional(row, TABLE, "cause")?.unwrap_or(PauseCause::Person);
+            let detail = row.get::<Option<String>>("reason")?.unwrap_or_default();
+            CampaignState::Paused { since: at, why: Pause { cause, detail } }
+        }
+        "finished" => CampaignState::Finished { at },
+        "stopped" => CampaignState::Stopped { at },
+        other => return Err(RecordsError::damaged(TABLE, format!("state: {other:?}"))),
+    };
+    Ok(CampaignRecord {
+        id: row.get("id")?,
+        number: row.count("number")?,
+        name: row.get("name")?,
+        channel: parsed(row, TABLE, "channel")?,
+        definition: json(row, TABLE, "definition")?,
+        state,
+        live: row.get::<i64>("live")? != 0,
+        recipients: row.count("recipients")?,
+        duplicates: row.count("duplicates")?,
+        judged: (row.count("judged")?, row.count("judged_bad")?),
+        version: row.count("version")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+        started_at: row.optional_time("started_at")?,
+        ended_at: row.optional_time("ended_at")?,
+    })
+}

@@ -1,0 +1,265 @@
+//! Campaigns: whom they go to stands fast, each batch is fed once, and counts are what the messages are.
+
+use std::collections::BTreeMap;
+
+use palomar_model::{CampaignPlace, CampaignState, MessageId, Outbound, ReportedStatus, Timestamp};
+use palomar_records::{
+    BatchState, CampaignChange, CampaignFilter, CampaignRecord, FedBatch, NewRecipient, Records, RecordFact,
+    RecordsError, What,
+};
+use serde_json::json;
+
+use crate::facts::{LOG, START, at, channel, id, log, outbound, provider_id, report};
+use crate::house::{House, exported, on_both, sound};
+
+on_both!(
+    nobody_stands_in_a_campaign_twice,
+    a_batch_is_fed_once,
+    counts_are_what_the_messages_are,
+    lists_and_changes,
+);
+
+fn campaign(n: u64) -> CampaignRecord {
+    CampaignRecord {
+        id: format!("campaign_{n}"),
+        number: 0,
+        name: format!("Verano {n}"),
+        channel: channel(),
+        definition: json!({"message": "Hola {{name}}"}),
+        state: CampaignState::Draft,
+        live: false,
+        recipients: 0,
+        duplicates: 0,
+        judged: (0, 0),
+        version: 0,
+        created_at: at(n),
+        updated_at: at(n),
+        started_at: None,
+        ended_at: None,
+    }
+}
+
+fn recipient(n: u64, zones: &str) -> NewRecipient {
+    NewRecipient {
+        recipient: format!("+34600{n:06}"),
+        match_key: format!("34600{n:06}"),
+        fields: serde_json::Map::from_iter([("name".to_owned(), format!("Persona {n}").into())]),
+        zones: zones.to_owned(),
+        left_out: n.is_multiple_of(10).then_some("invalid_number"),
+    }
+}
+
+async fn nobody_stands_in_a_campaign_twice(house: House) {
+    let records = house.open().await;
+    let zones = |n: u64| if n % 3 == 0 { "Europe/Madrid" } else { "America/Lima" };
+    let first: Vec<_> = (1..=30).map(|n| recipient(n, zones(n))).collect();
+    let made = records.create_campaign(campaign(1), first).await.expect("created");
+    assert_eq!((made.recipients, made.duplicates, made.version), (30, 0, 1));
+    let again: Vec<_> = (25..=40).chain(38..=40).map(|n| recipient(n, "America/Lima")).collect();
+    let added = records.add_recipients(made.clone(), again, at(9)).await.expect("added");
+    assert_eq!((added.added, added.left_out, added.duplicates), (10, 1, 9));
+    let lanes = records.campaign_lanes(made.number).await.expect("read");
+    let lanes: Vec<_> = lanes.iter().map(|lane| (lane.zones.as_str(), lane.recipients)).collect();
+    assert_eq!(lanes, [("America/Lima", 30), ("Europe/Madrid", 10)]);
+    // All of them, page by page, each once.
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = records.campaign_recipients(made.number, after, 7).await.expect("read");
+        let Some(last) = page.last() else { break };
+        after = Some((last.lane, last.place));
+        seen.extend(page);
+    }
+    let places: Vec<_> = seen.iter().map(|one| (one.lane, one.place)).collect();
+    let expected: Vec<_> = (0..30).map(|n| (0, n)).chain((0..10).map(|n| (1, n))).collect();
+    assert_eq!(places, expected);
+    let different: std::collections::BTreeSet<_> = seen.iter().map(|one| &one.recipient).collect();
+    assert_eq!(different.len(), 40);
+    let found = records.campaign_progress("campaign_1").await.expect("read").expect("there");
+    assert_eq!((found.campaign.recipients, found.campaign.duplicates), (40, 9));
+    assert_eq!(found.counts.left_out, BTreeMap::from([("invalid_number".to_owned(), 4)]));
+
+    let cleared = records.clear_recipients(found.campaign).await.expect("cleared");
+    assert_eq!(records.campaign_recipients(cleared.number, None, 7).await.expect("read"), Vec::new());
+    let started = CampaignRecord { state: CampaignState::Sending { since: at(10) }, ..cleared };
+    let started = change(&records, started, CampaignChange::default()).await.expect("changed");
+    let late = records.add_recipients(started, vec![recipient(1, "UTC")], at(11)).await;
+    assert!(matches!(late, Err(RecordsError::NotFound(_))), "{late:?}");
+}
+
+async fn change(records: &Records, to: CampaignRecord, change: CampaignChange) -> Option<CampaignRecord> {
+    records.change_campaign(to, change, at(100)).await.expect("written")
+}
+
+async fn a_batch_is_fed_once(house: House) {
+    let records = house.open().await;
+    let all = (1..=25).map(|n| recipient(n, if n > 12 { "UTC" } else { "Europe/Madrid" })).collect();
+    let made = records.create_campaign(campaign(1), all).await.expect("created");
+    let plan = CampaignChange { batches_of: Some(10), ..CampaignChange::default() };
+    let number = made.number;
+    change(&records, made, plan).await.expect("changed");
+    let waiting = async |lane| {
+        records.campaign_batches(number, BatchState::Waiting, lane, 9).await.expect("read")
+    };
+    let all = waiting(None).await;
+    let shape: Vec<_> = all.iter().map(|one| (one.number, one.lane, one.first, one.size)).collect();
+    assert_eq!(shape, [(0, 0, 0, 10), (1, 0, 10, 2), (2, 1, 0, 10), (3, 1, 10, 3)]);
+    assert_eq!(waiting(Some(1)).await, all[2..]);
+
+    let both = vec![(all[0].clone(), 0), (all[2].clone(), 10)];
+    let queued = records.batches_queued(number, both.clone(), at(50)).await.expect("written");
+    assert_eq!(queued.len(), 2);
+    assert_eq!(records.batches_queued(number, both, at(51)).await.expect("written"), Vec::new());
+    let (_, batch, lane, recipients) =
+        records.campaign_batch(number, 2).await.expect("read").expect("a batch");
+    assert_eq!((batch.place, batch.queued_at, lane.zones.as_str(), recipients.len()), (10, Some(at(50)), "UTC", 10));
+    let fed = FedBatch { accepted: 7, left_out: 3, newly_left_out: vec![(2, "suppressed"), (4, "suppressed")] };
+    assert!(records.batch_fed(number, batch.clone(), fed.clone()).await.expect("written"));
+    assert!(!records.batch_fed(number, batch.clone(), fed).await.expect("written"), "once");
+    assert!(!records.batch_lost(number, batch).await.expect("written"), "what is fed is not lost");
+
+    let first = all[0].clone();
+    assert!(records.batch_lost(number, first.clone()).await.expect("written"));
+    let late = FedBatch { accepted: 10, ..FedBatch::default() };
+    assert!(!records.batch_fed(number, first.clone(), late).await.expect("written"), "of another generation");
+    let again = waiting(Some(0)).await.remove(0);
+    assert_eq!((again.number, again.generation), (0, 1));
+    records.batches_queued(number, vec![(again.clone(), 20)], at(60)).await.expect("written");
+    assert!(records.batch_failed(number, again, "no such channel".to_owned()).await.expect("written"));
+    let found = records.campaign_progress("campaign_1").await.expect("read").expect("there");
+    let totals = found.batches;
+    assert_eq!((totals.waiting, totals.queued, totals.fed, totals.failed, totals.all()), (2, 0, 1, 1, 4));
+    assert_eq!((totals.planned, totals.accepted, totals.left_out), (10, 7, 3));
+    assert_eq!(found.counts.left_out["suppressed"], 2);
+    let renew = CampaignChange { renew_batches: true, ..CampaignChange::default() };
+    change(&records, found.campaign, renew).await.expect("changed");
+    assert_eq!(waiting(Some(0)).await[0].generation, 2);
+}
+
+fn placed(n: u128, campaign: u64) -> Outbound {
+    let variant = u32::try_from(n % 2).expect("small");
+    Outbound { campaign_place: Some(CampaignPlace { campaign, step: 0, variant }), ..outbound(n) }
+}
+
+/// What happens to message `n`: each ends differently.
+fn story(n: u128, campaign: u64) -> Vec<(Option<MessageId>, What)> {
+    let own = Some(id(n));
+    let mut told = vec![(own, What::Accepted { message: Box::new(placed(n, campaign)), scheduled: n % 5 == 0 })];
+    let sent = [
+        (own, What::Started { attempt: 1 }),
+        (own, What::Sent { provider_id: provider_id(n), alias: None }),
+        (own, What::Done),
+    ];
+    match n % 7 {
+        0 => {}
+        1 => told.push((own, What::Cancelled)),
+        2 => told.extend([(own, What::Started { attempt: 1 }), (own, What::Dead { reason: "no".to_owned() })]),
+        3 => told.extend([(own, What::Started { attempt: 1 }), (own, What::Uncertain)]),
+        4 => told.extend(sent),
+        5 => told.extend(sent.into_iter().chain([(None, report(n, ReportedStatus::Read, true))])),
+        _ => told.extend(sent.into_iter().chain([(None, report(n, ReportedStatus::Failed, true))])),
+    }
+    told
+}
+
+async fn counts_are_what_the_messages_are(house: House) {
+    let records = house.open().await;
+    let made = records.create_campaign(campaign(1), Vec::new()).await.expect("created");
+    let other = records.create_campaign(campaign(2), Vec::new()).await.expect("created");
+    assert!(other.number > made.number);
+    let mut told: Vec<_> = (1..=140).flat_map(|n| story(n, made.number)).collect();
+    // One that only names a campaign is none of its messages.
+    told.push((Some(id(900)), What::Accepted { message: Box::new(outbound(900)), scheduled: false }));
+    let facts: Vec<RecordFact> = log(1, told);
+    let last = facts.len() as u64;
+    let mut stands = 0;
+    for (round, part) in facts.chunks(37).enumerate() {
+        let through = part.last().expect("some").cursor;
+        // Every third part comes twice: a replay changes nothing.
+        for _ in 0..if round % 3 == 0 { 2 } else { 1 } {
+            records.apply(LOG, stands, part.to_vec(), through, START).await.expect("applied");
+        }
+        stands = through;
+    }
+    assert_eq!(stands, last);
+    let counts = records.campaign_progress("campaign_1").await.expect("read").expect("there").counts;
+    assert_eq!(counts.all_messages(), 140);
+    let status = |word| counts.with(word);
+    let found = ["cancelled", "failed", "uncertain", "sent", "read"].map(status);
+    assert_eq!((found, status("queued") + status("scheduled")), ([20, 40, 20, 20, 20], 20));
+    assert_eq!(counts.messages[&(0, 0, "failed".to_owned())] + counts.messages[&(0, 1, "failed".to_owned())], 40);
+
+    // A person's retry takes it back.
+    let retried = log(last + 1, vec![(Some(id(2)), What::Retried)]);
+    records.apply(LOG, last, retried, last + 1, START).await.expect("applied");
+    let counts = records.campaign_progress("campaign_1").await.expect("read").expect("there").counts;
+    assert_eq!((counts.with("failed"), counts.all_messages()), (39, 140));
+    let none = records.campaign_progress("campaign_2").await.expect("read").expect("there").counts;
+    assert_eq!(none.all_messages(), 0);
+    sound(&records).await;
+    assert!(exported(&records).await.iter().any(|line| line.contains("campaign_counts")));
+}
+
+async fn lists_and_changes(house: House) {
+    let records = house.open().await;
+    for n in 1..=5 {
+        records.create_campaign(campaign(n), vec![recipient(n, "UTC")]).await.expect("created");
+    }
+    assert!(matches!(
+        records.create_campaign(campaign(3), Vec::new()).await,
+        Err(RecordsError::Exists(_))
+    ));
+    let (mut seen, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = records.campaigns(CampaignFilter::default(), cursor.as_deref(), 2).await.expect("read");
+        seen.extend(page.items.into_iter().map(|found| found.campaign.id));
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, ["campaign_5", "campaign_4", "campaign_3", "campaign_2", "campaign_1"]);
+
+    let first = records.campaign("campaign_1").await.expect("read").expect("there");
+    for state in [
+        CampaignState::Scheduled { at: at(50) },
+        CampaignState::Sending { since: at(51) },
+        paused(at(52)),
+        CampaignState::Finished { at: at(53) },
+    ] {
+        let old = records.campaign("campaign_1").await.expect("read").expect("there");
+        let live = !state.has_ended();
+        let told = Some(json!({"id": old.id, "status": state.as_str()}));
+        let new = CampaignRecord { state: state.clone(), live, ..old };
+        let change = CampaignChange { told, ..CampaignChange::default() };
+        let changed = records.change_campaign(new, change, at(60)).await.expect("written").expect("as seen");
+        assert_eq!(changed.state, state);
+        assert_eq!(records.campaign("campaign_1").await.expect("read"), Some(changed));
+        let live: Vec<_> = records.live_campaigns().await.expect("read");
+        assert_eq!(live.len(), usize::from(!state.has_ended()));
+    }
+    let stale = records.change_campaign(first.clone(), CampaignChange::default(), at(61)).await;
+    assert_eq!(stale.expect("read"), None, "it was changed since");
+    let told = records.journal(0, 100).await.expect("read");
+    assert_eq!(told.iter().filter(|entry| entry.kind == "campaign_updated").count(), 4);
+    let by_state: BTreeMap<_, _> = records.campaigns_by_state().await.expect("read").into_iter().collect();
+    assert_eq!(by_state, BTreeMap::from([("draft".to_owned(), 4), ("finished".to_owned(), 1)]));
+    let filter = CampaignFilter { states: vec!["finished".to_owned()], channels: vec![channel()] };
+    assert_eq!(records.campaigns(filter, None, 9).await.expect("read").items.len(), 1);
+
+    let gone = records.campaign("campaign_2").await.expect("read").expect("there");
+    records.delete_campaign(gone.clone()).await.expect("deleted");
+    assert!(matches!(records.delete_campaign(gone.clone()).await, Err(RecordsError::NotFound(_))));
+    assert_eq!(records.campaign_recipients(gone.number, None, 9).await.expect("read"), Vec::new());
+    // A number is never used again.
+    let next = CampaignRecord { created_at: at(1), ..campaign(6) };
+    let next = records.create_campaign(next, Vec::new()).await.expect("created");
+    assert!(next.number > gone.number);
+}
+
+fn paused(since: Timestamp) -> CampaignState {
+    let why = palomar_model::Pause {
+        cause: palomar_model::PauseCause::FailureRate,
+        detail: "60 of the last 100 failed".to_owned(),
+    };
+    CampaignState::Paused { since, why }
+}
