@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use palomar_broker::worker::{OnPanic, Worker, WorkerConfig};
-use palomar_broker::{Broker, BrokerError, Limits};
+use palomar_broker::{Broker, BrokerError, Control, Limits};
 use palomar_model::{Clock, IdGenerator, OnUncertain, RetryPolicy, Timestamp};
 use palomar_records::{Follower, LEAST_RETENTION, Records, RecordsError};
 use tokio::sync::{Notify, watch};
@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::AppError;
+use crate::campaigns::{self, CAMPAIGNS, CampaignConfig, Feeder, Keeper};
 use crate::channels::{Defaults, LEASE, ProviderFactory, Registry};
 use crate::consent::ConsentWords;
 use crate::disk::StoreSource;
@@ -49,6 +50,8 @@ pub struct AppConfig {
     pub retry: RetryPolicy,
     /// Attempts at a message of a campaign: nobody waits for it at a screen.
     pub campaign_attempts: u32,
+    /// How campaigns are fed.
+    pub campaigns: CampaignConfig,
     /// What a channel allows as far as neither its provider nor its owner says.
     pub limits: Limits,
     /// What becomes of messages whose outcome stays unknown, where their channel does not say.
@@ -82,6 +85,7 @@ impl Default for AppConfig {
             send_concurrency: 256,
             retry: RetryPolicy::default(),
             campaign_attempts: 5,
+            campaigns: CampaignConfig::default(),
             limits: Limits::default(),
             on_uncertain: OnUncertain::Hold,
             consent: ConsentWords::default(),
@@ -149,6 +153,9 @@ pub struct App {
     pub(crate) last_stats: LastStats,
     /// How often it is said that a webhook was not made durable.
     pub(crate) not_durable: Quiet,
+    pub(crate) keeper: Keeper,
+    /// Who follows the log.
+    right: watch::Sender<Follower>,
     running: Mutex<Option<Running>>,
 }
 
@@ -210,6 +217,8 @@ impl App {
             spool: OnceLock::new(),
             last_stats: LastStats::default(),
             not_durable: Quiet::default(),
+            keeper: Keeper::default(),
+            right: watch::Sender::new(Follower::Another),
             running: Mutex::new(None),
             config,
             broker,
@@ -223,12 +232,16 @@ impl App {
         };
         app.setup.begin().await?;
         app.last_stats.set(app.now(), &stats);
+        let (queue, limits) = (campaigns::batches_queue()?, campaigns::batches_limits(&app.config.campaigns));
+        app.broker.control(Control::Configure { queue, limits }).await?.map_err(AppError::from)?;
         app.metrics.begin(stats, app.registry.known());
         let app = Arc::new(app);
         app.nodes.beat().await;
         let running = app.run();
         tokio::spawn(running.stop.clone().run_until_cancelled_owned(setup::look(Arc::downgrade(&app))));
         tokio::spawn(running.stop.clone().run_until_cancelled_owned(media::tidy(Arc::downgrade(&app))));
+        let keeper = campaigns::watch(Arc::downgrade(&app), app.right.subscribe());
+        tokio::spawn(running.stop.clone().run_until_cancelled_owned(keeper));
         *app.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
         Ok(app)
     }
@@ -295,7 +308,7 @@ impl App {
     }
 
     fn run(&self) -> Running {
-        let (right, doubts) = (watch::Sender::new(Follower::Another), Arc::new(Notify::new()));
+        let (right, doubts) = (self.right.clone(), Arc::new(Notify::new()));
         let resolver = Resolver {
             broker: Arc::clone(&self.broker),
             records: self.records.clone(),
@@ -343,6 +356,7 @@ impl App {
         match pool {
             OUTBOUND => Some(self.sender()),
             MEDIA => Some(self.fetcher(self.config.media.as_ref()?)),
+            CAMPAIGNS => Some(self.feeder()),
             _ => Some(self.receiver()),
         }
     }
@@ -379,6 +393,24 @@ impl App {
         Worker::spawn(Arc::clone(&self.broker), config, sender)
     }
 
+    fn feeder(&self) -> Worker {
+        let config = &self.config.campaigns;
+        let feeder = Feeder {
+            config: config.clone(),
+            broker: Arc::clone(&self.broker),
+            records: self.records.clone(),
+            registry: Arc::clone(&self.registry),
+            setup: Arc::clone(&self.setup),
+            clock: Arc::clone(&self.clock),
+            progress: self.progress.clone(),
+            wake: Arc::clone(&self.keeper.wake),
+        };
+        let places = config.concurrent_batches.max(1) as usize;
+        // What was fed twice is there once.
+        let config = WorkerConfig { on_panic: OnPanic::Retry, ..WorkerConfig::new(CAMPAIGNS, places) };
+        Worker::spawn(Arc::clone(&self.broker), config, feeder)
+    }
+
     fn receiver(&self) -> Worker {
         let receiver = Receiver {
             broker: Arc::clone(&self.broker),
@@ -406,6 +438,7 @@ impl App {
             let all = |pool| match pool {
                 OUTBOUND => self.config.send_concurrency,
                 MEDIA => self.config.media.as_ref().map_or(0, |media| media.concurrency),
+                CAMPAIGNS => self.config.campaigns.concurrent_batches as usize,
                 _ => self.config.inbound_concurrency,
             };
             let workers = running.workers.iter();

@@ -2,6 +2,7 @@
 //! lets people give orders.
 //!
 //! ```text
+//! campaigns ─> broker: campaigns/_batches ──> their messages, as below
 //! submit ──> broker: outbound/<channel> ──> outbound: one attempt ──┐
 //!                                                                    ├──> broker: event log ──> projector ──> records
 //! receive ─> broker: inbound/<channel> ───> inbound: what it says ──┤
@@ -14,6 +15,7 @@
 mod app;
 mod attempt;
 mod audience;
+mod campaigns;
 mod channels;
 mod consent;
 mod conversations;
@@ -50,6 +52,12 @@ pub use audience::{
     NewSegment, Preview, PreviewVariable, RefusedRow, SegmentPatch, TemplateStanding, read_attributes,
     read_values,
 };
+pub use campaigns::{
+    AutoPause, CampaignAnswer, CampaignConfig, CampaignMetrics, CampaignPatch, CampaignReport, CampaignView,
+    ContactsAdded, Definition, DryRun, DryRunRecipient, MOST_CONTACTS, NewCampaign, OutsideWindow, PlanInput,
+    CampaignPreview, QueueMetrics, QueueProgress, QueueStatus, RecipientResult, StartAnswer, SystemMetrics, TestSend,
+    Variant, VariantInput, VariantReport,
+};
 pub use channels::{
     BudgetInput, ChannelPatch, ChannelTest, ChannelView, LimitsInput, NewChannel, PROFILES, PairInput,
     ProviderFactory, Providers, WindowInput,
@@ -85,7 +93,7 @@ pub use submit::{MAX_BATCH, RowInput, RowResult, Submitted};
 pub use palomar_broker::{JobState, Resolution};
 pub use palomar_media::{HandOut, Part, S3Config, hand_out};
 pub use palomar_records::{
-    AudienceContact, ChangesView, ConsentChange, ContactChange, ContactConsent, ContactFilter, ContactView,
+    AudienceContact, CampaignFilter, ChangesView, ConsentChange, ContactChange, ContactConsent, ContactFilter, ContactView,
     ConversationFilter, ConversationId, ConversationPatch, ConversationView, Direction, FailedWebhookView,
     MediaRecord, MediaState, MediaView, MessageFilter, MessageStatus, MessageView, Page, ProviderTemplate,
     Segment, Suppression, SuppressionReason, TimelineEntry,

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::campaigns::CAMPAIGNS;
 use crate::queues::{INBOUND, MEDIA, OUTBOUND};
 
 /// How often a sign of life is given.
@@ -48,7 +49,7 @@ impl NodeRole {
     /// The pools of queues that it works.
     pub(crate) const fn pools(self) -> &'static [&'static str] {
         match self {
-            NodeRole::All | NodeRole::Worker => &[OUTBOUND, INBOUND, MEDIA],
+            NodeRole::All | NodeRole::Worker => &[OUTBOUND, INBOUND, MEDIA, CAMPAIGNS],
             NodeRole::Api | NodeRole::Intake => &[],
         }
     }
@@ -129,7 +130,7 @@ impl Nodes {
     fn hear(&self, nodes: Vec<KnownNode>) {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         heard.at = Instant::now();
-        for pool in [OUTBOUND, INBOUND, MEDIA] {
+        for pool in [OUTBOUND, INBOUND, MEDIA, CAMPAIGNS] {
             let of_pool = nodes.iter().filter(|known| known.node.queues.iter().any(|queue| queue == pool));
             if let Some(age) = of_pool.map(|known| known.age).min() {
                 let worked = heard.at.checked_sub(age).unwrap_or(heard.at);

@@ -74,6 +74,13 @@ impl Handler for Sender {
         };
         // The message's own count, over all of its jobs.
         let attempt = payload::earlier_attempts(&job.payload).saturating_add(job.attempt);
+        // Hours hold when it goes, however long it waited.
+        if let Some(there) = &message.hours {
+            let now = self.clock.now();
+            if let Some(at) = there.hours.next(now, &there.zones).filter(|at| *at > now) {
+                return Handled::new(Outcome::Retry { at, counts: false });
+            }
+        }
         let Some(tag_number) = self.tag_number(&line, &job, attempt).await else {
             let at = self.clock.now().after(HISTORY_WAIT);
             return Handled::new(Outcome::Retry { at, counts: false });

@@ -15,8 +15,7 @@ pub use view::{
     QueueView, WindowView,
 };
 
-pub(crate) use view::breaker_word;
-use view::counts;
+pub(crate) use view::{breaker_word, counts};
 
 /// The pool of messages on their way out: a queue a channel.
 pub(crate) const OUTBOUND: &str = "outbound";

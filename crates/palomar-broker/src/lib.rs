@@ -56,7 +56,7 @@ pub use embedded::{
     COMMIT_BUCKETS_MICROS, CheckReport, EmbeddedBroker, EmbeddedConfig, Flush, Opened, QueueCheck,
     StoreError, StoreInfo, StoreMeters, check, store_info,
 };
-pub use machine::MachineConfig;
+pub use machine::{Forecast, MachineConfig};
 pub use redis::{Confirm, PartitionInfo, RedisBroker, RedisConfig, RedisInfo, RedisServers, redis_info};
 pub use spool::{Refused, SpoolConfig, SpoolError, SpoolMeters, Spooled};
 pub use types::*;

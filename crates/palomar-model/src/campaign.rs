@@ -285,7 +285,8 @@ mod tests {
     fn what_was_done_is_not_done_again() {
         use CampaignOrder as Order;
         let orders = [Order::Start, Order::Unschedule, Order::Resume, Order::Stop, Order::Finish];
-        for (state, order) in states().into_iter().flat_map(|state| orders.clone().map(|o| (state.clone(), o)))
+        for (state, order) in
+            states().into_iter().flat_map(|state| orders.clone().map(|o| (state.clone(), o)))
         {
             let now = Timestamp::from_seconds(7);
             if let Ok(Ordered::Moved(moved)) = state.after(order.clone(), now) {

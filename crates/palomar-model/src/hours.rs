@@ -250,8 +250,7 @@ fn local(at: Timestamp, rules: &TimeZone) -> Zoned {
 
 /// A time of a day, by the clocks there.
 fn moment(day: Date, minutes: u16, rules: &TimeZone) -> Timestamp {
-    let (day, minutes) =
-        if minutes >= 24 * 60 { (day.tomorrow().unwrap_or(day), 0) } else { (day, minutes) };
+    let (day, minutes) = if minutes >= 24 * 60 { (day.tomorrow().unwrap_or(day), 0) } else { (day, minutes) };
     let (hour, minute) = (i8::try_from(minutes / 60).unwrap_or(0), i8::try_from(minutes % 60).unwrap_or(0));
     let zoned = day.at(hour, minute, 0, 0).to_zoned(rules.clone());
     zoned.map_or(Timestamp::MAX, |zoned| Timestamp::from_micros(zoned.timestamp().as_microsecond()))
@@ -281,15 +280,39 @@ mod tests {
             // Friday evening to Monday morning.
             (work(), vec!["UTC"], "2026-07-03T18:00:00Z", "2026-07-06T09:00:00Z"),
             // Both coasts: when it is nine in the west, and not yet eight in the evening in the east.
-            (day(), vec!["America/New_York", "America/Los_Angeles"], "2026-07-01T13:00:00Z", "2026-07-01T16:00:00Z"),
-            (day(), vec!["America/New_York", "America/Los_Angeles"], "2026-07-02T00:30:00Z", "2026-07-02T16:00:00Z"),
+            (
+                day(),
+                vec!["America/New_York", "America/Los_Angeles"],
+                "2026-07-01T13:00:00Z",
+                "2026-07-01T16:00:00Z",
+            ),
+            (
+                day(),
+                vec!["America/New_York", "America/Los_Angeles"],
+                "2026-07-02T00:30:00Z",
+                "2026-07-02T16:00:00Z",
+            ),
             // The night in which clocks are put forward: 02:30 does not exist.
-            (hours("02:30", "04:00", vec![]), vec!["Europe/Madrid"], "2026-03-29T00:00:00Z", "2026-03-29T01:30:00Z"),
-            (hours("00:00", "24:00", vec![]), vec!["Europe/Madrid"], "2026-03-29T00:00:00Z", "2026-03-29T00:00:00Z"),
+            (
+                hours("02:30", "04:00", vec![]),
+                vec!["Europe/Madrid"],
+                "2026-03-29T00:00:00Z",
+                "2026-03-29T01:30:00Z",
+            ),
+            (
+                hours("00:00", "24:00", vec![]),
+                vec!["Europe/Madrid"],
+                "2026-03-29T00:00:00Z",
+                "2026-03-29T00:00:00Z",
+            ),
         ] {
             let at: Timestamp = at.parse().expect("a time");
             let next = hours.next(at, &zones(&names));
-            assert_eq!(next.map(|next| next.to_string()).as_deref(), Some(expected), "{hours:?} {names:?} {at}");
+            assert_eq!(
+                next.map(|next| next.to_string()).as_deref(),
+                Some(expected),
+                "{hours:?} {names:?} {at}"
+            );
         }
         let apart = hours("09:00", "10:00", vec![]).next(Timestamp::EPOCH, &zones(&["UTC", "Asia/Tokyo"]));
         assert_eq!(apart, None, "never at once");
@@ -301,7 +324,8 @@ mod tests {
         let mut at = Timestamp::from_seconds(1_767_225_600);
         for step in 0..5_000_u64 {
             at = at.after(std::time::Duration::from_secs(step % 7_919 * 13));
-            let hours = hours("08:15", "21:40", if step % 2 == 0 { vec![] } else { vec![Day::Sun, Day::Wed] });
+            let hours =
+                hours("08:15", "21:40", if step % 2 == 0 { vec![] } else { vec![Day::Sun, Day::Wed] });
             let zone = zones(&[names[step as usize % names.len()]]);
             let next = hours.next(at, &zone).expect("a time");
             assert!(next >= at);

@@ -26,9 +26,7 @@ pub mod template;
 mod time;
 mod trace;
 
-pub use campaign::{
-    CampaignOrder, CampaignPlace, CampaignState, NotFromHere, Ordered, Pause, PauseCause,
-};
+pub use campaign::{CampaignOrder, CampaignPlace, CampaignState, NotFromHere, Ordered, Pause, PauseCause};
 pub use content::{
     Button, ButtonAction, Component, ComponentKind, ContactAddress, ContactCard, ContactEmail, ContactName,
     ContactOrg, ContactPhone, ContactUrl, Contacts, Content, ContentKind, CtaUrlAction, Currency, DateTime,

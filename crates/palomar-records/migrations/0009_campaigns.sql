@@ -59,6 +59,7 @@ CREATE TABLE campaign_batches (
     generation BIGINT NOT NULL,              -- how often it had to be queued anew
     place      BIGINT NOT NULL,              -- recipients of batches that were queued before
     queued_at  BIGINT,
+    fed_at     BIGINT,
     accepted   BIGINT NOT NULL,              -- messages that it became
     left_out   BIGINT NOT NULL,
     reason     TEXT,                         -- why it failed

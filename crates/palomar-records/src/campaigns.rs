@@ -4,16 +4,16 @@
 //! the journal in the same transaction. A batch is fed once. How its messages stand is counted by the projection, with
 //! the messages themselves: counts can lag, they can't drift.
 
-use palomar_model::Timestamp;
+use palomar_model::{MessageId, Timestamp};
 use serde_json::Value as Json;
 
 use crate::error::{RecordsError, Result};
-use crate::store::{Db, Flush, Patience};
+use crate::store::{Db, Flush, Patience, Rows, values};
 use crate::tables::campaign_counts::{self, Counted};
 use crate::tables::journal::{self, Entry};
 use crate::tables::page::Page;
-use crate::tables::{campaign_batches, campaign_recipients, campaigns, cursors};
-use crate::{PROJECTION, Partition, Records};
+use crate::tables::{campaign_batches, campaign_recipients, campaigns, cursors, messages};
+use crate::{MessageView, PROJECTION, Partition, Records};
 
 pub use crate::tables::campaign_batches::{BatchState, BatchTotals, CampaignBatch};
 pub use crate::tables::campaign_counts::CampaignCounts;
@@ -34,6 +34,19 @@ pub struct CampaignProgress {
     pub batches: BatchTotals,
     /// Its recipients.
     pub counts: CampaignCounts,
+}
+
+/// All campaigns in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CampaignTotals {
+    /// Campaigns that have ended.
+    pub ended: u64,
+    /// Messages that providers took.
+    pub sent: u64,
+    /// Messages that failed.
+    pub failed: u64,
+    /// How long a batch takes from its turn on, on average.
+    pub batch_took: std::time::Duration,
 }
 
 /// What a batch became.
@@ -253,6 +266,45 @@ impl Records {
         self.read(move |db| campaign_recipients::after(db, number, after, limit)).await
     }
 
+    /// All campaigns in numbers.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn campaign_totals(&self) -> Result<CampaignTotals> {
+        let work = move |db: Db<'_>| {
+            let by_state = campaigns::by_state(db)?;
+            let ended = by_state.iter().filter(|(state, _)| matches!(state.as_str(), "finished" | "stopped"));
+            let (sent, failed) = campaign_counts::sent_and_failed(db)?;
+            Ok(CampaignTotals {
+                ended: ended.map(|(_, count)| count).sum(),
+                sent,
+                failed,
+                batch_took: campaign_batches::took(db)?,
+            })
+        };
+        self.read(work).await
+    }
+
+    /// Messages of a campaign that failed, by the provider's code; without one under `none`.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn campaign_failures(&self, id: &str, number: u64) -> Result<Vec<(String, u64)>> {
+        let id = id.to_owned();
+        self.read(move |db| messages::failures(db, &id, number)).await
+    }
+
+    /// Those of these messages that are known.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn messages_by_id(&self, ids: Vec<MessageId>) -> Result<Vec<MessageView>> {
+        let different: std::collections::BTreeSet<_> = ids.into_iter().collect();
+        let mut wanted = Rows::of(&messages::MESSAGES.columns[..1]);
+        different.into_iter().for_each(|id| wanted.push(values![id]));
+        self.read(move |db| messages::find(db, &wanted)).await
+    }
+
     // --- batches ---
 
     /// The first batches of a lane that are in a state; of all lanes where none is named.
@@ -283,8 +335,7 @@ impl Records {
             let Some(batch) = campaign_batches::get(db, campaign, number)? else { return Ok(None) };
             let lanes = campaign_recipients::lanes(db, campaign)?;
             let Some(lane) = lanes.into_iter().find(|lane| lane.lane == batch.lane) else { return Ok(None) };
-            let recipients =
-                campaign_recipients::stretch(db, campaign, batch.lane, batch.first, batch.size)?;
+            let recipients = campaign_recipients::stretch(db, campaign, batch.lane, batch.first, batch.size)?;
             Ok(Some((found, batch, lane, recipients)))
         };
         self.read(work).await
@@ -316,9 +367,15 @@ impl Records {
     ///
     /// # Errors
     /// Where the database can't be written.
-    pub async fn batch_fed(&self, campaign: u64, batch: CampaignBatch, fed: FedBatch) -> Result<bool> {
+    pub async fn batch_fed(
+        &self,
+        campaign: u64,
+        batch: CampaignBatch,
+        fed: FedBatch,
+        now: Timestamp,
+    ) -> Result<bool> {
         let work = move |db: Db<'_>| {
-            if !campaign_batches::fed(db, campaign, &batch, fed.accepted, fed.left_out)? {
+            if !campaign_batches::fed(db, campaign, &batch, (fed.accepted, fed.left_out), now)? {
                 return Ok(false);
             }
             campaign_recipients::leave_out(db, campaign, batch.lane, &fed.newly_left_out)?;

@@ -1,4 +1,4 @@
-//! Whether the records are what they should be (I12), and how large they are.
+//! Whether the records are what they should be (I8, I12), and how large they are.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::error::Result;
 use crate::store::{Db, migrate};
 use crate::tables::counters::{self, day};
-use crate::tables::{cursors, journal, messages};
+use crate::tables::{campaign_counts, cursors, journal, messages};
 
 /// What a check found. Sound where `problems` is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -38,6 +38,7 @@ const MAX_PROBLEMS: usize = 100;
 
 pub(crate) fn check(db: Db<'_>) -> Result<RecordsCheck> {
     let mut found = RecordsCheck { problems: integrity(db)?, counters_compared: 0 };
+    found.problems.extend(campaign_counts::check(db)?.into_iter().take(MAX_PROBLEMS));
     let Some((first, oldest)) = journal::oldest(db)? else {
         return Ok(found);
     };

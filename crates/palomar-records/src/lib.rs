@@ -38,8 +38,9 @@ pub use audience::{
     Put, SuppressedOn, Whom,
 };
 pub use campaigns::{
-    AddedRecipients, BatchState, BatchTotals, CAMPAIGN_UPDATED, CampaignBatch, CampaignChange, CampaignCounts,
-    CampaignFilter, CampaignLane, CampaignProgress, CampaignRecipient, CampaignRecord, FedBatch, NewRecipient,
+    AddedRecipients, BatchState, BatchTotals, CAMPAIGN_UPDATED, CampaignBatch, CampaignChange,
+    CampaignCounts, CampaignFilter, CampaignLane, CampaignProgress, CampaignRecipient, CampaignRecord,
+    CampaignTotals, FedBatch, NewRecipient,
 };
 pub use check::{RecordsCheck, RecordsInfo};
 pub use error::RecordsError;

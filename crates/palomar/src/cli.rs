@@ -12,7 +12,7 @@ use palomar_model::Secret;
 use crate::bench;
 use crate::client::Client;
 use crate::commands::{
-    channel, config, contacts, conversation, key, message, queue, segments, send, shell, simulate, store,
+    campaign, channel, config, contacts, conversation, key, message, queue, segments, send, shell, simulate, store,
     suppressions, template, webhook,
 };
 use crate::config::{Loaded, Sources, Span, load};
@@ -102,6 +102,9 @@ pub(crate) enum Command {
     /// Set up the lines that messages go out on.
     #[command(subcommand)]
     Channel(channel::Verb),
+    /// Write to many: campaigns, with live control.
+    #[command(subcommand)]
+    Campaign(campaign::Verb),
     /// Look at queues and control them.
     #[command(subcommand)]
     Queue(queue::Verb),

@@ -1,5 +1,6 @@
 //! The routes, a file for each noun. Routing and OpenAPI document are one thing: what is registered is documented.
 
+mod campaigns;
 mod channels;
 mod contacts;
 mod conversations;
@@ -53,6 +54,20 @@ pub(crate) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(conversations::list))
         .routes(routes!(conversations::show, conversations::update))
         .routes(routes!(conversations::messages, conversations::reply))
+        .routes(routes!(campaigns::list, campaigns::create))
+        .routes(routes!(campaigns::show, campaigns::update, campaigns::delete))
+        .routes(routes!(campaigns::contacts))
+        .routes(routes!(campaigns::start))
+        .routes(routes!(campaigns::status))
+        .routes(routes!(campaigns::pause))
+        .routes(routes!(campaigns::resume))
+        .routes(routes!(campaigns::stop))
+        .routes(routes!(campaigns::preview))
+        .routes(routes!(campaigns::test))
+        .routes(routes!(campaigns::dry_run))
+        .routes(routes!(campaigns::report))
+        .routes(routes!(campaigns::recipients))
+        .routes(routes!(campaigns::metrics))
         .routes(routes!(events::follow))
         .routes(routes!(contacts::list, contacts::create))
         .routes(routes!(contacts::count))

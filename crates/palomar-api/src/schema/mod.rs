@@ -5,6 +5,7 @@
 
 #![expect(dead_code, reason = "descriptions")]
 
+mod campaigns;
 mod channels;
 mod contacts;
 mod conversations;
@@ -18,6 +19,11 @@ use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use crate::problem::ProblemDocument;
 
+pub(crate) use campaigns::{
+    Campaign, CampaignDryRun, CampaignOrdered, CampaignPatch, CampaignPreviews, CampaignQueueMetricsAnswer,
+    CampaignRecipient, CampaignReport, CampaignStarted, CampaignStatusAnswer, CampaignTest, CampaignTested,
+    ContactsAdded, NewCampaign,
+};
 pub(crate) use channels::{
     ApiKey, Channel, ChannelPatch, ChannelTest, CreatedKey, FailedWebhook, LimitBudget, LimitPair,
     LimitWindow, NewChannel, NewKey,

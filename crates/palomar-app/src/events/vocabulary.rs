@@ -6,7 +6,7 @@
 use std::fmt;
 
 use palomar_model::{ChannelName, MessageId, Timestamp};
-use palomar_records::{CONVERSATION_UPDATED, ConversationId, FeedEntry, MessageView};
+use palomar_records::{CAMPAIGN_UPDATED, CONVERSATION_UPDATED, ConversationId, FeedEntry, MessageView};
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
@@ -67,17 +67,19 @@ pub enum EventType {
     ChannelError,
     /// A webhook could not be processed.
     WebhookFailed,
+    /// A campaign came to another state, or how far it is.
+    CampaignUpdated,
 }
 
 use EventType::{
-    Accepted, AttemptFailed, Cancelled, ChannelError, ChannelNews, ChannelState, ConversationUpdated,
-    Deleted, Delivered, Duplicate, Echoed, Edited, Expired, Failed, OptedIn, OptedOut, Preference, Queued,
-    Reaction, Read, Received, Sending, Sent, Uncertain, Vote, WebhookFailed,
+    Accepted, AttemptFailed, CampaignUpdated, Cancelled, ChannelError, ChannelNews, ChannelState,
+    ConversationUpdated, Deleted, Delivered, Duplicate, Echoed, Edited, Expired, Failed, OptedIn, OptedOut,
+    Preference, Queued, Reaction, Read, Received, Sending, Sent, Uncertain, Vote, WebhookFailed,
 };
 
 impl EventType {
     /// All there are.
-    pub const ALL: [EventType; 26] = [
+    pub const ALL: [EventType; 27] = [
         Accepted,
         Queued,
         Sending,
@@ -104,6 +106,7 @@ impl EventType {
         ChannelNews,
         ChannelError,
         WebhookFailed,
+        CampaignUpdated,
     ];
 
     /// The word for it, when it happens, and what its `data` has.
@@ -137,6 +140,7 @@ impl EventType {
             ChannelNews => ("channel.news", "the provider tells something of a channel: its account, number, templates", "`news` (of what), `detail` (as it came)"),
             ChannelError => ("channel.error", "the provider reports an error of a channel", "`code`, `title` and more, as it came"),
             WebhookFailed => ("webhook.failed", "a webhook could not be processed; it is kept among the failed ones", "`id`"),
+            CampaignUpdated => ("campaign.updated", "a campaign came to another state, or came further", "`campaignId`, `name`, `status`, `pauseCause`, `pauseReason`, `progress` (`processed`, `total`, `success`, `failed`, `percentage`)"),
         }
     }
 
@@ -213,6 +217,7 @@ fn types(entry: &FeedEntry) -> Vec<EventType> {
         "channel_news" | "template_news" | "channel_event" => Some(ChannelNews),
         "channel_error" => Some(ChannelError),
         "webhook_failed" => Some(WebhookFailed),
+        CAMPAIGN_UPDATED => Some(CampaignUpdated),
         _ => None,
     };
     // What happens a second time is not counted: it is told by the entry's own word.
@@ -321,7 +326,7 @@ fn data(entry: &FeedEntry, kind: EventType) -> Map<String, Json> {
             "state": entry.kind, "queue": detail["queue"], "reason": detail["reason"], "until": detail["until"],
         }),
         ChannelNews => json!({ "news": entry.kind, "detail": as_it_came(detail) }),
-        ChannelError => detail.clone(),
+        ChannelError | CampaignUpdated => detail.clone(),
         // Why it could not be read may quote it: that is for those who may look at it.
         WebhookFailed => json!({ "id": detail["id"] }),
     };

@@ -253,7 +253,7 @@ pub(crate) const fn breaker_word(breaker: BreakerState) -> &'static str {
     }
 }
 
-pub(super) fn counts<'a>(queues: impl Iterator<Item = &'a QueueStats>) -> JobCounts {
+pub(crate) fn counts<'a>(queues: impl Iterator<Item = &'a QueueStats>) -> JobCounts {
     queues.fold(JobCounts::default(), |sum, queue| {
         let count = |state: JobState| queue.counts[state as usize];
         JobCounts {

@@ -27,6 +27,7 @@ mod evidence;
 mod explain;
 mod filter;
 mod fold;
+mod forecast;
 mod operate;
 mod queue;
 mod rate_held;
@@ -55,6 +56,8 @@ pub(crate) use budget::BudgetRow;
 pub(crate) use change::PhaseTag;
 pub(crate) use change::{Change, NewRow, QueueRow, Spec, Standing};
 pub(crate) use control::problem_of;
+pub use forecast::Forecast;
+
 pub(crate) use fold::{Folded, RequestRow};
 pub(crate) use operate::Leasing;
 pub(crate) use restore::Restorer;

@@ -3,6 +3,8 @@
 //! Always: a batch is `fed` once. Whoever says so names the generation that it was queued in; of two who queue the same
 //! one, one says it, and the other changes nothing.
 
+use std::time::Duration;
+
 use palomar_model::Timestamp;
 
 use super::campaign_recipients::CampaignLane;
@@ -23,6 +25,7 @@ pub(crate) const BATCHES: Table = Table {
         int("generation"),
         int("place"),
         int("queued_at"),
+        int("fed_at"),
         int("accepted"),
         int("left_out"),
         text("reason"),
@@ -130,7 +133,8 @@ pub(crate) fn plan(campaign: u64, lanes: &[CampaignLane], size: u32) -> Write {
             let own = size.min(lane.recipients - first);
             let (none, nothing) = (None::<Timestamp>, None::<&str>);
             rows.push(values![
-                campaign, number, lane.lane, first, own, "waiting", 0_u32, 0_u64, none, 0_u64, 0_u64, nothing,
+                campaign, number, lane.lane, first, own, "waiting", 0_u32, 0_u64, none, none, 0_u64, 0_u64,
+                nothing,
             ]);
             first += own;
             number += 1;
@@ -222,12 +226,12 @@ pub(crate) fn fed(
     db: Db<'_>,
     campaign: u64,
     batch: &CampaignBatch,
-    accepted: u64,
-    left_out: u64,
+    (accepted, left_out): (u64, u64),
+    now: Timestamp,
 ) -> Result<bool> {
-    let text = "UPDATE campaign_batches SET state = 'fed', accepted = $4, left_out = $5
+    let text = "UPDATE campaign_batches SET state = 'fed', accepted = $4, left_out = $5, fed_at = $6
          WHERE campaign = $1 AND number = $2 AND generation = $3 AND state = 'queued'";
-    Ok(db.execute(text, &values![campaign, batch.number, batch.generation, accepted, left_out])? == 1)
+    Ok(db.execute(text, &values![campaign, batch.number, batch.generation, accepted, left_out, now])? == 1)
 }
 
 /// A batch's job gave up; whether that is new.
@@ -250,6 +254,14 @@ pub(crate) fn renew(db: Db<'_>, campaign: u64) -> Result<()> {
          WHERE campaign = $1 AND state = 'failed'";
     db.execute(text, &values![campaign])?;
     Ok(())
+}
+
+/// How long a batch of any campaign takes from its turn on, on average.
+pub(crate) fn took(db: Db<'_>) -> Result<Duration> {
+    let text = "SELECT COUNT(*) AS batches, CAST(COALESCE(SUM(fed_at - queued_at), 0) AS BIGINT) AS took
+         FROM campaign_batches WHERE state = 'fed'";
+    let found = db.row(text, &[], |row| Ok((row.count("batches")?, row.count("took")?)))?.unwrap_or_default();
+    Ok(Duration::from_micros(found.1.checked_div(found.0).unwrap_or(0)))
 }
 
 /// Forgets a campaign's.

@@ -96,6 +96,46 @@ pub(crate) fn of(db: Db<'_>, campaign: u64) -> Result<CampaignCounts> {
     Ok(counts)
 }
 
+/// What is wrong with the sums of campaigns (I8), each in a line: counts that are not what the messages are, and campaigns
+/// that ended with somebody unaccounted for, or with more messages than contacts.
+pub(crate) fn check(db: Db<'_>) -> Result<Vec<String>> {
+    let counted = "SELECT campaigns.id AS id, campaigns.state AS state, campaigns.recipients AS recipients,
+             CAST(COALESCE(SUM(CASE WHEN c.kind LIKE 'left_out.%' THEN c.count ELSE 0 END), 0) AS BIGINT) AS left_out,
+             CAST(COALESCE(SUM(CASE WHEN c.kind LIKE 'left_out.%' THEN 0 ELSE c.count END), 0) AS BIGINT) AS messages
+         FROM campaigns LEFT JOIN campaign_counts AS c ON c.campaign = campaigns.number
+         GROUP BY campaigns.id, campaigns.state, campaigns.recipients";
+    let mut problems = db.rows(counted, &[], |row| {
+        let (id, state): (String, String) = (row.get("id")?, row.get("state")?);
+        let (all, sum) = (row.count("recipients")?, row.count("left_out")? + row.count("messages")?);
+        let wrong = sum > all || (state == "finished" && sum != all);
+        Ok(wrong.then(|| format!("{id} is {state} with {all} contacts, of whom {sum} are accounted for")))
+    })?;
+    let drifted =
+        "SELECT campaigns.id AS id, m.status AS status, m.found AS found, COALESCE(c.counted, 0) AS counted
+         FROM (SELECT campaign_number, status, COUNT(*) AS found FROM messages
+               WHERE campaign_number IS NOT NULL GROUP BY campaign_number, status) AS m
+         JOIN campaigns ON campaigns.number = m.campaign_number
+         LEFT JOIN (SELECT campaign, kind, CAST(SUM(count) AS BIGINT) AS counted FROM campaign_counts
+                    GROUP BY campaign, kind) AS c ON c.campaign = m.campaign_number AND c.kind = m.status
+         WHERE m.found <> COALESCE(c.counted, 0)";
+    problems.extend(db.rows(drifted, &[], |row| {
+        let (id, status): (String, String) = (row.get("id")?, row.get("status")?);
+        let (found, counted) = (row.count("found")?, row.count("counted")?);
+        Ok(Some(format!("{id} counts {counted} messages as {status}, and has {found}")))
+    })?);
+    Ok(problems.into_iter().flatten().collect())
+}
+
+/// Messages of all campaigns that providers took, and that failed.
+pub(crate) fn sent_and_failed(db: Db<'_>) -> Result<(u64, u64)> {
+    let text =
+        "SELECT CAST(COALESCE(SUM(CASE WHEN kind = 'failed' THEN 0 ELSE count END), 0) AS BIGINT) AS sent,
+             CAST(COALESCE(SUM(CASE WHEN kind = 'failed' THEN count ELSE 0 END), 0) AS BIGINT) AS failed
+         FROM campaign_counts WHERE kind IN ('sent', 'delivered', 'read', 'failed')";
+    let found = db.row(text, &[], |row| Ok((row.count("sent")?, row.count("failed")?)))?;
+    Ok(found.unwrap_or_default())
+}
+
 /// Forgets a campaign's.
 pub(crate) fn forget(db: Db<'_>, campaign: u64) -> Result<()> {
     db.execute("DELETE FROM campaign_counts WHERE campaign = $1", &values![campaign])?;

@@ -171,7 +171,8 @@ pub(crate) fn after(
     after: Option<(u32, u64)>,
     limit: usize,
 ) -> Result<Vec<CampaignRecipient>> {
-    let (lane, place) = after.map_or((0, -1), |(lane, place)| (lane, i64::try_from(place).unwrap_or(i64::MAX)));
+    let (lane, place) =
+        after.map_or((0, -1), |(lane, place)| (lane, i64::try_from(place).unwrap_or(i64::MAX)));
     let text = "SELECT lane, place, recipient, fields, left_out FROM campaign_recipients
          WHERE campaign = $1 AND (lane > $2 OR (lane = $2 AND place > $3)) ORDER BY lane, place LIMIT $4";
     db.rows(text, &values![campaign, lane, place, limit as u64], recipient)
@@ -188,7 +189,12 @@ fn recipient(row: &Row<'_>) -> Result<CampaignRecipient> {
 }
 
 /// Notes why recipients of a lane get nothing.
-pub(crate) fn leave_out(db: Db<'_>, campaign: u64, lane: u32, left_out: &[(u64, &'static str)]) -> Result<()> {
+pub(crate) fn leave_out(
+    db: Db<'_>,
+    campaign: u64,
+    lane: u32,
+    left_out: &[(u64, &'static str)],
+) -> Result<()> {
     const COLUMNS: &[crate::store::table::Column] =
         &[int("campaign"), int("lane"), int("place"), text("left_out")];
     let mut rows = Rows::of(COLUMNS);

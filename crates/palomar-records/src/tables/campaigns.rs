@@ -113,7 +113,9 @@ fn row_of(campaign: &CampaignRecord) -> Result<[Value; 19]> {
 fn state_at(campaign: &CampaignRecord) -> Timestamp {
     match campaign.state {
         CampaignState::Draft => campaign.created_at,
-        CampaignState::Scheduled { at } | CampaignState::Finished { at } | CampaignState::Stopped { at } => at,
+        CampaignState::Scheduled { at } | CampaignState::Finished { at } | CampaignState::Stopped { at } => {
+            at
+        }
         CampaignState::Sending { since } | CampaignState::Paused { since, .. } => since,
     }
 }
@@ -144,7 +146,8 @@ pub(crate) fn update(db: Db<'_>, campaign: &mut CampaignRecord) -> Result<bool> 
 
 /// Counts recipients that were added to one that nobody was written to yet; whether there is such a one.
 pub(crate) fn grow(db: Db<'_>, number: u64, added: u64, duplicates: u64, now: Timestamp) -> Result<bool> {
-    let text = "UPDATE campaigns SET recipients = recipients + $2, duplicates = duplicates + $3, updated_at = $4,
+    let text =
+        "UPDATE campaigns SET recipients = recipients + $2, duplicates = duplicates + $3, updated_at = $4,
              version = version + 1
          WHERE number = $1 AND state IN ('draft', 'scheduled')";
     Ok(db.execute(text, &values![number, added, duplicates, now])? == 1)

@@ -147,7 +147,13 @@ pub(crate) fn add<'a>(messages: impl Iterator<Item = (&'a NewMessage, Option<&'a
                 view.failed_at,
             ],
         };
-        rows.push(told.into_iter().chain(reached).chain(values![group.as_deref()]).chain(of_place(place.as_ref())).collect::<Vec<_>>());
+        rows.push(
+            told.into_iter()
+                .chain(reached)
+                .chain(values![group.as_deref()])
+                .chain(of_place(place.as_ref()))
+                .collect::<Vec<_>>(),
+        );
     }
     Ok(Write::insert(&MESSAGES, "ON CONFLICT DO NOTHING", rows))
 }
@@ -274,6 +280,13 @@ pub(crate) fn find(db: Db<'_>, ids: &Rows) -> Result<Vec<MessageView>> {
     let mut found = db.find("SELECT * FROM {wanted} JOIN messages USING (id)", ids, view)?;
     message_changes::add_to(db, &mut found)?;
     Ok(found)
+}
+
+/// Messages of a campaign that failed, by the provider's code; without one under `none`.
+pub(crate) fn failures(db: Db<'_>, campaign: &str, number: u64) -> Result<Vec<(String, u64)>> {
+    let text = "SELECT COALESCE(code, 'none') AS code, COUNT(*) AS count FROM messages
+         WHERE campaign = $1 AND campaign_number = $2 AND status = 'failed' GROUP BY COALESCE(code, 'none')";
+    db.rows(text, &values![campaign, number], |row| Ok((row.get("code")?, row.count("count")?)))
 }
 
 /// How many messages stand where.

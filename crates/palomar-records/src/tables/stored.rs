@@ -1,6 +1,8 @@
 //! `messages`, read back as what was accepted: to compare a repeated request with it, and to queue it anew.
 
-use palomar_model::{HoursThere, MessageId, MessageState, OnUncertain, Outbound, ProviderMessageId, Template};
+use palomar_model::{
+    HoursThere, MessageId, MessageState, OnUncertain, Outbound, ProviderMessageId, Template,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use palomar_model::{CampaignPlace, CampaignState, MessageId, Outbound, ReportedStatus, Timestamp};
 use palomar_records::{
-    BatchState, CampaignChange, CampaignFilter, CampaignRecord, FedBatch, NewRecipient, Records, RecordFact,
+    BatchState, CampaignChange, CampaignFilter, CampaignRecord, FedBatch, NewRecipient, RecordFact, Records,
     RecordsError, What,
 };
 use serde_json::json;
@@ -97,9 +97,8 @@ async fn a_batch_is_fed_once(house: House) {
     let plan = CampaignChange { batches_of: Some(10), ..CampaignChange::default() };
     let number = made.number;
     change(&records, made, plan).await.expect("changed");
-    let waiting = async |lane| {
-        records.campaign_batches(number, BatchState::Waiting, lane, 9).await.expect("read")
-    };
+    let waiting =
+        async |lane| records.campaign_batches(number, BatchState::Waiting, lane, 9).await.expect("read");
     let all = waiting(None).await;
     let shape: Vec<_> = all.iter().map(|one| (one.number, one.lane, one.first, one.size)).collect();
     assert_eq!(shape, [(0, 0, 0, 10), (1, 0, 10, 2), (2, 1, 0, 10), (3, 1, 10, 3)]);
@@ -111,16 +110,23 @@ async fn a_batch_is_fed_once(house: House) {
     assert_eq!(records.batches_queued(number, both, at(51)).await.expect("written"), Vec::new());
     let (_, batch, lane, recipients) =
         records.campaign_batch(number, 2).await.expect("read").expect("a batch");
-    assert_eq!((batch.place, batch.queued_at, lane.zones.as_str(), recipients.len()), (10, Some(at(50)), "UTC", 10));
-    let fed = FedBatch { accepted: 7, left_out: 3, newly_left_out: vec![(2, "suppressed"), (4, "suppressed")] };
-    assert!(records.batch_fed(number, batch.clone(), fed.clone()).await.expect("written"));
-    assert!(!records.batch_fed(number, batch.clone(), fed).await.expect("written"), "once");
+    assert_eq!(
+        (batch.place, batch.queued_at, lane.zones.as_str(), recipients.len()),
+        (10, Some(at(50)), "UTC", 10)
+    );
+    let fed =
+        FedBatch { accepted: 7, left_out: 3, newly_left_out: vec![(2, "suppressed"), (4, "suppressed")] };
+    assert!(records.batch_fed(number, batch.clone(), fed.clone(), at(55)).await.expect("written"));
+    assert!(!records.batch_fed(number, batch.clone(), fed, at(55)).await.expect("written"), "once");
     assert!(!records.batch_lost(number, batch).await.expect("written"), "what is fed is not lost");
 
     let first = all[0].clone();
     assert!(records.batch_lost(number, first.clone()).await.expect("written"));
     let late = FedBatch { accepted: 10, ..FedBatch::default() };
-    assert!(!records.batch_fed(number, first.clone(), late).await.expect("written"), "of another generation");
+    assert!(
+        !records.batch_fed(number, first.clone(), late, at(55)).await.expect("written"),
+        "of another generation"
+    );
     let again = waiting(Some(0)).await.remove(0);
     assert_eq!((again.number, again.generation), (0, 1));
     records.batches_queued(number, vec![(again.clone(), 20)], at(60)).await.expect("written");
@@ -143,7 +149,8 @@ fn placed(n: u128, campaign: u64) -> Outbound {
 /// What happens to message `n`: each ends differently.
 fn story(n: u128, campaign: u64) -> Vec<(Option<MessageId>, What)> {
     let own = Some(id(n));
-    let mut told = vec![(own, What::Accepted { message: Box::new(placed(n, campaign)), scheduled: n % 5 == 0 })];
+    let mut told =
+        vec![(own, What::Accepted { message: Box::new(placed(n, campaign)), scheduled: n % 5 == 0 })];
     let sent = [
         (own, What::Started { attempt: 1 }),
         (own, What::Sent { provider_id: provider_id(n), alias: None }),
@@ -152,7 +159,9 @@ fn story(n: u128, campaign: u64) -> Vec<(Option<MessageId>, What)> {
     match n % 7 {
         0 => {}
         1 => told.push((own, What::Cancelled)),
-        2 => told.extend([(own, What::Started { attempt: 1 }), (own, What::Dead { reason: "no".to_owned() })]),
+        2 => {
+            told.extend([(own, What::Started { attempt: 1 }), (own, What::Dead { reason: "no".to_owned() })])
+        }
         3 => told.extend([(own, What::Started { attempt: 1 }), (own, What::Uncertain)]),
         4 => told.extend(sent),
         5 => told.extend(sent.into_iter().chain([(None, report(n, ReportedStatus::Read, true))])),
@@ -163,7 +172,8 @@ fn story(n: u128, campaign: u64) -> Vec<(Option<MessageId>, What)> {
 
 async fn counts_are_what_the_messages_are(house: House) {
     let records = house.open().await;
-    let made = records.create_campaign(campaign(1), Vec::new()).await.expect("created");
+    let all = (1..=140).map(|n| NewRecipient { left_out: None, ..recipient(n, "UTC") }).collect();
+    let made = records.create_campaign(campaign(1), all).await.expect("created");
     let other = records.create_campaign(campaign(2), Vec::new()).await.expect("created");
     assert!(other.number > made.number);
     let mut told: Vec<_> = (1..=140).flat_map(|n| story(n, made.number)).collect();
@@ -186,7 +196,10 @@ async fn counts_are_what_the_messages_are(house: House) {
     let status = |word| counts.with(word);
     let found = ["cancelled", "failed", "uncertain", "sent", "read"].map(status);
     assert_eq!((found, status("queued") + status("scheduled")), ([20, 40, 20, 20, 20], 20));
-    assert_eq!(counts.messages[&(0, 0, "failed".to_owned())] + counts.messages[&(0, 1, "failed".to_owned())], 40);
+    assert_eq!(
+        counts.messages[&(0, 0, "failed".to_owned())] + counts.messages[&(0, 1, "failed".to_owned())],
+        40
+    );
 
     // A person's retry takes it back.
     let retried = log(last + 1, vec![(Some(id(2)), What::Retried)]);
@@ -196,6 +209,9 @@ async fn counts_are_what_the_messages_are(house: House) {
     let none = records.campaign_progress("campaign_2").await.expect("read").expect("there").counts;
     assert_eq!(none.all_messages(), 0);
     sound(&records).await;
+    house.tamper("UPDATE campaign_counts SET count = count + 1 WHERE kind = 'sent' AND variant = 0").await;
+    let problems = records.check().await.expect("checked").problems;
+    assert_eq!(problems.len(), 2, "more than its contacts, and not what its messages are: {problems:?}");
     assert!(exported(&records).await.iter().any(|line| line.contains("campaign_counts")));
 }
 
@@ -204,10 +220,7 @@ async fn lists_and_changes(house: House) {
     for n in 1..=5 {
         records.create_campaign(campaign(n), vec![recipient(n, "UTC")]).await.expect("created");
     }
-    assert!(matches!(
-        records.create_campaign(campaign(3), Vec::new()).await,
-        Err(RecordsError::Exists(_))
-    ));
+    assert!(matches!(records.create_campaign(campaign(3), Vec::new()).await, Err(RecordsError::Exists(_))));
     let (mut seen, mut cursor) = (Vec::new(), None);
     loop {
         let page = records.campaigns(CampaignFilter::default(), cursor.as_deref(), 2).await.expect("read");

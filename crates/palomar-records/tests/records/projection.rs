@@ -193,7 +193,11 @@ async fn a_message_comes_back_as_it_was_accepted(house: House) {
         })),
         on_uncertain: Some(palomar_model::OnUncertain::Drop),
         metadata: serde_json::Map::from_iter([("lead".to_owned(), 42.into())]),
-        campaign_place: Some(palomar_model::CampaignPlace { campaign: 1_767_225_600_000_000, step: 1, variant: 2 }),
+        campaign_place: Some(palomar_model::CampaignPlace {
+            campaign: 1_767_225_600_000_000,
+            step: 1,
+            variant: 2,
+        }),
         hours: Some(Box::new(palomar_model::HoursThere {
             hours: serde_json::from_str(r#"{"from":"09:00","until":"20:00"}"#).expect("hours"),
             zones: vec!["Europe/Madrid".parse().expect("a zone")],

@@ -2,6 +2,7 @@
 //! `cli::Command`.
 
 pub(crate) mod bulk;
+pub(crate) mod campaign;
 pub(crate) mod channel;
 pub(crate) mod config;
 pub(crate) mod contacts;

@@ -72,6 +72,15 @@ pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec
     {
         demand((1..=10_000).contains(&count), key, format!("{count} is not within 1 and 10000"));
     }
+    let campaigns = &settings.campaigns;
+    for (key, count, most) in [
+        ("campaigns.batch_size", campaigns.batch_size, 500),
+        ("campaigns.concurrent_batches", campaigns.concurrent_batches, 100),
+        ("campaigns.retry_attempts", campaigns.retry_attempts, 100),
+        ("campaigns.look_ahead", campaigns.look_ahead, 1_000_000),
+    ] {
+        demand((1..=most).contains(&count), key, format!("{count} is not within 1 and {most}"));
+    }
     demand(
         settings.broker.payload_memory.0 >= 1 << 20,
         "broker.payload_memory",

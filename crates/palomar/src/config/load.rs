@@ -85,6 +85,11 @@ pub(crate) fn load(sources: &Sources<'_>) -> Result<Loaded, Vec<Problem>> {
     {
         layers.say(Path::of(REDIS), Value::String(url), origin, &mut problems);
     }
+    for (setting, value, origin) in seeds.campaigns() {
+        if layers.origin_of(setting) == Origin::Default {
+            layers.say(Path::of(setting), value, origin, &mut problems);
+        }
+    }
     let settings = layers.settle(&mut problems);
     if let Some(settings) = &settings {
         problems.extend(check::rules(settings, |key| layers.origin_of(key)));

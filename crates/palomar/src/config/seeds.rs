@@ -25,6 +25,8 @@ enum Use {
     Records,
     /// Where queues are kept.
     Queues,
+    /// How campaigns are fed.
+    Campaigns,
     /// A part that this version does not have.
     Later(&'static str),
 }
@@ -47,10 +49,10 @@ const VARIABLES: [(&str, bool, Use); 30] = [
     ("TWILIO_ACCOUNT_SID", false, Use::Channel),
     ("TWILIO_AUTH_TOKEN", true, Use::Channel),
     ("TWILIO_WHATSAPP_NUMBER", false, Use::Channel),
-    ("BATCH_SIZE", false, Use::Later("campaigns")),
-    ("MAX_CONCURRENT_BATCHES", false, Use::Later("campaigns")),
-    ("BATCH_RETRY_ATTEMPTS", false, Use::Later("campaigns")),
-    ("BATCH_RETRY_DELAY", false, Use::Later("campaigns")),
+    ("BATCH_SIZE", false, Use::Campaigns),
+    ("MAX_CONCURRENT_BATCHES", false, Use::Campaigns),
+    ("BATCH_RETRY_ATTEMPTS", false, Use::Campaigns),
+    ("BATCH_RETRY_DELAY", false, Use::Campaigns),
     ("PUPPETEER_HEADLESS", false, Use::Later("browser sessions")),
     ("PUPPETEER_WHATSAPP_URL", false, Use::Later("browser sessions")),
     ("PUPPETEER_DEFAULT_TIMEOUT", false, Use::Later("browser sessions")),
@@ -163,7 +165,7 @@ impl Seeds {
         let mut kept = Vec::new();
         for (name, secret, purpose) in VARIABLES {
             let waits_for = match purpose {
-                Use::Channel | Use::Records | Use::Queues => None,
+                Use::Channel | Use::Records | Use::Queues | Use::Campaigns => None,
                 Use::Later(part) => Some(part),
             };
             let twin = format!("{name}_FILE");
@@ -225,6 +227,28 @@ impl Seeds {
             database.as_deref().unwrap_or("0"),
         );
         Some((url, host.origin.clone()))
+    }
+
+    /// How campaigns are fed: the setting, what the variable says of it, and where that was said. A delay is in
+    /// milliseconds there.
+    pub(super) fn campaigns(&self) -> Vec<(&'static str, toml::Value, Origin)> {
+        const SETTINGS: [(&str, &str); 4] = [
+            ("BATCH_SIZE", "campaigns.batch_size"),
+            ("MAX_CONCURRENT_BATCHES", "campaigns.concurrent_batches"),
+            ("BATCH_RETRY_ATTEMPTS", "campaigns.retry_attempts"),
+            ("BATCH_RETRY_DELAY", "campaigns.retry_delay"),
+        ];
+        let said = |(name, setting): (&str, &'static str)| {
+            let kept = self.kept.iter().find(|kept| kept.name == name)?;
+            let text = kept.value.expose().trim();
+            let value = match text.parse::<u32>() {
+                Ok(millis) if setting.ends_with("delay") => toml::Value::String(format!("{millis}ms")),
+                Ok(number) => toml::Value::Integer(number.into()),
+                Err(_) => toml::Value::String(text.to_owned()),
+            };
+            Some((setting, value, kept.origin.clone()))
+        };
+        SETTINGS.into_iter().filter_map(said).collect()
     }
 
     /// The channels that the variables make, where they say enough.
@@ -380,13 +404,20 @@ mod tests {
 
     #[test]
     fn what_says_too_little_makes_none_and_is_told() {
-        let (seeds, _) =
-            read(&[("WHATSAPP_API_TOKEN", "secret"), ("REDIS_URL", "redis://x"), ("BATCH_SIZE", "500")]);
+        let (seeds, _) = read(&[
+            ("WHATSAPP_API_TOKEN", "secret"),
+            ("REDIS_URL", "redis://x"),
+            ("PUPPETEER_HEADLESS", "true"),
+            ("BATCH_RETRY_DELAY", "1500"),
+        ]);
         assert_eq!(seeds.redis_url().map(|(url, _)| url).as_deref(), Some("redis://x"));
         assert_eq!(seeds.channels(), []);
         let notices = seeds.notices().join("\n");
         assert!(notices.contains("$WHATSAPP_PHONE_NUMBER_ID is not"), "{notices}");
-        assert!(notices.contains("BATCH_SIZE set, kept and not used"), "{notices}");
+        assert!(notices.contains("PUPPETEER_HEADLESS set, kept and not used"), "{notices}");
+        assert!(!notices.contains("BATCH_RETRY_DELAY"), "{notices}");
+        let [(setting, value, _)] = &seeds.campaigns()[..] else { panic!("one") };
+        assert_eq!((*setting, value), ("campaigns.retry_delay", &toml::Value::from("1500ms")));
         assert!(!notices.contains("redis://x"), "{notices}");
     }
 

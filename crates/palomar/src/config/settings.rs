@@ -22,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) broker: Broker,
     pub(crate) records: Records,
     pub(crate) sending: Sending,
+    pub(crate) campaigns: Campaigns,
     pub(crate) intake: Intake,
     pub(crate) media: Media,
     pub(crate) demo: Demo,
@@ -113,6 +114,17 @@ fn exposed<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Er
 pub(crate) struct Sending {
     pub(crate) concurrency: u32,
     pub(crate) default_region: String,
+}
+
+/// `[campaigns]`: how they are fed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Campaigns {
+    pub(crate) batch_size: u32,
+    pub(crate) concurrent_batches: u32,
+    pub(crate) retry_attempts: u32,
+    pub(crate) retry_delay: Span,
+    pub(crate) look_ahead: u32,
 }
 
 /// `[intake]`: webhooks.

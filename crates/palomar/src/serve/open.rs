@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use palomar_api::{ApiConfig, OneTimeLink, RateLimit};
-use palomar_app::{App, AppConfig, ConsentWords, MediaConfig, Metrics, Providers, S3Config};
+use palomar_app::{App, AppConfig, CampaignConfig, ConsentWords, MediaConfig, Metrics, Providers, S3Config};
 use palomar_model::{Clock, IdGenerator};
 use palomar_records::{Records, RecordsPlace, random_bytes};
 
@@ -62,6 +62,13 @@ fn app_config(settings: &Settings) -> AppConfig {
     AppConfig {
         default_region: (!region.is_empty()).then(|| region.clone()),
         send_concurrency: count(settings.sending.concurrency),
+        campaigns: CampaignConfig {
+            batch_size: settings.campaigns.batch_size,
+            concurrent_batches: settings.campaigns.concurrent_batches,
+            retry_attempts: settings.campaigns.retry_attempts,
+            retry_delay: settings.campaigns.retry_delay.0,
+            look_ahead: settings.campaigns.look_ahead.into(),
+        },
         consent: ConsentWords::new(&settings.intake.opt_out, &settings.intake.opt_in),
         inbound_concurrency: count(settings.intake.concurrency),
         journal_retention: settings.records.journal_for.0,

@@ -8,6 +8,7 @@
 
 #[path = "../system/callers.rs"]
 mod callers;
+mod campaigns;
 mod cluster;
 mod frozen;
 #[path = "../system/harness.rs"]

@@ -7,6 +7,7 @@
 
 mod broken;
 mod callers;
+mod campaigns;
 mod crash;
 mod evolution;
 mod first_minute;

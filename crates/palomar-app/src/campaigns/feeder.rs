@@ -1,0 +1,481 @@
+//! Makes messages of a batch: what a worker does with a job of `campaigns/_batches`.
+//!
+//! Always: a recipient gets one message or is left out with a reason. The batch is marked as fed after all its messages
+//! are durable; where the process died between the two, whoever feeds it again waits until records have all that was
+//! logged, adds the messages that are not there, and marks it then.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use palomar_broker::worker::{Handled, Handler};
+use palomar_broker::{Broker, Dedupe, LeasedJob, NewJob, OnUncertain, Outcome};
+use palomar_model::{
+    CampaignOrder, CampaignPlace, CampaignState, Clock, Content, HoursThere, MessageId, Outbound, Pause,
+    PauseCause, Provider, Recipient, Timestamp, ZoneName,
+};
+use palomar_records::{
+    BatchState, CampaignBatch, CampaignLane, CampaignRecipient, CampaignRecord, FedBatch, Records,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::definition::{Definition, OutsideWindow};
+use super::words::{Form, NotCompleted};
+use super::{CampaignConfig, batches_queue, lots, pace::Pace, zones};
+use crate::channels::{Line, Registry};
+use crate::projector::Progress;
+use crate::setup::Setup;
+use crate::submit::job_of;
+use crate::{AppError, consent};
+
+/// The broker remembers ids of messages for so long. A batch is fed again by what records say, which have caught up; this
+/// is for a process that stood still in the midst of feeding, while another one fed its batch.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+/// Whoever needed longer than this may have lost the batch to somebody else, and begins again.
+const LONGEST: Duration = Duration::from_secs(40);
+/// Records get so long to catch up.
+const CATCH_UP: Duration = Duration::from_secs(20);
+/// What passes by itself is looked at again after so long.
+const LATER: Duration = Duration::from_secs(2);
+/// The longest wait between two attempts.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// What a job of a batch holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct BatchJob {
+    v: u8,
+    pub(super) campaign: u64,
+    pub(super) batch: u32,
+    pub(super) generation: u32,
+}
+
+/// The job of a batch, in its campaign's turn.
+pub(super) fn job_for(campaign: &CampaignRecord, batch: &CampaignBatch) -> Result<NewJob, AppError> {
+    let content =
+        BatchJob { v: 1, campaign: campaign.number, batch: batch.number, generation: batch.generation };
+    let payload = serde_json::to_vec(&content).map_err(|error| AppError::Unavailable(error.to_string()))?;
+    let id = lots::batch_id(campaign.number, batch.number, batch.generation);
+    let mut job = NewJob::new(id, batches_queue()?, payload);
+    job.group = Some(campaign.id.as_str().into());
+    // What was fed twice is there once.
+    job.on_uncertain = OnUncertain::Retry;
+    Ok(job)
+}
+
+/// Handles jobs of the pool `campaigns`.
+pub(crate) struct Feeder {
+    pub(crate) config: CampaignConfig,
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) records: Records,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) setup: Arc<Setup>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) progress: Progress,
+    /// Told when there is room for another batch.
+    pub(crate) wake: Arc<Notify>,
+}
+
+/// Why a batch could not be fed.
+enum Trouble {
+    /// It passes by itself: it costs no attempt.
+    Passing(String),
+    /// It may come again.
+    Failed(String),
+}
+
+impl From<AppError> for Trouble {
+    fn from(error: AppError) -> Trouble {
+        match error {
+            AppError::Full | AppError::Unavailable(_) | AppError::Draining => {
+                Trouble::Passing(error.to_string())
+            }
+            other => Trouble::Failed(other.to_string()),
+        }
+    }
+}
+
+impl From<palomar_records::RecordsError> for Trouble {
+    fn from(error: palomar_records::RecordsError) -> Trouble {
+        Trouble::from(AppError::from(error))
+    }
+}
+
+impl Handler for Feeder {
+    async fn handle(&self, job: LeasedJob) -> Handled {
+        let Ok(content) = serde_json::from_slice::<BatchJob>(&job.payload) else {
+            return Handled::new(Outcome::Dead { reason: "what is to be fed can't be read".into() });
+        };
+        let fed = self.feed(&job, content).await;
+        self.wake.notify_one();
+        let (reason, counts) = match fed {
+            Ok(()) => return Handled::new(Outcome::Done),
+            Err(Trouble::Passing(reason)) => (reason, false),
+            Err(Trouble::Failed(reason)) => (reason, true),
+        };
+        tracing::warn!(job = %job.lease.id, reason, "a batch of a campaign could not be fed");
+        if counts && job.tries >= self.config.retry_attempts.max(1) {
+            return self.give_up(content, reason).await;
+        }
+        let doubled = self.config.retry_delay * 2_u32.saturating_pow(job.tries.saturating_sub(1).min(16));
+        let wait = if counts { doubled.min(LONGEST_WAIT) } else { LATER };
+        Handled::new(Outcome::Retry { at: self.clock.now().after(wait), counts })
+    }
+}
+
+/// A batch with all that its messages are made of.
+struct Work {
+    campaign: CampaignRecord,
+    definition: Definition,
+    batch: CampaignBatch,
+    lane: CampaignLane,
+    line: Arc<Line>,
+}
+
+impl Feeder {
+    async fn feed(&self, job: &LeasedJob, content: BatchJob) -> Result<(), Trouble> {
+        let begun = Instant::now();
+        let Some((campaign, batch, lane, recipients)) =
+            self.records.campaign_batch(content.campaign, content.batch).await?
+        else {
+            return Ok(());
+        };
+        if batch.state != BatchState::Queued
+            || batch.generation != content.generation
+            || campaign.state.has_ended()
+        {
+            return Ok(());
+        }
+        if matches!(campaign.state, CampaignState::Paused { .. }) {
+            return Err(Trouble::Passing("the campaign is paused".to_owned()));
+        }
+        let definition = serde_json::from_value(campaign.definition.clone())
+            .map_err(|error| Trouble::Failed(format!("what it sends can't be read: {error}")))?;
+        let line = self.line(&campaign).await?;
+        let work = Work { campaign, definition, batch, lane, line };
+        // The first attempt at a batch that was queued once: nobody can have fed any of it.
+        let known = if job.attempt > 1 || work.batch.generation > 0 {
+            self.known(&work, &recipients).await?
+        } else {
+            HashSet::new()
+        };
+        let (jobs, fed) = self.messages(&work, &recipients, &known).await?;
+        if begun.elapsed() > LONGEST {
+            return Err(Trouble::Passing("it took too long: somebody else may feed it".to_owned()));
+        }
+        if !jobs.is_empty() {
+            self.broker.enqueue(jobs).await.map_err(AppError::from)?;
+        }
+        self.records.batch_fed(content.campaign, work.batch, fed, self.clock.now()).await?;
+        Ok(())
+    }
+
+    /// The batch failed for good: the campaign waits for a person.
+    async fn give_up(&self, content: BatchJob, reason: String) -> Handled {
+        let dead = Handled::new(Outcome::Dead { reason: reason.as_str().into() });
+        let again = || {
+            let at = self.clock.now().after(LATER);
+            Handled::new(Outcome::Retry { at, counts: false })
+        };
+        let found = self.records.campaign_batch(content.campaign, content.batch).await;
+        let Ok(found) = found else { return again() };
+        let Some((campaign, batch, ..)) = found else { return dead };
+        let words = format!("batch {} could not be queued: {reason}", batch.number + 1);
+        if self.records.batch_failed(content.campaign, batch, reason).await.is_err() {
+            return again();
+        }
+        let order = CampaignOrder::Pause(Pause { cause: PauseCause::Batch, detail: words });
+        match super::orders::give(&self.records, campaign, order, self.clock.now()).await {
+            Ok(_) | Err(AppError::Conflict { .. }) => dead,
+            Err(_) => again(),
+        }
+    }
+
+    async fn line(&self, campaign: &CampaignRecord) -> Result<Arc<Line>, Trouble> {
+        if self.registry.get(&campaign.channel).is_none() {
+            self.setup.take_in().await?;
+        }
+        let line = self.registry.get(&campaign.channel);
+        line.ok_or_else(|| Trouble::Failed(format!("the channel {} does not work", campaign.channel)))
+    }
+
+    /// The messages of a batch that are there already.
+    async fn known(
+        &self,
+        work: &Work,
+        recipients: &[CampaignRecipient],
+    ) -> Result<HashSet<MessageId>, Trouble> {
+        self.progress.caught_up(CATCH_UP).await?;
+        let ids = recipients.iter().filter_map(|one| {
+            let to = Recipient::parse(&one.recipient, None).ok()?;
+            Some(lots::message_id(work.campaign.number, lots::FIRST_STEP, &to.key()))
+        });
+        Ok(self.records.stored(ids.collect()).await?.into_iter().map(|(id, _)| id).collect())
+    }
+
+    /// The messages that a batch becomes, but for those that are there, and what became of all its recipients.
+    async fn messages(
+        &self,
+        work: &Work,
+        recipients: &[CampaignRecipient],
+        known: &HashSet<MessageId>,
+    ) -> Result<(Vec<NewJob>, FedBatch), Trouble> {
+        let now = self.clock.now();
+        let drafts = Drafts::of(work, now).map_err(Trouble::Failed)?;
+        let facts = self.facts(work, recipients).await?;
+        let (mut jobs, mut fed) = (Vec::with_capacity(recipients.len()), FedBatch::default());
+        for ((recipient, facts), n) in recipients.iter().zip(facts).zip(0..) {
+            if recipient.left_out.is_some() {
+                fed.left_out += 1;
+                continue;
+            }
+            match drafts.message(recipient, &facts, n) {
+                Ok(message) if known.contains(&message.id) => fed.accepted += 1,
+                Ok(message) => {
+                    let job =
+                        drafts.job(&message, &facts).map_err(|error| Trouble::Failed(error.to_string()))?;
+                    jobs.push(job);
+                    fed.accepted += 1;
+                }
+                // What was decided before a crash stands: the message is there.
+                Err(_) if known.contains(&drafts.id(recipient)) => fed.accepted += 1,
+                Err(reason) => {
+                    fed.left_out += 1;
+                    fed.newly_left_out.push((recipient.place, reason.as_str()));
+                }
+            }
+        }
+        Ok((jobs, fed))
+    }
+
+    /// What stands for or against sending to each of these.
+    async fn facts(&self, work: &Work, recipients: &[CampaignRecipient]) -> Result<Vec<Facts>, Trouble> {
+        Ok(facts(&self.records, &work.line, &work.definition, recipients).await?)
+    }
+}
+
+/// What is known of a recipient beside what the campaign says.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Facts {
+    /// Nothing is sent to them.
+    suppressed: bool,
+    /// Until when free text may be sent to them; none where it may not.
+    window_until: Option<Timestamp>,
+}
+
+/// What stands for or against sending to each of these.
+pub(super) async fn facts(
+    records: &Records,
+    line: &Line,
+    definition: &Definition,
+    recipients: &[CampaignRecipient],
+) -> Result<Vec<Facts>, AppError> {
+    let key = |one: &CampaignRecipient| {
+        Recipient::parse(&one.recipient, None).map_or_else(|_| one.recipient.clone(), |to| to.key())
+    };
+    let whom = || recipients.iter().map(|one| (line.name.clone(), key(one)));
+    let suppressed = consent::suppressed(records, whom().map(|whom| (whom, true)).collect()).await?;
+    let asks_for_windows =
+        line.limits.budget.is_some() || definition.outside_window == OutsideWindow::LeaveOut;
+    let windows = if asks_for_windows {
+        records.windows_until(whom().collect()).await?
+    } else {
+        vec![None; recipients.len()]
+    };
+    let facts = suppressed.iter().zip(windows);
+    Ok(facts.map(|(found, window_until)| Facts { suppressed: found.is_some(), window_until }).collect())
+}
+
+/// Why somebody gets nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum LeftOut {
+    /// They are on the suppression list, or asked for no more.
+    Suppressed,
+    /// They are among those who get nothing, to be compared with.
+    HeldOut,
+    /// Nothing is known of them where the text needs it.
+    MissingVariable,
+    /// What the text becomes for them can't be sent.
+    NotSendable,
+    /// They did not write in the last 24 hours.
+    OutsideWindow,
+    /// Their number is none.
+    InvalidNumber,
+    /// There is no time at which they may be written to.
+    NoHours,
+}
+
+impl LeftOut {
+    /// The word for it.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            LeftOut::Suppressed => "suppressed",
+            LeftOut::HeldOut => "held_out",
+            LeftOut::MissingVariable => "missing_variable",
+            LeftOut::NotSendable => "not_sendable",
+            LeftOut::OutsideWindow => "outside_window",
+            LeftOut::InvalidNumber => "invalid_number",
+            LeftOut::NoHours => "no_hours",
+        }
+    }
+}
+
+/// What all messages of a batch have in common.
+pub(super) struct Drafts<'w> {
+    campaign: &'w CampaignRecord,
+    definition: &'w Definition,
+    line: &'w Line,
+    forms: Vec<Form>,
+    fallback: Option<Form>,
+    weights: Vec<u32>,
+    zones: Vec<ZoneName>,
+    pace: Pace,
+    /// Recipients who were queued before.
+    before: u64,
+    now: Timestamp,
+}
+
+impl<'w> Drafts<'w> {
+    fn of(work: &'w Work, now: Timestamp) -> Result<Drafts<'w>, String> {
+        let Work { campaign, definition, batch, lane, line } = work;
+        Drafts::new(campaign, definition, line, lane, batch.place, now)
+    }
+
+    /// Of recipients of one lane, before whom so many others were queued.
+    pub(super) fn new(
+        campaign: &'w CampaignRecord,
+        definition: &'w Definition,
+        line: &'w Line,
+        lane: &CampaignLane,
+        before: u64,
+        now: Timestamp,
+    ) -> Result<Drafts<'w>, String> {
+        let own = zones::read(&lane.zones);
+        Ok(Drafts {
+            forms: definition.forms().map_err(|error| error.to_string())?,
+            fallback: definition.fallback_form().map_err(|error| error.to_string())?,
+            weights: definition.variants.iter().map(|variant| variant.weight).collect(),
+            zones: if own.is_empty() { vec![definition.zone.clone()] } else { own },
+            pace: pace(campaign, definition, now),
+            campaign,
+            definition,
+            line,
+            before,
+            now,
+        })
+    }
+
+    fn id(&self, recipient: &CampaignRecipient) -> MessageId {
+        let key = Recipient::parse(&recipient.recipient, None).map(|to| to.key());
+        lots::message_id(self.campaign.number, lots::FIRST_STEP, &key.unwrap_or_default())
+    }
+
+    /// The message for the n-th of these recipients, or why they get none.
+    pub(super) fn message(
+        &self,
+        recipient: &CampaignRecipient,
+        facts: &Facts,
+        n: u64,
+    ) -> Result<Outbound, LeftOut> {
+        let to = Recipient::parse(&recipient.recipient, None).map_err(|_| LeftOut::InvalidNumber)?;
+        let (number, key) = (self.campaign.number, to.key());
+        if facts.suppressed {
+            return Err(LeftOut::Suppressed);
+        }
+        if lots::held_out(number, self.definition.hold_out, &key) {
+            return Err(LeftOut::HeldOut);
+        }
+        let variant = lots::variant(number, &self.weights, &key);
+        let (content, fallback) = self.content(variant, recipient)?;
+        self.check(&to, &content, fallback.is_some(), facts)?;
+        let due = self.due(n)?;
+        let hours = self.definition.hours.as_ref();
+        Ok(Outbound {
+            id: lots::message_id(number, lots::FIRST_STEP, &key),
+            channel: self.campaign.channel.clone(),
+            to,
+            content,
+            priority: self.definition.priority,
+            scheduled_at: due.filter(|due| *due > self.now),
+            expires_at: None,
+            campaign_id: Some(self.campaign.id.clone()),
+            campaign_place: Some(CampaignPlace {
+                campaign: number,
+                step: lots::FIRST_STEP,
+                variant: u32::try_from(variant).unwrap_or(0),
+            }),
+            hours: hours
+                .map(|hours| Box::new(HoursThere { hours: hours.clone(), zones: self.zones.clone() })),
+            reply_to: None,
+            fallback,
+            on_uncertain: self.definition.on_uncertain,
+            metadata: self.definition.metadata.clone(),
+            accepted_at: self.now,
+        })
+    }
+
+    fn content(
+        &self,
+        variant: usize,
+        recipient: &CampaignRecipient,
+    ) -> Result<(Content, Option<Box<palomar_model::Template>>), LeftOut> {
+        let left_out = |error: NotCompleted| match error {
+            NotCompleted::Missing(_) => LeftOut::MissingVariable,
+            NotCompleted::TooLong | NotCompleted::NotSendable(_) => LeftOut::NotSendable,
+        };
+        let form = self.forms.get(variant).ok_or(LeftOut::NotSendable)?;
+        let content = form.complete(&recipient.fields).map_err(left_out)?;
+        let fallback = self.fallback.as_ref().map(|form| form.complete(&recipient.fields));
+        Ok(match fallback.transpose().map_err(left_out)? {
+            Some(Content::Template(template)) => (content, Some(template)),
+            _ => (content, None),
+        })
+    }
+
+    fn check(
+        &self,
+        to: &Recipient,
+        content: &Content,
+        has_fallback: bool,
+        facts: &Facts,
+    ) -> Result<(), LeftOut> {
+        if !self.line.channel.validate(to, content).is_empty() {
+            return Err(LeftOut::NotSendable);
+        }
+        let asks = matches!(self.line.provider, Provider::CloudApi | Provider::Twilio)
+            && self.definition.outside_window == OutsideWindow::LeaveOut;
+        let free = !matches!(content, Content::Template(_)) && !has_fallback;
+        if asks && free && facts.window_until.is_none_or(|until| until <= self.now) {
+            return Err(LeftOut::OutsideWindow);
+        }
+        Ok(())
+    }
+
+    /// When the n-th is due; none where at once.
+    fn due(&self, n: u64) -> Result<Option<Timestamp>, LeftOut> {
+        let due = self.pace.due(self.before + n);
+        let Some(hours) = &self.definition.hours else { return Ok(due) };
+        let at = due.map_or(self.now, |due| due.max(self.now));
+        hours.next(at, &self.zones).map(Some).ok_or(LeftOut::NoHours)
+    }
+
+    fn job(&self, message: &Outbound, facts: &Facts) -> serde_json::Result<NewJob> {
+        let mut job = job_of(message, self.line, 0)?;
+        let goes = message.scheduled_at.unwrap_or(self.now);
+        job.spends_budget = facts.window_until.is_none_or(|until| until <= goes);
+        job.dedupe = vec![Dedupe { id: message.id.0.as_u128(), fingerprint: 0, ttl: REMEMBERED }];
+        Ok(job)
+    }
+}
+
+/// How fast a campaign goes beside its channel's limits.
+pub(super) fn pace(campaign: &CampaignRecord, definition: &Definition, now: Timestamp) -> Pace {
+    Pace {
+        started_at: campaign.started_at.unwrap_or(now),
+        recipients: campaign.recipients,
+        spread: definition.spread_seconds.map(Duration::from_secs),
+        daily_cap: definition.daily_cap,
+        zone: definition.zone.clone(),
+    }
+}

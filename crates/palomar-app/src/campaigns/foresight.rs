@@ -1,0 +1,224 @@
+//! When a campaign will be done: its messages on a clock of their own, under the windows that will hold them, in the hours
+//! and at the pace that it has.
+
+use std::time::Duration;
+
+use palomar_broker::{Forecast, Limits};
+use palomar_model::{CampaignState, SendingHours, Timestamp, ZoneName};
+use palomar_records::CampaignProgress;
+
+use super::definition::Definition;
+use super::orders::{definition_of, remaining};
+use super::pace::{Pace, rate};
+use super::{feeder, zones};
+use crate::{App, AppError};
+
+/// More starts are not followed one by one: each stands for several.
+const MOST_STARTS: u64 = 20_000;
+
+/// Recipients in the same zones, who are still to come.
+struct Group {
+    zones: Vec<ZoneName>,
+    left: u64,
+}
+
+/// What is foreseen of.
+struct Foreseen {
+    limits: Limits,
+    hours: Option<SendingHours>,
+    pace: Pace,
+    /// Recipients who came before.
+    before: u64,
+    /// Messages that share the channel in turn with each of these.
+    in_turn: f64,
+}
+
+impl Foreseen {
+    /// When the last of these will start.
+    fn end(&self, mut groups: Vec<Group>, now: Timestamp) -> Timestamp {
+        let all: u64 = groups.iter().map(|group| group.left).sum();
+        let each = all.div_ceil(MOST_STARTS).max(1);
+        let mut starts = Starts::of(&self.limits, self.in_turn, each, now);
+        let (mut at, mut place) = (now, self.before);
+        while let Some((n, opens)) = self.next(&groups, at) {
+            let due = self.pace.due(place).map_or(opens, |due| due.max(opens));
+            at = starts.start(due);
+            let taken = each.min(groups[n].left);
+            groups[n].left -= taken;
+            place += taken;
+        }
+        at
+    }
+
+    /// Whose turn it is: the first who are awake, or who wake first.
+    fn next(&self, groups: &[Group], at: Timestamp) -> Option<(usize, Timestamp)> {
+        let opens = |group: &Group| match &self.hours {
+            Some(hours) => hours.next(at, &group.zones).unwrap_or(at),
+            None => at,
+        };
+        let open = groups.iter().enumerate().filter(|(_, group)| group.left > 0);
+        open.map(|(n, group)| (n, opens(group))).min_by_key(|(_, opens)| *opens)
+    }
+}
+
+/// Starts under windows, each standing for as many as it must.
+enum Starts {
+    OneByOne {
+        forecast: Forecast,
+        in_turn: f64,
+        owed: f64,
+    },
+    /// Too many, or no windows: at the rate of the slowest.
+    Steady {
+        at: Timestamp,
+        interval: Duration,
+    },
+}
+
+impl Starts {
+    fn of(limits: &Limits, in_turn: f64, each: u64, now: Timestamp) -> Starts {
+        if each == 1 && !limits.windows.is_empty() {
+            return Starts::OneByOne { forecast: Forecast::new(limits, now), in_turn, owed: 0.0 };
+        }
+        let margin = 1.0 - f64::from(limits.margin_permille) / 1000.0;
+        let rate = rate(limits) * if limits.windows.is_empty() { 1.0 } else { margin };
+        let interval = Duration::from_secs_f64((each as f64 * in_turn / rate.max(1e-6)).min(1e9));
+        Starts::Steady { at: now, interval }
+    }
+
+    fn start(&mut self, not_before: Timestamp) -> Timestamp {
+        match self {
+            Starts::OneByOne { forecast, in_turn, owed } => {
+                *owed += *in_turn;
+                let mut at = not_before;
+                while *owed >= 1.0 {
+                    *owed -= 1.0;
+                    at = forecast.start(not_before);
+                }
+                at
+            }
+            Starts::Steady { at, interval } => {
+                *at = not_before.max(*at).after(*interval);
+                *at
+            }
+        }
+    }
+}
+
+impl App {
+    /// How long a campaign will take from now on.
+    pub(super) async fn foresee(&self, progress: &CampaignProgress) -> Result<Duration, AppError> {
+        let now = self.now();
+        Ok(self.foresee_end(progress).await?.unwrap_or(now).since(now))
+    }
+
+    /// When a campaign will be done; none where nothing holds or where nobody can tell: it is paused, or its channel
+    /// does not work.
+    pub(super) async fn foresee_end(
+        &self,
+        progress: &CampaignProgress,
+    ) -> Result<Option<Timestamp>, AppError> {
+        let campaign = &progress.campaign;
+        let Some(line) = self.registry.get(&campaign.channel) else { return Ok(None) };
+        if campaign.state.has_ended() || matches!(campaign.state, CampaignState::Paused { .. }) {
+            return Ok(None);
+        }
+        let begins = match campaign.state {
+            CampaignState::Scheduled { at } => at.max(self.now()),
+            _ => self.now(),
+        };
+        let definition = definition_of(campaign)?;
+        let left = remaining(progress);
+        let groups = self.groups(progress, &definition, left).await?;
+        let foreseen = Foreseen {
+            limits: line.limits.clone(),
+            hours: definition.hours.clone(),
+            pace: feeder::pace(campaign, &definition, begins),
+            before: campaign.recipients.saturating_sub(left),
+            in_turn: self.in_turn(progress, left).await?,
+        };
+        // Some thousands of starts: not on a thread that answers requests.
+        let end = tokio::task::spawn_blocking(move || foreseen.end(groups, begins)).await;
+        Ok(Some(end.map_err(|error| AppError::Unavailable(error.to_string()))?))
+    }
+
+    /// Those who are still to come, by their zones: of each lane its share.
+    async fn groups(
+        &self,
+        progress: &CampaignProgress,
+        definition: &Definition,
+        left: u64,
+    ) -> Result<Vec<Group>, AppError> {
+        let lanes = self.records.campaign_lanes(progress.campaign.number).await?;
+        let all = progress.campaign.recipients.max(1);
+        let mut rest = left;
+        let last = lanes.len().saturating_sub(1);
+        let groups = lanes.iter().enumerate().map(|(n, lane)| {
+            let share = u64::try_from(u128::from(left) * u128::from(lane.recipients) / u128::from(all));
+            let own = if n == last { rest } else { share.unwrap_or(rest).min(rest) };
+            rest -= own;
+            let zones = zones::read(&lane.zones);
+            Group { zones: if zones.is_empty() { vec![definition.zone.clone()] } else { zones }, left: own }
+        });
+        Ok(groups.collect())
+    }
+
+    /// How many messages go for each of this campaign, where others send on its channel.
+    async fn in_turn(&self, progress: &CampaignProgress, left: u64) -> Result<f64, AppError> {
+        let others = self.records.live_campaigns().await?;
+        let theirs = others.iter().filter(|other| {
+            other.campaign.number != progress.campaign.number
+                && other.campaign.channel == progress.campaign.channel
+                && matches!(other.campaign.state, CampaignState::Sending { .. })
+        });
+        let theirs: u64 = theirs.map(|other| remaining(other).min(left)).sum();
+        Ok(1.0 + theirs as f64 / left.max(1) as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use palomar_broker::Window;
+
+    use super::*;
+
+    fn limits(max: u32) -> Limits {
+        Limits { windows: vec![Window { max, window: Duration::from_secs(1) }], ..Limits::default() }
+    }
+
+    fn group(left: u64, zone: &str) -> Group {
+        Group { zones: vec![zone.parse().expect("a zone")], left }
+    }
+
+    fn end(limits: &Limits, hours: Option<&str>, groups: Vec<Group>, in_turn: f64) -> f64 {
+        let now: Timestamp = "2026-07-01T10:00:00Z".parse().expect("a time");
+        let hours: Option<SendingHours> = hours.map(|hours| serde_json::from_str(hours).expect("hours"));
+        let pace =
+            Pace { started_at: now, recipients: 1, spread: None, daily_cap: None, zone: ZoneName::utc() };
+        let foreseen = Foreseen { limits: limits.clone(), hours, pace, before: 0, in_turn };
+        foreseen.end(groups, now).since(now).as_secs_f64()
+    }
+
+    #[test]
+    fn what_is_foreseen() {
+        let day = Some(r#"{"from":"09:00","until":"20:00"}"#);
+        let hour = 3600.0;
+        for (expected, found) in [
+            (100.0, end(&limits(10), None, vec![group(1_000, "UTC")], 1.0)),
+            // Two campaigns in turn.
+            (200.0, end(&limits(10), None, vec![group(1_000, "UTC")], 2.0)),
+            // Many: at the same rate.
+            (100_000.0, end(&limits(10), None, vec![group(1_000_000, "UTC")], 1.0)),
+            // Lima wakes at 14:00.
+            (
+                4.0 * hour + 10.0,
+                end(&limits(10), day, vec![group(100, "America/Lima"), group(100, "Europe/Madrid")], 1.0),
+            ),
+            // Half of it the next day, from 09:00 on: 360,000 of them until 20:00.
+            (23.0 * hour + 2.0 * hour, end(&limits(10), day, vec![group(432_000, "UTC")], 1.0)),
+        ] {
+            assert!((found / expected - 1.0).abs() < 0.05, "{found} instead of {expected}");
+        }
+        assert_eq!(end(&limits(10), None, vec![], 1.0), 0.0);
+    }
+}

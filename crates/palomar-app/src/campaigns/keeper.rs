@@ -1,0 +1,395 @@
+//! Looks after campaigns that move: begins those whose time has come, queues batches as there is room for their messages,
+//! ends what is accounted for, pauses what fails too much, and makes the queues do what a campaign's word says.
+//!
+//! Always: whatever it does may be done twice, or by two nodes at once: state is changed by compare and set, batches by
+//! their generation. It keeps nothing that is not in records, so that it can die at any step.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use palomar_broker::{Control, JobFilter, JobState, Stats};
+use palomar_model::{CampaignOrder, CampaignState, Pause, PauseCause, Timestamp, ZoneName};
+use palomar_records::{
+    BatchState, CampaignBatch, CampaignChange, CampaignProgress, CampaignRecord, Follower,
+};
+use tokio::sync::{Notify, watch as channel};
+use tokio::time::Instant;
+
+use super::definition::Definition;
+use super::judge::Judgement;
+use super::orders::{definition_of, give};
+use super::pace::{HORIZON, Room, look_ahead};
+use super::view::{self, Tally};
+use super::{feeder, zones};
+use crate::queues::OUTBOUND;
+use crate::{App, AppError};
+
+/// How often campaigns are looked at that send.
+const LOOK: Duration = Duration::from_millis(200);
+/// How often it is looked whether there are any.
+const IDLE: Duration = Duration::from_secs(1);
+/// A batch that has been queued for so long is looked up: its job may be no more.
+const OVERDUE: Duration = Duration::from_secs(5);
+/// How often front ends are told how far a campaign is.
+const TELL: Duration = Duration::from_secs(2);
+/// Batches of a lane that are looked at in one round.
+const MOST_BATCHES: usize = 64;
+
+/// What the keeper is woken by, and what it remembers to spare work.
+#[derive(Debug, Default)]
+pub(crate) struct Keeper {
+    /// Told when something has changed that it acts on.
+    pub(crate) wake: Arc<Notify>,
+    told: Mutex<HashMap<u64, (Instant, u64)>>,
+}
+
+/// Looks after campaigns as long as there is an application, wherever this node follows the log.
+pub(crate) async fn watch(app: Weak<App>, right: channel::Receiver<Follower>) {
+    let Some(wake) = app.upgrade().map(|app| Arc::clone(&app.keeper.wake)) else { return };
+    let mut failing = false;
+    let mut pause = IDLE;
+    loop {
+        // Whoever wakes it has changed something; else it is time to look.
+        let _ = tokio::time::timeout(pause, wake.notified()).await;
+        let Some(app) = app.upgrade() else { return };
+        if *right.borrow() == Follower::Another {
+            pause = IDLE;
+            continue;
+        }
+        let looked = app.look_after_campaigns().await;
+        match &looked {
+            Ok(_) => failing = false,
+            Err(error) if !failing => {
+                failing = true;
+                tracing::warn!(%error, "campaigns can't be looked after now, trying again");
+            }
+            Err(_) => {}
+        }
+        pause = if looked.unwrap_or(false) { LOOK } else { IDLE };
+    }
+}
+
+impl App {
+    /// Looks at every campaign that moves; whether one sends.
+    async fn look_after_campaigns(&self) -> Result<bool, AppError> {
+        let live = self.records.live_campaigns().await?;
+        if live.is_empty() {
+            return Ok(false);
+        }
+        let stats = self.broker.stats().await?;
+        let mut sends = false;
+        for progress in live {
+            let id = progress.campaign.id.clone();
+            sends |= matches!(progress.campaign.state, CampaignState::Sending { .. });
+            if let Err(error) = self.look_after(progress, &stats).await {
+                // One that can't be looked after holds no other.
+                tracing::warn!(campaign = id, %error, "a campaign can't be looked after now");
+            }
+        }
+        Ok(sends)
+    }
+
+    async fn look_after(&self, progress: CampaignProgress, stats: &Stats) -> Result<(), AppError> {
+        let now = self.now();
+        match progress.campaign.state {
+            CampaignState::Scheduled { at } if at <= now => self.begin_scheduled(progress, at, now).await,
+            CampaignState::Sending { .. } => {
+                self.agree(&progress.campaign, stats).await?;
+                self.tell_progress(&progress, now).await?;
+                if is_accounted_for(&progress) {
+                    return self.finish(progress.campaign, now).await;
+                }
+                if let Some(reason) = self.judge(&progress, now).await? {
+                    return self.pause_by_itself(progress.campaign, reason, now).await;
+                }
+                self.find_lost(&progress, now).await?;
+                self.queue_batches(&progress, now).await
+            }
+            CampaignState::Paused { .. } => {
+                self.agree(&progress.campaign, stats).await?;
+                self.tell_progress(&progress, now).await?;
+                if is_accounted_for(&progress) {
+                    return self.finish(progress.campaign, now).await;
+                }
+                Ok(())
+            }
+            CampaignState::Stopped { .. } => self.settle_stopped(progress, stats, now).await,
+            CampaignState::Scheduled { .. } | CampaignState::Draft | CampaignState::Finished { .. } => Ok(()),
+        }
+    }
+
+    /// Its time has come; or has passed for so long that a person must say.
+    async fn begin_scheduled(
+        &self,
+        progress: CampaignProgress,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), AppError> {
+        let most = Duration::from_secs(definition_of(&progress.campaign)?.max_lateness_seconds);
+        let late = now.since(at);
+        let too_late = (late > most).then(|| {
+            format!("it was to begin at {at}, {} min ago: resume it, or stop it", late.as_secs() / 60)
+        });
+        let begun = self.begin_campaign(progress.campaign.clone(), CampaignOrder::Due { too_late }).await;
+        match begun {
+            Ok(_) => Ok(()),
+            // It can't be begun, and will not by itself: it waits, visibly, for a person.
+            Err(AppError::Conflict { detail, .. }) => {
+                let order = CampaignOrder::Due { too_late: Some(detail) };
+                give(&self.records, progress.campaign, order, now).await.map(|_| ())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the queues do what a campaign's state says, where they don't.
+    async fn agree(&self, campaign: &CampaignRecord, stats: &Stats) -> Result<(), AppError> {
+        let held = |queue: &palomar_broker::QueueStats| {
+            queue.paused_groups.iter().any(|group| **group == *campaign.id)
+        };
+        let of_channel = |queue: &&palomar_broker::QueueStats| {
+            queue.queue.pool() == OUTBOUND && queue.queue.name() == campaign.channel.as_str()
+        };
+        let is_held = stats.queues.iter().filter(of_channel).any(held);
+        let shall_be = !matches!(campaign.state, CampaignState::Sending { .. });
+        if is_held == shall_be {
+            return Ok(());
+        }
+        // What the numbers say may be older than what was ordered since.
+        let newest = self.records.campaign(&campaign.id).await?;
+        match newest {
+            Some(newest) if newest.version == campaign.version => self.carry_out(&newest).await.map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Everybody is accounted for.
+    async fn finish(&self, campaign: CampaignRecord, now: Timestamp) -> Result<(), AppError> {
+        let (finished, moved) = give(&self.records, campaign, CampaignOrder::Finish, now).await?;
+        if moved {
+            tracing::info!(campaign = finished.id, "a campaign has finished");
+            self.release(&finished).await?;
+            self.live.wake();
+        }
+        self.keeper.forget(finished.number);
+        Ok(())
+    }
+
+    /// Its group is nothing special any more.
+    async fn release(&self, campaign: &CampaignRecord) -> Result<(), AppError> {
+        for queue in [crate::queues::outbound_queue(&campaign.channel)?, super::batches_queue()?] {
+            let control = Control::ResumeGroup { queue, group: campaign.id.as_str().into() };
+            // A channel that was deleted holds nothing.
+            let _ = self.broker.control(control).await?;
+        }
+        Ok(())
+    }
+
+    /// Calls off all that waits of a campaign that was stopped, until nothing of it moves any more.
+    async fn settle_stopped(
+        &self,
+        progress: CampaignProgress,
+        stats: &Stats,
+        now: Timestamp,
+    ) -> Result<(), AppError> {
+        self.agree(&progress.campaign, stats).await?;
+        let group: Arc<str> = progress.campaign.id.as_str().into();
+        let filter = JobFilter { group: Some(group), ..JobFilter::default() };
+        let called_off = self.broker.control(Control::CancelAll(filter)).await??;
+        self.caught_up(OVERDUE).await?;
+        let Some(newest) = self.records.campaign_progress(&progress.campaign.id).await? else {
+            return Ok(());
+        };
+        let tally = Tally::of(&newest);
+        let moves = called_off.changed > 0 || called_off.in_flight > 0 || tally.under_way > 0;
+        if moves || newest.batches.queued > 0 && self.is_being_fed(&newest).await? {
+            return Ok(());
+        }
+        let settled = CampaignRecord { live: false, ..newest.campaign.clone() };
+        let told = Some(view::told_progress(&newest));
+        let change = CampaignChange { told, ..CampaignChange::default() };
+        if self.records.change_campaign(settled, change, now).await?.is_some() {
+            self.release(&newest.campaign).await?;
+            self.keeper.forget(newest.campaign.number);
+            self.live.wake();
+        }
+        Ok(())
+    }
+
+    /// Whether a job of a batch is in somebody's hands.
+    async fn is_being_fed(&self, progress: &CampaignProgress) -> Result<bool, AppError> {
+        let number = progress.campaign.number;
+        let queued = self.records.campaign_batches(number, BatchState::Queued, None, MOST_BATCHES).await?;
+        for batch in queued {
+            if self.has_job(number, &batch).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn has_job(&self, campaign: u64, batch: &CampaignBatch) -> Result<bool, AppError> {
+        let id = super::lots::batch_id(campaign, batch.number, batch.generation);
+        let job = self.broker.job(id).await?;
+        let live = [JobState::Scheduled, JobState::Queued, JobState::Started, JobState::Uncertain];
+        Ok(job.is_some_and(|(job, _)| live.contains(&job.state)))
+    }
+
+    /// Batches whose job somebody took away get another turn.
+    async fn find_lost(&self, progress: &CampaignProgress, now: Timestamp) -> Result<(), AppError> {
+        if progress.batches.queued == 0 {
+            return Ok(());
+        }
+        let number = progress.campaign.number;
+        let queued = self.records.campaign_batches(number, BatchState::Queued, None, MOST_BATCHES).await?;
+        for batch in queued {
+            let since = batch.queued_at.unwrap_or(now);
+            if now.since(since) > OVERDUE && !self.has_job(number, &batch).await? {
+                self.records.batch_lost(number, batch).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Why a campaign is to be paused, if it is: too many of its messages failed since the last look.
+    async fn judge(&self, progress: &CampaignProgress, now: Timestamp) -> Result<Option<String>, AppError> {
+        let (campaign, tally) = (&progress.campaign, Tally::of(progress));
+        let ended = (tally.success + tally.failed, tally.failed);
+        let rule = definition_of(campaign)?.auto_pause;
+        match rule.judge(campaign.judged, ended) {
+            Judgement::TooFew => Ok(None),
+            Judgement::Well => {
+                let judged = CampaignRecord { judged: ended, ..campaign.clone() };
+                self.records.change_campaign(judged, CampaignChange::default(), now).await?;
+                Ok(None)
+            }
+            Judgement::Bad(reason) => Ok(Some(reason)),
+        }
+    }
+
+    async fn pause_by_itself(
+        &self,
+        campaign: CampaignRecord,
+        detail: String,
+        now: Timestamp,
+    ) -> Result<(), AppError> {
+        tracing::warn!(campaign = campaign.id, reason = detail, "a campaign pauses by itself");
+        let order = CampaignOrder::Pause(Pause { cause: PauseCause::FailureRate, detail });
+        let (campaign, _) = give(&self.records, campaign, order, now).await?;
+        self.carry_out(&campaign).await?;
+        // Whoever resumes it begins a new count.
+        let progress = self.records.campaign_progress(&campaign.id).await?;
+        if let Some(progress) = progress {
+            let tally = Tally::of(&progress);
+            let judged = (tally.success + tally.failed, tally.failed);
+            let judged = CampaignRecord { judged, ..progress.campaign };
+            self.records.change_campaign(judged, CampaignChange::default(), now).await?;
+        }
+        self.live.wake();
+        Ok(())
+    }
+
+    /// Queues as many batches as there is room for.
+    async fn queue_batches(&self, progress: &CampaignProgress, now: Timestamp) -> Result<(), AppError> {
+        let (campaign, batches) = (&progress.campaign, &progress.batches);
+        if batches.waiting == 0 {
+            return Ok(());
+        }
+        let Some(line) = self.registry.get(&campaign.channel) else { return Ok(()) };
+        let config = &self.config.campaigns;
+        let tally = Tally::of(progress);
+        let mut room = Room {
+            look_ahead: look_ahead(&line.limits, config.batch_size, config.look_ahead),
+            outstanding: batches.planned.saturating_sub(tally.ended() + batches.left_out),
+            most_batches: u64::from(config.concurrent_batches.max(1)),
+            batches: batches.queued,
+        };
+        if room.outstanding >= room.look_ahead || room.batches >= room.most_batches {
+            return Ok(());
+        }
+        let definition = definition_of(campaign)?;
+        let mut chosen = Vec::new();
+        let mut place = batches.planned;
+        for batch in self.awake(campaign, &definition, now).await? {
+            let due = feeder::pace(campaign, &definition, now).due(place);
+            if due.is_some_and(|due| due > now.after(HORIZON)) || !room.take(batch.size) {
+                break;
+            }
+            let size = batch.size;
+            chosen.push((batch, place));
+            place += size;
+        }
+        if chosen.is_empty() {
+            return Ok(());
+        }
+        let queued = self.records.batches_queued(campaign.number, chosen, now).await?;
+        let jobs: Result<Vec<_>, _> = queued.iter().map(|batch| feeder::job_for(campaign, batch)).collect();
+        // Where this fails, the batches are found lost, and get another turn.
+        self.broker.enqueue(jobs?).await?;
+        Ok(())
+    }
+
+    /// Batches whose turn could come, of those whose recipients may be written to now or soon.
+    async fn awake(
+        &self,
+        campaign: &CampaignRecord,
+        definition: &Definition,
+        now: Timestamp,
+    ) -> Result<Vec<CampaignBatch>, AppError> {
+        let number = campaign.number;
+        let waiting = BatchState::Waiting;
+        let Some(hours) = &definition.hours else {
+            return Ok(self.records.campaign_batches(number, waiting, None, MOST_BATCHES).await?);
+        };
+        let mut awake = Vec::new();
+        for lane in self.records.campaign_lanes(number).await? {
+            let own = zones::read(&lane.zones);
+            let own: Vec<ZoneName> = if own.is_empty() { vec![definition.zone.clone()] } else { own };
+            // Whoever never may be written to is left out when the batch is fed.
+            let opens = hours.next(now, &own).unwrap_or(now);
+            if opens <= now.after(HORIZON) {
+                awake.extend(
+                    self.records.campaign_batches(number, waiting, Some(lane.lane), MOST_BATCHES).await?,
+                );
+            }
+        }
+        Ok(awake)
+    }
+
+    /// Tells front ends how far a campaign is, where that is news.
+    async fn tell_progress(&self, progress: &CampaignProgress, now: Timestamp) -> Result<(), AppError> {
+        if self.keeper.is_news(progress) {
+            let told = view::told_progress(progress);
+            self.records.tell_campaign(progress.campaign.clone(), told, now).await?;
+            self.live.wake();
+        }
+        Ok(())
+    }
+}
+
+impl Keeper {
+    fn is_news(&self, progress: &CampaignProgress) -> bool {
+        let (number, processed) = (progress.campaign.number, Tally::of(progress).processed());
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        match told.get(&number) {
+            Some((at, known)) if *known == processed || now - *at < TELL => false,
+            _ => {
+                told.insert(number, (now, processed));
+                true
+            }
+        }
+    }
+
+    fn forget(&self, number: u64) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+    }
+}
+
+/// Whether all recipients of a campaign are accounted for: messages at their end or uncertain, and left out.
+fn is_accounted_for(progress: &CampaignProgress) -> bool {
+    let (batches, tally) = (&progress.batches, Tally::of(progress));
+    let all_fed = batches.waiting == 0 && batches.queued == 0 && batches.failed == 0;
+    all_fed && tally.under_way == 0 && tally.processed() == progress.campaign.recipients
+}

@@ -1,0 +1,96 @@
+//! Campaigns: one text to many, exact under crashes, held in the hand while it runs.
+//!
+//! ```text
+//! create ─> recipients, fixed at the start ─> batches ─┐
+//!                                                       │  keeper: whose turn is it? (look-ahead, hours, pace)
+//! outbound/<channel> <─ messages <─ feeder <─ campaigns/_batches
+//!        └─> event log ─> records: counts by status ─> keeper: finished? too many failures?
+//! ```
+//!
+//! Always:
+//! - each (campaign, step, recipient) becomes one message, whose id follows from the three (`lots`); a batch that is fed
+//!   again, after whatever crash, adds what is missing and nothing else (`feeder`);
+//! - a campaign's word in records decides whether it runs; pausing its group in the queue makes that so, and the keeper
+//!   makes it so again where the one who ordered it died in between;
+//! - it is finished when everybody is accounted for: messages at their end or uncertain, and recipients left out, are the
+//!   snapshot.
+
+mod checks;
+mod contacts;
+mod definition;
+mod feeder;
+mod foresight;
+mod judge;
+mod keeper;
+mod lots;
+mod orders;
+mod pace;
+mod results;
+mod view;
+mod words;
+mod zones;
+
+use std::time::Duration;
+
+use palomar_broker::{BreakerConfig, Limits, QueueName};
+
+use crate::AppError;
+
+pub use checks::{CampaignPreview, DryRun, DryRunRecipient, TestSend};
+pub use definition::{
+    CampaignPatch, Definition, MOST_CONTACTS, NewCampaign, OutsideWindow, PlanInput, Variant, VariantInput,
+};
+pub use judge::AutoPause;
+pub use orders::{CampaignAnswer, ContactsAdded, StartAnswer};
+pub use results::{CampaignReport, RecipientResult, VariantReport};
+pub use view::{CampaignMetrics, CampaignView, QueueMetrics, QueueProgress, QueueStatus, SystemMetrics};
+
+pub(crate) use feeder::Feeder;
+pub(crate) use keeper::{Keeper, watch};
+
+/// The pool of batches.
+pub(crate) const CAMPAIGNS: &str = "campaigns";
+
+/// How campaigns are fed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CampaignConfig {
+    /// Recipients of a batch.
+    pub batch_size: u32,
+    /// Batches that are fed at once.
+    pub concurrent_batches: u32,
+    /// Attempts at a batch.
+    pub retry_attempts: u32,
+    /// The wait after the first of them; doubled with each.
+    pub retry_delay: Duration,
+    /// Messages of one campaign that are queued ahead at most.
+    pub look_ahead: u64,
+}
+
+impl Default for CampaignConfig {
+    fn default() -> CampaignConfig {
+        CampaignConfig {
+            batch_size: 500,
+            concurrent_batches: 10,
+            retry_attempts: 3,
+            retry_delay: Duration::from_secs(1),
+            look_ahead: 20_000,
+        }
+    }
+}
+
+/// The queue of batches. No channel has a name that begins so.
+pub(crate) fn batches_queue() -> Result<QueueName, AppError> {
+    QueueName::new(CAMPAIGNS, "_batches").map_err(|error| AppError::Unavailable(error.to_string()))
+}
+
+/// A batch that was killed is fed again at once; one that fails holds no other.
+pub(crate) fn batches_limits(config: &CampaignConfig) -> Limits {
+    let defaults = Limits::default();
+    Limits {
+        concurrency: config.concurrent_batches.max(1),
+        breaker: BreakerConfig { failures: 0, ..defaults.breaker },
+        order_wait: Duration::ZERO,
+        uncertain_wait: Duration::ZERO,
+        ..defaults
+    }
+}
