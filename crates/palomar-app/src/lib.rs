@@ -53,10 +53,10 @@ pub use audience::{
     read_values,
 };
 pub use campaigns::{
-    AutoPause, CampaignAnswer, CampaignConfig, CampaignMetrics, CampaignPatch, CampaignReport, CampaignView,
-    ContactsAdded, Definition, DryRun, DryRunRecipient, MOST_CONTACTS, NewCampaign, OutsideWindow, PlanInput,
-    CampaignPreview, QueueMetrics, QueueProgress, QueueStatus, RecipientResult, StartAnswer, SystemMetrics, TestSend,
-    Variant, VariantInput, VariantReport,
+    AudienceInput, AutoPause, CampaignAnswer, CampaignConfig, CampaignMetrics, CampaignPatch, CampaignReport,
+    CampaignView, ContactsAdded, Definition, DryRun, DryRunRecipient, MOST_CONTACTS, NewCampaign,
+    OutsideWindow, PlanInput, CampaignPreview, QueueMetrics, QueueProgress, QueueStatus, RecipientResult,
+    StartAnswer, SystemMetrics, TestSend, Variant, VariantInput, VariantReport,
 };
 pub use channels::{
     BudgetInput, ChannelPatch, ChannelTest, ChannelView, LimitsInput, NewChannel, PROFILES, PairInput,

@@ -3,7 +3,9 @@
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
-use palomar_app::{Caller, CampaignFilter, CampaignPatch, NewCampaign, Page, TestSend, fingerprint};
+use palomar_app::{
+    AudienceInput, Caller, CampaignFilter, CampaignPatch, NewCampaign, Page, TestSend, fingerprint,
+};
 use palomar_model::CampaignState;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -127,8 +129,13 @@ pub(crate) async fn delete(
 #[serde(deny_unknown_fields)]
 pub(crate) struct MoreContacts {
     /// As in a new campaign.
-    #[schema(value_type = Vec<Object>)]
-    contacts: Vec<Value>,
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<Object>>)]
+    contacts: Option<Vec<Value>>,
+    /// In their place: contacts by what is known of them, as they are now.
+    #[serde(default)]
+    #[schema(value_type = Option<schema::CampaignAudience>)]
+    audience: Option<AudienceInput>,
 }
 
 /// Add contacts to a campaign
@@ -146,8 +153,17 @@ pub(crate) async fn contacts(
     PathId(id): PathId,
     body: JsonBytes,
 ) -> Answer {
-    let MoreContacts { contacts } = body.typed()?;
-    ok(&api.app.add_contacts(&id, contacts, &caller).await?)
+    match body.typed::<MoreContacts>()? {
+        MoreContacts { contacts: Some(contacts), audience: None } => {
+            ok(&api.app.add_contacts(&id, contacts, &caller).await?)
+        }
+        MoreContacts { contacts: None, audience: Some(audience) } => {
+            // Everybody's contacts are for those who may see all of them.
+            unbound(&caller)?;
+            ok(&api.app.add_audience(&id, &audience, &caller).await?)
+        }
+        _ => Err(Problem::invalid_at("", "needs either contacts or audience")),
+    }
 }
 
 /// Start a campaign

@@ -169,6 +169,18 @@ pub(crate) struct CampaignProgress {
     percentage: u64,
 }
 
+/// Contacts by what is known of them: one of these.
+#[derive(ToSchema)]
+#[schema(example = json!({"filter": "tag = \"vip\""}))]
+pub(crate) struct CampaignAudience {
+    /// Those whom a filter means.
+    filter: Option<String>,
+    /// Those of a segment, by its id or its name.
+    segment: Option<String>,
+    /// `true`: all.
+    all: Option<bool>,
+}
+
 /// What became of contacts that were added.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]

@@ -20,9 +20,9 @@ use utoipa::{IntoParams, IntoResponses, ToSchema};
 use crate::problem::ProblemDocument;
 
 pub(crate) use campaigns::{
-    Campaign, CampaignDryRun, CampaignOrdered, CampaignPatch, CampaignPreviews, CampaignQueueMetricsAnswer,
-    CampaignRecipient, CampaignReport, CampaignStarted, CampaignStatusAnswer, CampaignTest, CampaignTested,
-    ContactsAdded, NewCampaign,
+    Campaign, CampaignAudience, CampaignDryRun, CampaignOrdered, CampaignPatch, CampaignPreviews,
+    CampaignQueueMetricsAnswer, CampaignRecipient, CampaignReport, CampaignStarted, CampaignStatusAnswer,
+    CampaignTest, CampaignTested, ContactsAdded, NewCampaign,
 };
 pub(crate) use channels::{
     ApiKey, Channel, ChannelPatch, ChannelTest, CreatedKey, FailedWebhook, LimitBudget, LimitPair,

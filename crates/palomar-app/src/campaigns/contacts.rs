@@ -1,19 +1,60 @@
-//! Whom a campaign goes to, as it is written: numbers, ids of contacts, or objects with `phone` and what is known of them.
+//! Whom a campaign goes to, as it is written: numbers, ids of contacts, objects with `phone` and what is known of them; or
+//! those contacts whom a filter or a segment means.
 
-use palomar_model::Recipient;
-use palomar_records::{ContactView, IdentityView, NewRecipient, Records};
+use std::collections::HashMap;
+
+use palomar_model::attribute::{AttributeName, ConsentState};
+use palomar_model::filter::Filter;
+use palomar_model::{Recipient, Timestamp};
+use palomar_records::{AudienceContact, ContactIds, NewRecipient, Records, Whom};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::definition::Definition;
 use super::zones;
 use crate::AppError;
 
+/// Contacts that are read in one go.
+pub(super) const PAGE: usize = 500;
 /// What is known of one recipient, as JSON.
 const MOST_FIELDS: usize = 8 * 1024;
 /// What a recipient's own fields may call their time zone.
-const ZONE_FIELDS: [&str; 3] = ["timeZone", "timezone", "zone"];
+const ZONE_FIELDS: [&str; 3] = ["timezone", "time_zone", "zone"];
 /// What they may call their number or id.
 const ADDRESS_FIELDS: [&str; 5] = ["phone", "to", "recipient", "number", "bsuid"];
+
+/// Contacts that are meant by what is known of them.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum AudienceInput {
+    /// Those whom a filter means.
+    Filter(String),
+    /// Those of a segment, by its id or its name.
+    Segment(String),
+    /// All.
+    All(bool),
+}
+
+impl AudienceInput {
+    /// Which contacts these are.
+    ///
+    /// # Errors
+    /// A filter that is none; a segment that there is not.
+    pub(super) async fn whom(&self, records: &Records) -> Result<Whom, AppError> {
+        match self {
+            AudienceInput::Filter(text) => match Filter::parse(text) {
+                Ok(filter) => Ok(Whom::Filter(filter)),
+                Err(error) => Err(AppError::invalid("/audience/filter", error.to_string())),
+            },
+            AudienceInput::Segment(named) => match records.segment(named).await? {
+                Some(segment) => Ok(Whom::Filter(segment.filter)),
+                None => Err(AppError::invalid("/audience/segment", "there is no such segment")),
+            },
+            AudienceInput::All(true) => Ok(Whom::All),
+            AudienceInput::All(false) => Err(AppError::invalid("/audience/all", "must be true")),
+        }
+    }
+}
 
 /// Reads contacts. One that can't be reached is kept, with the reason: nobody is dropped silently.
 ///
@@ -24,44 +65,71 @@ pub(super) async fn read(
     definition: &Definition,
     default_region: Option<&str>,
     records: &Records,
+    now: Timestamp,
 ) -> Result<Vec<NewRecipient>, AppError> {
-    let mut read = Vec::with_capacity(contacts.len());
-    for (contact, n) in contacts.into_iter().zip(0_usize..) {
-        let entry = entry(contact, n)?;
-        let (address, mut fields) = match entry {
-            Entry::Address(address, fields) => (address, fields),
-            Entry::Contact(id) => match records.contact(&id).await? {
-                Some(known) => of_contact(known),
-                None => {
-                    read.push(unreachable(id, Map::new(), "unknown_contact"));
-                    continue;
+    let entries = contacts.into_iter().zip(0..).map(|(contact, n)| entry(contact, n));
+    let entries = entries.collect::<Result<Vec<_>, _>>()?;
+    let mut known = known(&entries, records, now).await?;
+    let mut read = Vec::with_capacity(entries.len());
+    for (entry, n) in entries.into_iter().zip(0_usize..) {
+        let recipient = match entry {
+            Entry::Address(address, fields) => {
+                if serde_json::to_string(&fields).map_or(true, |text| text.len() > MOST_FIELDS) {
+                    let detail = format!("what is known of a contact may have {MOST_FIELDS} bytes");
+                    return Err(AppError::invalid(format!("/contacts/{n}"), detail));
                 }
+                match Recipient::parse(&address, default_region) {
+                    Ok(recipient) => reachable(&recipient, fields, definition),
+                    Err(_) => unreachable(address, fields, "invalid_number"),
+                }
+            }
+            Entry::Contact(id) => match known.remove(&id) {
+                Some(contact) => of_audience(contact, definition),
+                None => unreachable(id, Map::new(), "unknown_contact"),
             },
         };
-        if serde_json::to_string(&fields).map_or(true, |text| text.len() > MOST_FIELDS) {
-            let detail = format!("what is known of a contact may have {MOST_FIELDS} bytes");
-            return Err(AppError::invalid(format!("/contacts/{n}"), detail));
-        }
-        match Recipient::parse(&address, default_region) {
-            Ok(recipient) => {
-                let zones = if definition.has_lanes() {
-                    zones_of(&recipient, &fields, definition)
-                } else {
-                    String::new()
-                };
-                fields.entry("phone").or_insert_with(|| recipient.expose().into());
-                read.push(NewRecipient {
-                    recipient: recipient.expose().to_owned(),
-                    match_key: recipient.key(),
-                    fields,
-                    zones,
-                    left_out: None,
-                });
-            }
-            Err(_) => read.push(unreachable(address, fields, "invalid_number")),
-        }
+        read.push(recipient);
     }
     Ok(read)
+}
+
+/// The contacts that are named by their ids.
+async fn known(
+    entries: &[Entry],
+    records: &Records,
+    now: Timestamp,
+) -> Result<HashMap<String, AudienceContact>, AppError> {
+    let ids: ContactIds = entries
+        .iter()
+        .filter_map(|entry| match entry {
+            Entry::Contact(id) => Some(id.clone()),
+            Entry::Address(..) => None,
+        })
+        .collect();
+    let (mut known, mut after) = (HashMap::new(), None);
+    if ids.is_empty() {
+        return Ok(known);
+    }
+    loop {
+        let page = records.audience(Whom::Ids(ids.clone()), after, PAGE, now).await?;
+        known.extend(page.contacts.into_iter().map(|contact| (contact.id.clone(), contact)));
+        after = page.next;
+        if after.is_none() {
+            return Ok(known);
+        }
+    }
+}
+
+fn reachable(recipient: &Recipient, mut fields: Map<String, Value>, definition: &Definition) -> NewRecipient {
+    let zones = if definition.has_lanes() { zones_of(recipient, &fields, definition) } else { String::new() };
+    fields.entry("phone").or_insert_with(|| recipient.expose().into());
+    NewRecipient {
+        recipient: recipient.expose().to_owned(),
+        match_key: recipient.key(),
+        fields,
+        zones,
+        left_out: None,
+    }
 }
 
 enum Entry {
@@ -76,22 +144,32 @@ fn entry(contact: Value, n: usize) -> Result<Entry, AppError> {
         Value::String(id) => Ok(Entry::Contact(id)),
         Value::Number(number) if number.is_u64() => Ok(Entry::Address(number.to_string(), Map::new())),
         Value::Object(mut fields) => {
+            let attributes = fields.remove("attributes");
             let address = ADDRESS_FIELDS.iter().find_map(|name| match fields.get(*name) {
                 Some(Value::String(text)) => Some(text.clone()),
                 Some(Value::Number(number)) => Some(number.to_string()),
                 _ => None,
             });
-            if let Some(Value::Object(more)) = fields.remove("attributes") {
+            if let Some(Value::Object(more)) = attributes {
                 fields.extend(more);
             }
             match (address, fields.get("id")) {
-                (Some(address), _) => Ok(Entry::Address(address, fields)),
+                (Some(address), _) => Ok(Entry::Address(address, by_name(fields))),
                 (None, Some(Value::String(id))) => Ok(Entry::Contact(id.clone())),
                 _ => Err(wrong("needs `phone`, or the `id` of a contact")),
             }
         }
         _ => Err(wrong("must be a number, the id of a contact, or an object with `phone`")),
     }
+}
+
+/// What is known, under the names that a text asks for it by.
+fn by_name(fields: Map<String, Value>) -> Map<String, Value> {
+    let named = fields.into_iter().map(|(name, value)| match AttributeName::variable(&name) {
+        Ok(known) => (known.as_str().to_owned(), value),
+        Err(_) => (name, value),
+    });
+    named.collect()
 }
 
 /// A number begins as one; what does not is an id of ours, or a business-scoped user id.
@@ -103,19 +181,22 @@ fn looks_like_an_address(text: &str) -> bool {
             && text.chars().all(|c| c.is_ascii_digit() || " ()-./".contains(c)))
 }
 
-/// A contact's best address, and what is known of them.
-fn of_contact(contact: ContactView) -> (String, Map<String, Value>) {
-    let rank = |identity: &&IdentityView| match identity.r#type.as_str() {
-        "phone" => 0,
-        "bsuid" => 1,
-        _ => 2,
-    };
-    let best = contact.identities.iter().min_by_key(rank);
-    let address = best.map(|identity| identity.value.clone()).unwrap_or_default();
+/// A contact, with what is known of them.
+pub(super) fn of_audience(contact: AudienceContact, definition: &Definition) -> NewRecipient {
+    let recipient = contact.recipient();
     let mut fields = Map::new();
+    for (name, value) in contact.attributes.iter() {
+        fields.insert(name.as_str().to_owned(), serde_json::to_value(value).unwrap_or_default());
+    }
     fields.extend(contact.name.map(|name| ("name".to_owned(), name.into())));
-    fields.insert("id".to_owned(), contact.id.into());
-    (address, fields)
+    fields.insert("id".to_owned(), contact.id.as_str().into());
+    match recipient {
+        None => unreachable(contact.id, fields, "invalid_number"),
+        Some(recipient) => {
+            let left_out = (contact.consent.state == ConsentState::Denied).then_some("no_consent");
+            NewRecipient { left_out, ..reachable(&recipient, fields, definition) }
+        }
+    }
 }
 
 fn zones_of(recipient: &Recipient, fields: &Map<String, Value>, definition: &Definition) -> String {

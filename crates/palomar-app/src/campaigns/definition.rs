@@ -396,7 +396,7 @@ impl Said<'_> {
         let wrong = |error: FieldError| FieldError::new(format!("{at}/{place}"), error.detail);
         let form = Form::read(kind, &content).map_err(wrong)?;
         // Whatever people are called, it must be a content: every place is filled with a word.
-        let filled = form.names().into_iter().map(|name| (name.to_owned(), Value::from("x"))).collect();
+        let filled = form.names().into_iter().map(|name| (name, Value::from("x"))).collect();
         form.complete(&filled)
             .map_err(|error| FieldError::new(format!("{at}/{place}"), error.to_string()))?;
         Ok(Some((kind.to_owned(), content)))

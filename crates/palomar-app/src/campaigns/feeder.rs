@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use palomar_broker::worker::{Handled, Handler};
 use palomar_broker::{Broker, Dedupe, LeasedJob, NewJob, OnUncertain, Outcome};
+use palomar_model::template::RenderError;
 use palomar_model::{
     CampaignOrder, CampaignPlace, CampaignState, Clock, Content, HoursThere, MessageId, Outbound, Pause,
     PauseCause, Provider, Recipient, Timestamp, ZoneName,
@@ -421,8 +422,8 @@ impl<'w> Drafts<'w> {
         recipient: &CampaignRecipient,
     ) -> Result<(Content, Option<Box<palomar_model::Template>>), LeftOut> {
         let left_out = |error: NotCompleted| match error {
-            NotCompleted::Missing(_) => LeftOut::MissingVariable,
-            NotCompleted::TooLong | NotCompleted::NotSendable(_) => LeftOut::NotSendable,
+            NotCompleted::Words(RenderError::Missing(_)) => LeftOut::MissingVariable,
+            NotCompleted::Words(RenderError::TooLong) | NotCompleted::NotSendable(_) => LeftOut::NotSendable,
         };
         let form = self.forms.get(variant).ok_or(LeftOut::NotSendable)?;
         let content = form.complete(&recipient.fields).map_err(left_out)?;

@@ -37,6 +37,7 @@ use palomar_broker::{BreakerConfig, Limits, QueueName};
 use crate::AppError;
 
 pub use checks::{CampaignPreview, DryRun, DryRunRecipient, TestSend};
+pub use contacts::AudienceInput;
 pub use definition::{
     CampaignPatch, Definition, MOST_CONTACTS, NewCampaign, OutsideWindow, PlanInput, Variant, VariantInput,
 };

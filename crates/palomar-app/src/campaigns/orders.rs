@@ -13,6 +13,7 @@ use palomar_records::{
 use serde::Serialize;
 use serde_json::Value;
 
+use super::contacts::AudienceInput;
 use super::definition::{CampaignPatch, Definition, MOST_CONTACTS, NewCampaign, is_name};
 use super::view::{self, CampaignView};
 use super::{batches_queue, contacts};
@@ -179,6 +180,43 @@ impl App {
         let added = self.records.add_recipients(campaign, recipients, self.now()).await.map_err(is_begun)?;
         let AddedRecipients { added, left_out, duplicates } = added;
         Ok(ContactsAdded { added, left_out, duplicates })
+    }
+
+    /// Adds contacts whom a filter or a segment means now to a campaign that has not begun.
+    ///
+    /// # Errors
+    /// What is wrong with the filter; a campaign that has begun.
+    pub async fn add_audience(
+        &self,
+        id: &str,
+        audience: &AudienceInput,
+        caller: &Caller,
+    ) -> Result<ContactsAdded, AppError> {
+        let campaign = self.campaign_of(id, caller).await?;
+        if !campaign.state.is_open() {
+            return Err(begun());
+        }
+        let definition = definition_of(&campaign)?;
+        let whom = audience.whom(&self.records).await?;
+        let mut sum = ContactsAdded { added: 0, left_out: 0, duplicates: 0 };
+        let mut after = None;
+        loop {
+            let page = self.records.audience(whom.clone(), after, contacts::PAGE, self.now()).await?;
+            let found = page.contacts.into_iter();
+            let recipients = found.map(|contact| contacts::of_audience(contact, &definition)).collect();
+            let added = self
+                .records
+                .add_recipients(campaign.clone(), recipients, self.now())
+                .await
+                .map_err(is_begun)?;
+            sum.added += added.added;
+            sum.left_out += added.left_out;
+            sum.duplicates += added.duplicates;
+            after = page.next;
+            if after.is_none() {
+                return Ok(sum);
+            }
+        }
     }
 
     /// Changes a campaign. Of one that has begun only its name and when it pauses by itself.
@@ -374,10 +412,10 @@ impl App {
                 campaign.state.as_str()
             )));
         }
-        Ok(self.records.delete_campaign(campaign).await.map_err(|error| match error {
+        self.records.delete_campaign(campaign).await.map_err(|error| match error {
             palomar_records::RecordsError::NotFound(_) => changed_meanwhile(),
             other => other.into(),
-        })?)
+        })
     }
 
     /// A page of campaigns, the newest first; of the caller's channels only.
@@ -434,7 +472,7 @@ impl App {
                 "one request may bring 100,000 contacts; add the others afterwards",
             ));
         }
-        contacts::read(given, definition, self.default_region(), &self.records).await
+        contacts::read(given, definition, self.default_region(), &self.records, self.now()).await
     }
 
     fn campaign_channel(

@@ -3,93 +3,38 @@
 //! Always: a text is read once, when the campaign is written; whoever it can't be completed for is named with the variable
 //! that is missing, and gets nothing.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use palomar_model::attribute::{AttributeName, AttributeValue, Number};
+use palomar_model::template::{Attributes, RenderError, Template};
 use palomar_model::{Content, FieldError};
 use serde_json::{Map, Value};
 
-/// A completed text is no longer than this.
-const MOST_BYTES: usize = 64 * 1024;
-/// A variable's name is no longer than this.
-const MOST_NAME: usize = 64;
+/// What is known of a recipient, as the text asks for it.
+struct Known<'f>(&'f Map<String, Value>);
 
-/// A text with places.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Words(Vec<Piece>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Plain(String),
-    Place { name: String, fallback: Option<String> },
+impl Attributes for Known<'_> {
+    fn value(&self, name: &AttributeName) -> Option<Cow<'_, AttributeValue>> {
+        let value = match self.0.get(name.as_str())? {
+            Value::String(text) => AttributeValue::Text(text.clone()),
+            Value::Bool(flag) => AttributeValue::Flag(*flag),
+            Value::Number(number) => AttributeValue::Number(Number::new(number.as_f64()?).ok()?),
+            Value::Null | Value::Array(_) | Value::Object(_) => return None,
+        };
+        Some(Cow::Owned(value))
+    }
 }
 
 /// Why a text can't be completed for somebody.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotCompleted {
-    /// Nothing is known of them under this name, and the text has no words for that.
-    #[error("nothing is known of them as `{0}`: write `{{{{{0}|…}}}}` with words for that")]
-    Missing(String),
-    /// It becomes too long.
-    #[error("it becomes longer than {MOST_BYTES} bytes")]
-    TooLong,
+    /// A text of it can't: nothing is known of them where it asks for something, or it becomes too long.
+    #[error(transparent)]
+    Words(#[from] RenderError),
     /// What comes out can't be sent.
     #[error("{0}")]
     NotSendable(FieldError),
-}
-
-impl Words {
-    /// Reads a text; what is wrong with it, where it can't be.
-    pub(super) fn read(text: &str) -> Result<Words, String> {
-        let mut pieces = Vec::new();
-        let mut rest = text;
-        while let Some(begin) = rest.find("{{") {
-            let (plain, place) = rest.split_at(begin);
-            let at = text.len() - place.len();
-            let place = &place[2..];
-            let end = place.find("}}").ok_or(format!("`{{{{` at byte {at} is not closed by `}}}}`"))?;
-            if !plain.is_empty() {
-                pieces.push(Piece::Plain(plain.to_owned()));
-            }
-            let (name, fallback) = match place[..end].split_once('|') {
-                Some((name, fallback)) => (name, Some(fallback.trim().to_owned())),
-                None => (&place[..end], None),
-            };
-            let name = name.trim();
-            let known = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-            if name.is_empty() || name.len() > MOST_NAME || !name.chars().all(known) {
-                return Err(format!(
-                    "what is in `{{{{}}}}` at byte {at} is not a name, such as {{{{name}}}}"
-                ));
-            }
-            pieces.push(Piece::Place { name: name.to_owned(), fallback });
-            rest = &place[end + 2..];
-        }
-        if !rest.is_empty() {
-            pieces.push(Piece::Plain(rest.to_owned()));
-        }
-        Ok(Words(pieces))
-    }
-
-    fn complete(&self, fields: &Map<String, Value>) -> Result<String, NotCompleted> {
-        let mut text = String::new();
-        for piece in &self.0 {
-            match piece {
-                Piece::Plain(plain) => text.push_str(plain),
-                Piece::Place { name, fallback } => match fields.get(name) {
-                    Some(Value::String(value)) if !value.trim().is_empty() => text.push_str(value),
-                    Some(value @ (Value::Number(_) | Value::Bool(_))) => text.push_str(&value.to_string()),
-                    _ => {
-                        let missing = || NotCompleted::Missing(name.clone());
-                        text.push_str(fallback.as_deref().ok_or_else(missing)?);
-                    }
-                },
-            }
-            if text.len() > MOST_BYTES {
-                return Err(NotCompleted::TooLong);
-            }
-        }
-        Ok(text)
-    }
 }
 
 /// A content with places in its texts.
@@ -102,7 +47,7 @@ pub(super) struct Form {
 #[derive(Clone, Debug, PartialEq)]
 enum Shape {
     Fixed(Value),
-    Words(Words),
+    Words(Template),
     List(Vec<Shape>),
     Object(Vec<(String, Shape)>),
 }
@@ -117,7 +62,7 @@ impl Form {
     }
 
     /// The names that it has places for.
-    pub(super) fn names(&self) -> BTreeSet<&str> {
+    pub(super) fn names(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         self.shape.names(&mut names);
         names
@@ -139,8 +84,8 @@ impl Form {
 
 fn shape(value: &Value, at: &str) -> Result<Shape, FieldError> {
     Ok(match value {
-        Value::String(text) if text.contains("{{") => {
-            Shape::Words(Words::read(text).map_err(|error| FieldError::new(at, error))?)
+        Value::String(text) if text.contains("{{") || text.contains("}}") => {
+            Shape::Words(Template::parse(text).map_err(|error| FieldError::new(at, error.to_string()))?)
         }
         Value::Array(items) => {
             let items = items.iter().zip(0..).map(|(item, n)| shape(item, &format!("{at}/{n}")));
@@ -160,13 +105,12 @@ fn shape(value: &Value, at: &str) -> Result<Shape, FieldError> {
 }
 
 impl Shape {
-    fn names<'a>(&'a self, names: &mut BTreeSet<&'a str>) {
+    fn names(&self, names: &mut BTreeSet<String>) {
         match self {
             Shape::Fixed(_) => {}
-            Shape::Words(Words(pieces)) => names.extend(pieces.iter().filter_map(|piece| match piece {
-                Piece::Place { name, .. } => Some(name.as_str()),
-                Piece::Plain(_) => None,
-            })),
+            Shape::Words(words) => {
+                names.extend(words.variables().into_iter().map(|variable| variable.name.as_str().to_owned()));
+            }
             Shape::List(items) => items.iter().for_each(|item| item.names(names)),
             Shape::Object(members) => members.iter().for_each(|(_, member)| member.names(names)),
         }
@@ -175,7 +119,7 @@ impl Shape {
     fn complete(&self, fields: &Map<String, Value>) -> Result<Value, NotCompleted> {
         Ok(match self {
             Shape::Fixed(value) => value.clone(),
-            Shape::Words(words) => Value::String(words.complete(fields)?),
+            Shape::Words(words) => Value::String(words.render(&Known(fields))?),
             Shape::List(items) => {
                 Value::Array(items.iter().map(|item| item.complete(fields)).collect::<Result<_, _>>()?)
             }
@@ -200,36 +144,24 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_completed() {
-        for (text, expected) in [
-            ("Hola", Ok("Hola")),
-            ("", Ok("")),
-            ("Hola {{name}}, {{ points }} {{vip}}", Ok("Hola Lucía, 7 true")),
-            ("{{nobody|amigo}} {{city|tu ciudad}} {{x|}}!", Ok("amigo tu ciudad !")),
-            ("{{city}}", Err("city")),
-            ("{{tags}}", Err("tags")),
-            ("a } b { c }} d", Ok("a } b { c }} d")),
-        ] {
-            let found = Words::read(text).expect("read").complete(&fields());
-            let expected = expected.map(str::to_owned).map_err(|name| NotCompleted::Missing(name.to_owned()));
-            assert_eq!(found, expected, "{text}");
-        }
-        for bad in ["{{", "{{name", "{{}}", "{{ }}", "{{a b}}", "{{|x}}", "{{{name}}}", "{{for x in y}}"] {
-            assert!(Words::read(bad).is_err(), "{bad}");
-        }
-        let long = Map::from_iter([("x".to_owned(), Value::from("y".repeat(MOST_BYTES)))]);
-        assert_eq!(Words::read("a{{x}}").expect("read").complete(&long), Err(NotCompleted::TooLong));
-    }
-
-    #[test]
     fn contents_are_completed_wherever_a_text_stands() {
         let template = json!({"name": "promo", "language": "es", "components": [
             {"type": "body", "parameters": [{"type": "text", "text": "{{name}}"}]},
         ]});
         let form = Form::read("template", &template).expect("read");
-        assert_eq!(form.names(), BTreeSet::from(["name"]));
+        assert_eq!(form.names(), BTreeSet::from(["name".to_owned()]));
         let content = serde_json::to_value(form.complete(&fields()).expect("complete")).expect("json");
         assert_eq!(content["content"]["components"][0]["parameters"][0]["text"], "Lucía");
+        for (text, expected) in [
+            ("{{points}} {{vip}} {{ciudad|allí}}", Some("7 true allí")),
+            ("{{#if vip}}Hola{{/if}} {{city|tú}}", Some("Hola tú")),
+            ("{{city}}", None),
+            ("{{tags}}", None),
+        ] {
+            let form = Form::read("text", &json!({"text": text})).expect("read");
+            let said = form.complete(&fields()).ok().and_then(|said| serde_json::to_value(said).ok());
+            assert_eq!(said.as_ref().and_then(|said| said["content"]["text"].as_str()), expected, "{text}");
+        }
         let bad = Form::read("text", &json!({"text": "{{"})).expect_err("refused");
         assert_eq!(bad.pointer, "/content/text");
         let empty = Form::read("text", &json!({"text": "{{x|}}"})).expect("read");

@@ -51,7 +51,7 @@ fn recipient(n: u64, zones: &str) -> NewRecipient {
 
 async fn nobody_stands_in_a_campaign_twice(house: House) {
     let records = house.open().await;
-    let zones = |n: u64| if n % 3 == 0 { "Europe/Madrid" } else { "America/Lima" };
+    let zones = |n: u64| if n.is_multiple_of(3) { "Europe/Madrid" } else { "America/Lima" };
     let first: Vec<_> = (1..=30).map(|n| recipient(n, zones(n))).collect();
     let made = records.create_campaign(campaign(1), first).await.expect("created");
     assert_eq!((made.recipients, made.duplicates, made.version), (30, 0, 1));
@@ -149,8 +149,10 @@ fn placed(n: u128, campaign: u64) -> Outbound {
 /// What happens to message `n`: each ends differently.
 fn story(n: u128, campaign: u64) -> Vec<(Option<MessageId>, What)> {
     let own = Some(id(n));
-    let mut told =
-        vec![(own, What::Accepted { message: Box::new(placed(n, campaign)), scheduled: n % 5 == 0 })];
+    let mut told = vec![(
+        own,
+        What::Accepted { message: Box::new(placed(n, campaign)), scheduled: n.is_multiple_of(5) },
+    )];
     let sent = [
         (own, What::Started { attempt: 1 }),
         (own, What::Sent { provider_id: provider_id(n), alias: None }),
@@ -160,7 +162,7 @@ fn story(n: u128, campaign: u64) -> Vec<(Option<MessageId>, What)> {
         0 => {}
         1 => told.push((own, What::Cancelled)),
         2 => {
-            told.extend([(own, What::Started { attempt: 1 }), (own, What::Dead { reason: "no".to_owned() })])
+            told.extend([(own, What::Started { attempt: 1 }), (own, What::Dead { reason: "no".to_owned() })]);
         }
         3 => told.extend([(own, What::Started { attempt: 1 }), (own, What::Uncertain)]),
         4 => told.extend(sent),

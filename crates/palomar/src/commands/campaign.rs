@@ -130,6 +130,12 @@ pub(crate) struct Create {
     /// A file of contacts: CSV with a column `phone`, and others that the text may name.
     #[arg(long, value_name = "FILE")]
     contacts: Option<PathBuf>,
+    /// Contacts of a segment, by its id or its name, as they are now.
+    #[arg(long)]
+    segment: Option<String>,
+    /// Contacts whom a filter means, as they are now.
+    #[arg(long, conflicts_with = "segment")]
+    filter: Option<String>,
     /// When it begins by itself (RFC 3339).
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
@@ -259,7 +265,12 @@ async fn make(client: &Client, create: Create) -> Result<Value, Failure> {
     if let Some(file) = &create.contacts {
         contacts.extend(read_contacts(file)?);
     }
-    if contacts.is_empty() {
+    let audience = match (&create.segment, &create.filter) {
+        (Some(segment), _) => Some(json!({ "segment": segment })),
+        (None, Some(filter)) => Some(json!({ "filter": filter })),
+        (None, None) => None,
+    };
+    if contacts.is_empty() && audience.is_none() {
         if let Some(at) = create.at {
             body["scheduledAt"] = at.into();
         }
@@ -269,6 +280,9 @@ async fn make(client: &Client, create: Create) -> Result<Value, Failure> {
     let path = format!("{CAMPAIGNS}/{}", segment(&text(&made, "id")));
     for chunk in contacts.chunks(CHUNK) {
         client.post(&format!("{path}/contacts"), &[], &json!({ "contacts": chunk })).await?;
+    }
+    if let Some(audience) = audience {
+        client.post(&format!("{path}/contacts"), &[], &json!({ "audience": audience })).await?;
     }
     match create.at {
         // Not before everybody is in it.

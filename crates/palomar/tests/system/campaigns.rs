@@ -259,7 +259,7 @@ async fn a_provider_that_turns_hostile_pauses_it_and_loses_nobody() {
     server.channel("line", &sim, limits).await;
     // Ten numbers that are on WhatsApp no more stand together in the midst of the others.
     let mut all = contacts(0, 600);
-    all.extend((60..80).map(|n| json!({"phone": format!("+34{n}0131026")})));
+    all.extend((60..80).map(|n| json!({"phone": format!("+34{n}9131026")})));
     all.extend(contacts(1_000, 300));
     let total = all.len();
     let body = json!({"name": "Otoño", "message": "Hola", "channel": "line", "contacts": all,
