@@ -4,6 +4,7 @@
 mod access;
 mod bulk;
 mod contacts;
+mod campaigns;
 mod contract;
 mod conversations;
 mod events;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::definition::Definition;
-use super::feeder::{Drafts, Facts, LeftOut, facts};
+use super::messages::{Drafts, Facts, LeftOut, facts};
 use super::orders::{definition_of, gone};
 use crate::channels::Line;
 use crate::identity::IdempotencyKey;

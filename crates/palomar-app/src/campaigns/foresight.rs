@@ -10,7 +10,7 @@ use palomar_records::CampaignProgress;
 use super::definition::Definition;
 use super::orders::{definition_of, remaining};
 use super::pace::{Pace, rate};
-use super::{feeder, zones};
+use super::{messages, zones};
 use crate::{App, AppError};
 
 /// More starts are not followed one by one: each stands for several.
@@ -133,7 +133,7 @@ impl App {
         let foreseen = Foreseen {
             limits: line.limits.clone(),
             hours: definition.hours.clone(),
-            pace: feeder::pace(campaign, &definition, begins),
+            pace: messages::pace(campaign, &definition, begins),
             before: campaign.recipients.saturating_sub(left),
             in_turn: self.in_turn(progress, left).await?,
         };

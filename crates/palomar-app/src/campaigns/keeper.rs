@@ -21,7 +21,7 @@ use super::judge::Judgement;
 use super::orders::{definition_of, give};
 use super::pace::{HORIZON, Room, look_ahead};
 use super::view::{self, Tally};
-use super::{feeder, zones};
+use super::{feeder, messages, zones};
 use crate::queues::OUTBOUND;
 use crate::{App, AppError};
 
@@ -312,7 +312,7 @@ impl App {
         let mut chosen = Vec::new();
         let mut place = batches.planned;
         for batch in self.awake(campaign, &definition, now).await? {
-            let due = feeder::pace(campaign, &definition, now).due(place);
+            let due = messages::pace(campaign, &definition, now).due(place);
             if due.is_some_and(|due| due > now.after(HORIZON)) || !room.take(batch.size) {
                 break;
             }

@@ -23,11 +23,13 @@ mod foresight;
 mod judge;
 mod keeper;
 mod lots;
+mod messages;
 mod orders;
 mod pace;
 mod results;
 mod view;
 mod words;
+mod writing;
 mod zones;
 
 use std::time::Duration;
@@ -42,8 +44,9 @@ pub use definition::{
     CampaignPatch, Definition, MOST_CONTACTS, NewCampaign, OutsideWindow, PlanInput, Variant, VariantInput,
 };
 pub use judge::AutoPause;
-pub use orders::{CampaignAnswer, ContactsAdded, StartAnswer};
+pub use orders::{CampaignAnswer, StartAnswer};
 pub use results::{CampaignReport, RecipientResult, VariantReport};
+pub use writing::ContactsAdded;
 pub use view::{CampaignMetrics, CampaignView, QueueMetrics, QueueProgress, QueueStatus, SystemMetrics};
 
 pub(crate) use feeder::Feeder;

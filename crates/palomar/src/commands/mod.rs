@@ -3,6 +3,7 @@
 
 pub(crate) mod bulk;
 pub(crate) mod campaign;
+mod campaign_shown;
 pub(crate) mod channel;
 pub(crate) mod config;
 pub(crate) mod contacts;

@@ -1,0 +1,234 @@
+//! Writing campaigns: made, changed, given contacts. Of one that has begun little may be changed.
+
+use palomar_model::{CampaignOrder, CampaignState, ChannelName};
+use palomar_records::{AddedRecipients, CampaignChange, CampaignRecord, NewRecipient, RecordsError};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::contacts::{self, AudienceInput};
+use super::definition::{CampaignPatch, Definition, MOST_CONTACTS, NewCampaign, is_name};
+use super::orders::{changed_meanwhile, definition_of, give};
+use super::view::CampaignView;
+use crate::{App, AppError, Caller};
+
+/// What became of contacts that were added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContactsAdded {
+    /// New ones.
+    pub added: u64,
+    /// Of these, how many can't be reached.
+    pub left_out: u64,
+    /// Those that it had.
+    pub duplicates: u64,
+}
+
+impl App {
+    /// Makes a campaign.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn create_campaign(&self, new: NewCampaign, caller: &Caller) -> Result<CampaignView, AppError> {
+        let now = self.now();
+        let channel = self.campaign_channel(new.channel.as_ref(), caller)?;
+        let mut definition = Definition::default();
+        definition.change(new.plan).map_err(AppError::Invalid)?;
+        if !is_name(&new.name) {
+            return Err(AppError::invalid("/name", "must have 1 to 200 characters"));
+        }
+        let state = match new.scheduled_at {
+            Some(at) if at <= now => return Err(AppError::invalid("/scheduledAt", "must be in the future")),
+            Some(at) => CampaignState::Scheduled { at },
+            None => CampaignState::Draft,
+        };
+        let recipients = self.read_contacts(new.contacts, &definition).await?;
+        if recipients.is_empty() && matches!(state, CampaignState::Scheduled { .. }) {
+            return Err(AppError::invalid("/contacts", "there are none: nobody would get it"));
+        }
+        let campaign = CampaignRecord {
+            id: format!("campaign_{}", self.ids.uuid(now).simple()),
+            number: 0,
+            name: new.name.trim().to_owned(),
+            channel,
+            definition: kept(&definition)?,
+            live: matches!(state, CampaignState::Scheduled { .. }),
+            state,
+            recipients: 0,
+            duplicates: 0,
+            judged: (0, 0),
+            version: 0,
+            created_at: now,
+            updated_at: now,
+            started_at: None,
+            ended_at: None,
+        };
+        let made = self.records.create_campaign(campaign, recipients).await?;
+        self.keeper.wake.notify_one();
+        self.campaign_view(made).await
+    }
+
+    /// Adds contacts to a campaign that has not begun.
+    ///
+    /// # Errors
+    /// What is wrong with them; a campaign that has begun.
+    pub async fn add_contacts(
+        &self,
+        id: &str,
+        contacts: Vec<Value>,
+        caller: &Caller,
+    ) -> Result<ContactsAdded, AppError> {
+        let campaign = self.campaign_of(id, caller).await?;
+        if !campaign.state.is_open() {
+            return Err(begun());
+        }
+        let recipients = self.read_contacts(contacts, &definition_of(&campaign)?).await?;
+        let added = self.records.add_recipients(campaign, recipients, self.now()).await.map_err(is_begun)?;
+        let AddedRecipients { added, left_out, duplicates } = added;
+        Ok(ContactsAdded { added, left_out, duplicates })
+    }
+
+    /// Adds contacts whom a filter or a segment means now to a campaign that has not begun.
+    ///
+    /// # Errors
+    /// What is wrong with the filter; a campaign that has begun.
+    pub async fn add_audience(
+        &self,
+        id: &str,
+        audience: &AudienceInput,
+        caller: &Caller,
+    ) -> Result<ContactsAdded, AppError> {
+        let campaign = self.campaign_of(id, caller).await?;
+        if !campaign.state.is_open() {
+            return Err(begun());
+        }
+        let definition = definition_of(&campaign)?;
+        let whom = audience.whom(&self.records).await?;
+        let mut sum = ContactsAdded { added: 0, left_out: 0, duplicates: 0 };
+        let mut after = None;
+        loop {
+            let page = self.records.audience(whom.clone(), after, contacts::PAGE, self.now()).await?;
+            let found = page.contacts.into_iter();
+            let recipients = found.map(|contact| contacts::of_audience(contact, &definition)).collect();
+            let added = self
+                .records
+                .add_recipients(campaign.clone(), recipients, self.now())
+                .await
+                .map_err(is_begun)?;
+            sum.added += added.added;
+            sum.left_out += added.left_out;
+            sum.duplicates += added.duplicates;
+            after = page.next;
+            if after.is_none() {
+                return Ok(sum);
+            }
+        }
+    }
+
+    /// Changes a campaign. Of one that has begun only its name and when it pauses by itself.
+    ///
+    /// # Errors
+    /// What is wrong with the change, or does not fit where the campaign stands.
+    pub async fn update_campaign(
+        &self,
+        id: &str,
+        patch: CampaignPatch,
+        caller: &Caller,
+    ) -> Result<CampaignView, AppError> {
+        let now = self.now();
+        let mut campaign = self.campaign_of(id, caller).await?;
+        let mut definition = definition_of(&campaign)?;
+        let had_lanes = definition.has_lanes();
+        let running_only = patch.plan.fits_while_running() && patch.contacts.is_none();
+        if campaign.state.has_ended() || (!campaign.state.is_open() && !running_only) {
+            return Err(begun());
+        }
+        definition_changed(&mut definition, &patch)?;
+        if definition.has_lanes() != had_lanes && campaign.recipients > 0 && patch.contacts.is_none() {
+            let detail = "whose hours count is decided when contacts are given: give them again with it";
+            return Err(AppError::invalid("/contacts", detail));
+        }
+        if let Some(name) = &patch.name {
+            if !is_name(name) {
+                return Err(AppError::invalid("/name", "must have 1 to 200 characters"));
+            }
+            campaign.name = name.trim().to_owned();
+        }
+        let order = match patch.scheduled_at {
+            Some(Some(at)) if at <= now => {
+                return Err(AppError::invalid("/scheduledAt", "must be in the future"));
+            }
+            Some(Some(at)) => Some(CampaignOrder::Schedule { at }),
+            Some(None) => Some(CampaignOrder::Unschedule),
+            None => None,
+        };
+        campaign.definition = kept(&definition)?;
+        if let Some(contacts) = patch.contacts {
+            let recipients = self.read_contacts(contacts, &definition).await?;
+            campaign = self.records.clear_recipients(campaign).await.map_err(is_begun)?;
+            self.records.add_recipients(campaign.clone(), recipients, now).await.map_err(is_begun)?;
+            campaign = self.campaign_of(id, caller).await?;
+        } else {
+            let changed = self.records.change_campaign(campaign, CampaignChange::default(), now).await?;
+            campaign = changed.ok_or_else(changed_meanwhile)?;
+        }
+        if let Some(order) = order {
+            (campaign, _) = give(&self.records, campaign, order, now).await?;
+            self.keeper.wake.notify_one();
+        }
+        self.campaign_view(campaign).await
+    }
+
+    pub(super) async fn read_contacts(
+        &self,
+        given: Vec<Value>,
+        definition: &Definition,
+    ) -> Result<Vec<NewRecipient>, AppError> {
+        if given.len() > MOST_CONTACTS {
+            return Err(AppError::TooLarge(
+                "one request may bring 100,000 contacts; add the others afterwards",
+            ));
+        }
+        contacts::read(given, definition, self.default_region(), &self.records, self.now()).await
+    }
+
+    fn campaign_channel(
+        &self,
+        named: Option<&ChannelName>,
+        caller: &Caller,
+    ) -> Result<ChannelName, AppError> {
+        let found = match named {
+            Some(name) => self.registry.get(name).ok_or("there is no such channel, or it does not work"),
+            None => self.registry.only().ok_or("is missing, and there is not exactly one channel"),
+        };
+        found
+            .and_then(|line| {
+                if caller.may_use(&line.name) {
+                    Ok(line.name.clone())
+                } else {
+                    Err("this key may not use it")
+                }
+            })
+            .map_err(|detail| AppError::invalid("/channel", detail))
+    }
+}
+
+
+fn definition_changed(definition: &mut Definition, patch: &CampaignPatch) -> Result<(), AppError> {
+    definition.change(patch.plan.clone()).map_err(AppError::Invalid)
+}
+
+/// What is kept of a definition.
+fn kept(definition: &Definition) -> Result<Value, AppError> {
+    serde_json::to_value(definition).map_err(|error| AppError::invalid("", error.to_string()))
+}
+
+fn begun() -> AppError {
+    AppError::wrong_state("the campaign has begun: only its name and autoPause may be changed")
+}
+
+fn is_begun(error: RecordsError) -> AppError {
+    match error {
+        RecordsError::NotFound(_) => begun(),
+        other => other.into(),
+    }
+}
