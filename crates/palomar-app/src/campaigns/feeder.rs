@@ -21,11 +21,16 @@ use tokio::time::Instant;
 use super::definition::Definition;
 use super::messages::{Drafts, facts};
 use super::{CampaignConfig, batches_queue, lots};
+use crate::AppError;
 use crate::channels::{Line, Registry};
 use crate::projector::Progress;
 use crate::setup::Setup;
-use crate::AppError;
 
+/// The broker remembers ids of messages for so long. A batch is fed again by what records say, which have caught up; this
+/// is for a process that stood still in the midst of feeding.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+/// Where several nodes feed: what one of them has in its spool while it is away may come days later.
+const REMEMBERED_BY_NODES: Duration = Duration::from_secs(8 * 24 * 3600);
 /// Whoever needed longer than this may have lost the batch to somebody else, and begins again.
 const LONGEST: Duration = Duration::from_secs(40);
 /// Records get so long to catch up.
@@ -215,8 +220,11 @@ impl Feeder {
         known: &HashSet<MessageId>,
     ) -> Result<(Vec<NewJob>, FedBatch), Trouble> {
         let now = self.clock.now();
-        let drafts = Drafts::new(&work.campaign, &work.definition, &work.line, &work.lane, work.batch.place, now).map_err(Trouble::Failed)?;
+        let drafts =
+            Drafts::new(&work.campaign, &work.definition, &work.line, &work.lane, work.batch.place, now)
+                .map_err(Trouble::Failed)?;
         let facts = facts(&self.records, &work.line, &work.definition, recipients).await?;
+        let remembered = if self.records.are_shared() { REMEMBERED_BY_NODES } else { REMEMBERED };
         let (mut jobs, mut fed) = (Vec::with_capacity(recipients.len()), FedBatch::default());
         for ((recipient, facts), n) in recipients.iter().zip(facts).zip(0..) {
             if recipient.left_out.is_some() {
@@ -226,8 +234,9 @@ impl Feeder {
             match drafts.message(recipient, &facts, n) {
                 Ok(message) if known.contains(&message.id) => fed.accepted += 1,
                 Ok(message) => {
-                    let job =
-                        drafts.job(&message, &facts).map_err(|error| Trouble::Failed(error.to_string()))?;
+                    let job = drafts
+                        .job(&message, &facts, remembered)
+                        .map_err(|error| Trouble::Failed(error.to_string()))?;
                     jobs.push(job);
                     fed.accepted += 1;
                 }

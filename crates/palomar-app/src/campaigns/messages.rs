@@ -17,10 +17,6 @@ use crate::channels::Line;
 use crate::submit::job_of;
 use crate::{AppError, consent};
 
-/// The broker remembers ids of messages for so long. A batch is fed again by what records say, which have caught up; this
-/// is for a process that stood still in the midst of feeding, while another one fed its batch.
-const REMEMBERED: Duration = Duration::from_secs(3600);
-
 /// What is known of a recipient beside what the campaign says.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Facts {
@@ -222,12 +218,17 @@ impl<'w> Drafts<'w> {
         hours.next(at, &self.zones).map(Some).ok_or(LeftOut::NoHours)
     }
 
-    /// The job that sends a message.
-    pub(super) fn job(&self, message: &Outbound, facts: &Facts) -> serde_json::Result<NewJob> {
+    /// The job that sends a message; its id is remembered for so long.
+    pub(super) fn job(
+        &self,
+        message: &Outbound,
+        facts: &Facts,
+        remembered: Duration,
+    ) -> serde_json::Result<NewJob> {
         let mut job = job_of(message, self.line, 0)?;
         let goes = message.scheduled_at.unwrap_or(self.now);
         job.spends_budget = facts.window_until.is_none_or(|until| until <= goes);
-        job.dedupe = vec![Dedupe { id: message.id.0.as_u128(), fingerprint: 0, ttl: REMEMBERED }];
+        job.dedupe = vec![Dedupe { id: message.id.0.as_u128(), fingerprint: 0, ttl: remembered }];
         Ok(job)
     }
 }

@@ -46,8 +46,8 @@ pub use definition::{
 pub use judge::AutoPause;
 pub use orders::{CampaignAnswer, StartAnswer};
 pub use results::{CampaignReport, RecipientResult, VariantReport};
-pub use writing::ContactsAdded;
 pub use view::{CampaignMetrics, CampaignView, QueueMetrics, QueueProgress, QueueStatus, SystemMetrics};
+pub use writing::ContactsAdded;
 
 pub(crate) use feeder::Feeder;
 pub(crate) use keeper::{Keeper, watch};

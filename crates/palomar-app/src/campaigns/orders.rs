@@ -6,17 +6,13 @@
 use std::sync::Arc;
 
 use palomar_broker::{Control, ControlError, Controlled};
-use palomar_model::{CampaignOrder, CampaignState, ChannelName, Ordered, Pause, PauseCause, Timestamp};
-use palomar_records::{
-    AddedRecipients, CampaignChange, CampaignFilter, CampaignProgress, CampaignRecord, Page, Records,
-};
+use palomar_model::{CampaignOrder, CampaignState, Ordered, Pause, PauseCause, Timestamp};
+use palomar_records::{CampaignChange, CampaignFilter, CampaignProgress, CampaignRecord, Page, Records};
 use serde::Serialize;
-use serde_json::Value;
 
-use super::contacts::AudienceInput;
-use super::definition::{CampaignPatch, Definition, MOST_CONTACTS, NewCampaign, is_name};
+use super::batches_queue;
+use super::definition::Definition;
 use super::view::{self, CampaignView};
-use super::{batches_queue, contacts};
 use crate::messages::MAX_PAGE;
 use crate::queues::outbound_queue;
 use crate::{App, AppError, Caller};
@@ -286,7 +282,7 @@ impl App {
         self.campaign_view(campaign).await
     }
 
-    async fn campaign_view(&self, campaign: CampaignRecord) -> Result<CampaignView, AppError> {
+    pub(super) async fn campaign_view(&self, campaign: CampaignRecord) -> Result<CampaignView, AppError> {
         let progress = self.records.campaign_progress(&campaign.id).await?.ok_or(gone())?;
         Ok(CampaignView::of(&progress, self.now()))
     }
@@ -295,7 +291,6 @@ impl App {
         let found = self.records.campaign(id).await?;
         found.filter(|campaign| caller.may_use(&campaign.channel)).ok_or(gone())
     }
-
 }
 
 /// Recipients of whom it is not known yet what becomes of them, or who are under way.

@@ -212,7 +212,6 @@ impl App {
     }
 }
 
-
 fn definition_changed(definition: &mut Definition, patch: &CampaignPatch) -> Result<(), AppError> {
     definition.change(patch.plan.clone()).map_err(AppError::Invalid)
 }
