@@ -253,11 +253,13 @@ async fn two_campaigns_share_a_channel_and_replies_go_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_turns_hostile_pauses_it_and_loses_nobody() {
     let sim = simulator(quick()).await;
-    let server = Server::start().await;
+    // One batch after the other: who stands first is written to first.
+    let one = vec![("PALOMAR__CAMPAIGNS__CONCURRENT_BATCHES", "1".to_owned())];
+    let server = Server::with(one).await;
     let limits = json!({"windows": [{"max": 200, "perSeconds": 1}], "concurrency": 8, "breakerFailures": 10,
         "breakerSeconds": 1});
     server.channel("line", &sim, limits).await;
-    // Ten numbers that are on WhatsApp no more stand together in the midst of the others.
+    // Twenty numbers that are on WhatsApp no more stand together in the midst of the others.
     let mut all = contacts(0, 600);
     all.extend((60..80).map(|n| json!({"phone": format!("+34{n}9131026")})));
     all.extend(contacts(1_000, 300));
