@@ -53,10 +53,10 @@ pub use audience::{
     read_values,
 };
 pub use campaigns::{
-    AudienceInput, AutoPause, CampaignAnswer, CampaignConfig, CampaignMetrics, CampaignPatch, CampaignReport,
-    CampaignView, ContactsAdded, Definition, DryRun, DryRunRecipient, MOST_CONTACTS, NewCampaign,
-    OutsideWindow, PlanInput, CampaignPreview, QueueMetrics, QueueProgress, QueueStatus, RecipientResult,
-    StartAnswer, SystemMetrics, TestSend, Variant, VariantInput, VariantReport,
+    AudienceInput, AutoPause, CampaignAnswer, CampaignConfig, CampaignMetrics, CampaignPatch,
+    CampaignPreview, CampaignReport, CampaignView, ContactsAdded, Definition, DryRun, DryRunRecipient,
+    MOST_CONTACTS, NewCampaign, OutsideWindow, PlanInput, QueueMetrics, QueueProgress, QueueStatus,
+    RecipientResult, StartAnswer, SystemMetrics, TestSend, Variant, VariantInput, VariantReport,
 };
 pub use channels::{
     BudgetInput, ChannelPatch, ChannelTest, ChannelView, LimitsInput, NewChannel, PROFILES, PairInput,
@@ -93,8 +93,8 @@ pub use submit::{MAX_BATCH, RowInput, RowResult, Submitted};
 pub use palomar_broker::{JobState, Resolution};
 pub use palomar_media::{HandOut, Part, S3Config, hand_out};
 pub use palomar_records::{
-    AudienceContact, CampaignFilter, ChangesView, ConsentChange, ContactChange, ContactConsent, ContactFilter, ContactView,
-    ConversationFilter, ConversationId, ConversationPatch, ConversationView, Direction, FailedWebhookView,
-    MediaRecord, MediaState, MediaView, MessageFilter, MessageStatus, MessageView, Page, ProviderTemplate,
-    Segment, Suppression, SuppressionReason, TimelineEntry,
+    AudienceContact, CampaignFilter, ChangesView, ConsentChange, ContactChange, ContactConsent,
+    ContactFilter, ContactView, ConversationFilter, ConversationId, ConversationPatch, ConversationView,
+    Direction, FailedWebhookView, MediaRecord, MediaState, MediaView, MessageFilter, MessageStatus,
+    MessageView, Page, ProviderTemplate, Segment, Suppression, SuppressionReason, TimelineEntry,
 };

@@ -225,7 +225,7 @@ impl<'w> Drafts<'w> {
         facts: &Facts,
         remembered: Duration,
     ) -> serde_json::Result<NewJob> {
-        let mut job = job_of(message, self.line, 0)?;
+        let mut job = job_of(message, self.line, 0, None)?;
         let goes = message.scheduled_at.unwrap_or(self.now);
         job.spends_budget = facts.window_until.is_none_or(|until| until <= goes);
         job.dedupe = vec![Dedupe { id: message.id.0.as_u128(), fingerprint: 0, ttl: remembered }];
