@@ -32,20 +32,29 @@ async fn a_campaign_from_its_draft_to_its_report() {
     let made = answer.json();
     assert_eq!((&made["status"], &made["contacts"]), (&json!("draft"), &json!(2)));
     let path = format!("/api/campaigns/{}", made["id"].as_str().expect("an id"));
-    let more = post(&house, &format!("{path}/contacts"), json!({"contacts": ["+34600111223", "+34600111222"]})).await;
+    let more =
+        post(&house, &format!("{path}/contacts"), json!({"contacts": ["+34600111223", "+34600111222"]}))
+            .await;
     assert_eq!(more.json(), json!({"added": 1, "leftOut": 0, "duplicates": 1}));
     let preview = post(&house, &format!("{path}/preview"), json!({"limit": 5})).await.json();
-    assert!(preview["items"][0]["content"]["text"].as_str().is_some_and(|text| text.contains("Lucía")), "{preview}");
+    assert!(
+        preview["items"][0]["content"]["text"].as_str().is_some_and(|text| text.contains("Lucía")),
+        "{preview}"
+    );
     assert_eq!(preview["items"][1]["leftOut"], "invalid_number");
     let dry = post(&house, &format!("{path}/dry-run?limit=3"), json!({})).await.json();
     assert_eq!((&dry["wouldSend"], &dry["leftOut"]), (&json!(2), &json!({"invalid_number": 1})));
-    let tried = post(&house, &format!("{path}/test"), json!({"to": ["+34600999888"], "variant": "corta"})).await;
+    let tried =
+        post(&house, &format!("{path}/test"), json!({"to": ["+34600999888"], "variant": "corta"})).await;
     assert_eq!((tried.status.as_u16(), &tried.json()["items"][0]["status"]), (200, &json!("queued")));
     let started = post(&house, &format!("{path}/start"), json!({})).await;
     assert_eq!((started.status.as_u16(), &started.json()["estimatedContacts"]), (200, &json!(2)));
     let status = done(&house, &path).await;
     assert_eq!(status["success"], true);
-    assert_eq!(status["status"]["progress"], json!({"processed": 3, "total": 3, "success": 2, "failed": 0, "percentage": 100}));
+    assert_eq!(
+        status["status"]["progress"],
+        json!({"processed": 3, "total": 3, "success": 2, "failed": 0, "percentage": 100})
+    );
     let report = house.get(&format!("{path}/report")).await.json();
     assert_eq!((&report["sent"], report["variants"].as_array().map(Vec::len)), (&json!(2), Some(2)));
     let results = house.get(&format!("{path}/recipients?limit=2")).await.json();
@@ -75,7 +84,9 @@ async fn an_audience_is_who_the_filter_means() {
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
-    let made = post(&house, "/api/campaigns", json!({"name": "x", "channel": "demo", "message": "Hola"})).await.json();
+    let made = post(&house, "/api/campaigns", json!({"name": "x", "channel": "demo", "message": "Hola"}))
+        .await
+        .json();
     let path = format!("/api/campaigns/{}/contacts", made["id"].as_str().expect("an id"));
     let all = post(&house, &path, json!({"audience": {"all": true}})).await;
     assert_eq!(all.json(), json!({"added": 2, "leftOut": 0, "duplicates": 0}), "{}", all.text());
@@ -99,8 +110,14 @@ async fn refusals_say_where_and_why() {
         (json!({"message": "Hola"}), "/name"),
         (json!({"name": "x", "mesage": "Hola"}), "/mesage"),
         (json!({"name": "x", "channel": "demo", "message": "Hola {{"}), "/message"),
-        (json!({"name": "x", "channel": "demo", "message": "Hola", "hours": {"from": "20:00", "until": "09:00"}}), "/hours"),
-        (json!({"name": "x", "channel": "demo", "message": "Hola", "contacts": [{"name": "y"}]}), "/contacts/0"),
+        (
+            json!({"name": "x", "channel": "demo", "message": "Hola", "hours": {"from": "20:00", "until": "09:00"}}),
+            "/hours",
+        ),
+        (
+            json!({"name": "x", "channel": "demo", "message": "Hola", "contacts": [{"name": "y"}]}),
+            "/contacts/0",
+        ),
     ] {
         let answer = post(&house, "/api/campaigns", body.clone()).await;
         let problem = answer.json();
@@ -109,7 +126,9 @@ async fn refusals_say_where_and_why() {
         assert!(found.is_empty() || found.starts_with(pointer), "{pointer} in {problem}");
     }
     assert_eq!(house.get("/api/campaigns?status=flying").await.status.as_u16(), 400);
-    let made = post(&house, "/api/campaigns", json!({"name": "x", "channel": "demo", "message": "Hola"})).await.json();
+    let made = post(&house, "/api/campaigns", json!({"name": "x", "channel": "demo", "message": "Hola"}))
+        .await
+        .json();
     let path = format!("/api/campaigns/{}", made["id"].as_str().expect("an id"));
     for order in ["start", "queue-pause", "queue-resume", "queue-stop"] {
         let answer = post(&house, &format!("{path}/{order}"), json!({})).await;

@@ -3,8 +3,8 @@
 
 mod access;
 mod bulk;
-mod contacts;
 mod campaigns;
+mod contacts;
 mod contract;
 mod conversations;
 mod events;
