@@ -62,6 +62,10 @@ impl Broken {
     }
 }
 
+/// Numbers from here on are of broken ones, and of good ones: what is left of the one is never the whole of the other.
+const BROKEN: usize = 1_000_000;
+const GOOD: usize = 2_000_000;
+
 /// A webhook that says what a person wrote.
 fn good(number: &str, n: usize) -> Value {
     json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [{
@@ -182,7 +186,7 @@ async fn what_is_broken_is_answered_for_what_it_is_and_disturbs_nothing() {
             let mut told: BTreeMap<Broken, usize> = BTreeMap::new();
             for n in (caller..broken).step_by(callers) {
                 let kind = KINDS[n / callers % KINDS.len()];
-                let body = body(kind, &number, 1_000_000 + n, &mut dice);
+                let body = body(kind, &number, BROKEN + n, &mut dice);
                 let (status, _) = post(&server, Some(kind), body).await;
                 assert_eq!(status, kind.answer(), "{kind:?}");
                 *told.entry(kind).or_default() += 1;
@@ -194,7 +198,7 @@ async fn what_is_broken_is_answered_for_what_it_is_and_disturbs_nothing() {
     let mut times = Vec::new();
     let messages = broken / 4;
     for n in 0..messages {
-        let (status, took) = post(&server, None, good(&number, n).to_string().into_bytes()).await;
+        let (status, took) = post(&server, None, good(&number, GOOD + n).to_string().into_bytes()).await;
         assert_eq!(status, 200);
         times.push(took);
     }
@@ -205,7 +209,7 @@ async fn what_is_broken_is_answered_for_what_it_is_and_disturbs_nothing() {
         }
     }
     let seconds = begun.elapsed().as_secs() as usize + 1;
-    let ids: Vec<String> = (0..messages).map(|n| format!("wamid.{n}")).collect();
+    let ids: Vec<String> = (0..messages).map(|n| format!("wamid.{}", GOOD + n)).collect();
     until("what is good has arrived, and what can't be read is kept", || async {
         let stats = server.get("/api/queue-monitor/stats").await;
         let webhook = &stats["webhook"];
