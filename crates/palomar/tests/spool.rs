@@ -176,6 +176,10 @@ async fn until<T, F: Future<Output = Result<T, String>>>(what: &str, mut ask: im
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's client, to this machine only")]
+fn http() -> reqwest::Client {
+    reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().expect("a client")
+}
+
 async fn serve(place: &Place, redis: &Redis, environment: &[(&str, &str)]) -> (common::Server, Client) {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
@@ -183,8 +187,7 @@ async fn serve(place: &Place, redis: &Redis, environment: &[(&str, &str)]) -> (c
     command.envs(environment.iter().copied());
     let server = place.start(command, "  Address");
     let key = std::fs::read_to_string(place.path().join("palomar-data/admin.key")).expect("a key");
-    let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().expect("a client");
-    let client = Client { http, url: server.url.clone(), key: key.trim().to_owned() };
+    let client = Client { http: http(), url: server.url.clone(), key: key.trim().to_owned() };
     (server, client)
 }
 
@@ -278,8 +281,8 @@ async fn while_redis_is_away_everything_is_accepted_and_done_once_when_it_is_bac
     let stop = Arc::new(AtomicBool::new(false));
     let _ends = Stop(Arc::clone(&stop));
     let run = |rate, wanted, hooks: bool| {
-        let (client, stop) = (client.clone(), Arc::clone(&stop));
-        // Each on a thread of its own.
+        // Each on a thread of its own, with connections of its own: those of a runtime end with it.
+        let (client, stop) = (Client { http: http(), ..client.clone() }, Arc::clone(&stop));
         std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
