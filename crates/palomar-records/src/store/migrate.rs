@@ -16,8 +16,8 @@ const STEPS: &[(&str, &str)] = &[
     ("0004_nodes", include_str!("../../migrations/0004_nodes.sql")),
     ("0005_conversations", include_str!("../../migrations/0005_conversations.sql")),
     ("0006_media", include_str!("../../migrations/0006_media.sql")),
-    ("0008_audience", include_str!("../../migrations/0008_audience.sql")),
-    ("0009_campaigns", include_str!("../../migrations/0009_campaigns.sql")),
+    ("0007_audience", include_str!("../../migrations/0007_audience.sql")),
+    ("0008_campaigns", include_str!("../../migrations/0008_campaigns.sql")),
 ];
 
 /// The newest schema.

@@ -95,7 +95,17 @@ async fn records_of_an_earlier_schema_go_on() {
     let looked = house.place().look().await.expect("looked").expect("a file").schema;
     assert_eq!(
         (looked.found, looked.missing),
-        (2, vec!["0003_partitions", "0004_nodes", "0005_conversations", "0006_media", "0008_audience"])
+        (
+            2,
+            vec![
+                "0003_partitions",
+                "0004_nodes",
+                "0005_conversations",
+                "0006_media",
+                "0007_audience",
+                "0008_campaigns"
+            ]
+        )
     );
 
     let records = house.open().await;
