@@ -64,14 +64,20 @@ impl Redis {
     }
 
     fn spawn(dir: &Path, port: u16) -> Child {
-        Command::new("redis-server")
+        let process = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"])
             .args(["--port", &port.to_string(), "--dir"])
             .arg(dir)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("redis-server is installed")
+            .expect("redis-server is installed");
+        let begun = instant();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(begun.elapsed() < PATIENCE, "Redis listens");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        process
     }
 
     fn kill(&mut self) {
