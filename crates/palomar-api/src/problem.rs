@@ -306,7 +306,9 @@ impl From<AppError> for Problem {
             AppError::Conflict { code, detail } => Problem::new(Code::Conflict(code), detail),
             AppError::Suppressed(SuppressionReason::Blocked) => Problem::new(Code::Blocked, detail),
             AppError::Suppressed(_) => Problem::new(Code::Suppressed, detail),
-            AppError::IdempotencyMismatch { .. } => Problem::new(Code::IdempotencyMismatch, detail),
+            AppError::IdempotencyMismatch { .. } | AppError::OtherBody => {
+                Problem::new(Code::IdempotencyMismatch, detail)
+            }
             AppError::TooLarge(_) => Problem::new(Code::TooLarge, detail),
             AppError::Full => Problem::new(Code::StorageFull, detail),
             AppError::Draining => Problem::new(Code::Draining, detail),

@@ -1,6 +1,6 @@
 //! Answers to repeated requests that create something other than messages (channels, keys).
 //!
-//! Messages carry their identity into the broker, durably. These few requests a day are remembered here, by this
+//! Messages carry their identity into the broker, campaigns theirs into the records, durably. These few requests a day are remembered here, by this
 //! process only; after a restart a repeated one meets what it made (`exists`) or makes one more key, which its
 //! list shows. Refused requests are not remembered: they may be put right and sent again under the same key.
 

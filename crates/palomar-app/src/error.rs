@@ -33,6 +33,9 @@ pub enum AppError {
         /// The message of the first request.
         of: MessageId,
     },
+    /// The same idempotency key came before with another body, for something that is no message.
+    #[error("this request came before with another body")]
+    OtherBody,
     /// More than is taken at once.
     #[error("{0}")]
     TooLarge(&'static str),
@@ -77,7 +80,7 @@ impl AppError {
             AppError::Conflict { code, .. } => code,
             AppError::Suppressed(SuppressionReason::Blocked) => "recipient_blocked",
             AppError::Suppressed(_) => "recipient_suppressed",
-            AppError::IdempotencyMismatch { .. } => "idempotency_mismatch",
+            AppError::IdempotencyMismatch { .. } | AppError::OtherBody => "idempotency_mismatch",
             AppError::TooLarge(_) => "too_large",
             AppError::Full => "storage_full",
             AppError::Draining => "draining",

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use palomar_broker::Dedupe;
 use palomar_model::{MessageId, Outbound, Timestamp};
-use palomar_records::StoredMessage;
+use palomar_records::{CampaignRequest, StoredMessage};
 use sha2::{Digest as _, Sha256};
 
 use crate::submit::{Prepared, Submitted, replayed};
@@ -53,6 +53,17 @@ impl Identities<'_> {
         let id = hash(&["key", &self.caller.key_id, &given.path, &given.key, &row]);
         Some(Dedupe { id, fingerprint: body_hash, ttl: KEY_TTL })
     }
+}
+
+/// How a request for a new campaign is known.
+pub(crate) fn of_campaign(
+    caller: &Caller,
+    given: &IdempotencyKey,
+    body: u64,
+    now: Timestamp,
+) -> CampaignRequest {
+    let id = hash(&["key", &caller.key_id, &given.path, &given.key, ""]);
+    CampaignRequest { id: format!("{id:032x}"), body, forget_before: now.before(KEY_TTL) }
 }
 
 /// The identity of a message by the id that its client gave it; what it says is compared, not how it was written.

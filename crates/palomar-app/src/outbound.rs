@@ -30,6 +30,9 @@ const HISTORY_WAIT: Duration = Duration::from_secs(1);
 /// A message whose channel can't be looked up comes back after so long.
 const SETUP_WAIT: Duration = Duration::from_secs(1);
 
+/// Why a message is not sent that comes after its campaign's end.
+const STOPPED: &str = "the campaign was stopped before its turn came";
+
 /// More are not kept in memory; the journal has them all.
 const MOST_REPEATS: usize = 10_000;
 
@@ -94,13 +97,14 @@ impl Handler for Sender {
         // Whoever asked for no more since it was accepted gets no more. Where that is not known, the message waits.
         let whom = (line.name.clone(), message.to.key());
         let of_campaign = message.campaign_id.is_some();
+        match self.was_stopped_before(&message, attempt).await {
+            Ok(false) => {}
+            Ok(true) => return Handled::new(Outcome::Dead { reason: STOPPED.into() }),
+            Err(handled) => return handled,
+        }
         let suppressed = match consent::suppressed(&self.records, vec![(whom, of_campaign)]).await {
             Ok(mut found) => found.pop().flatten(),
-            Err(error) => {
-                tracing::warn!(%error, "whom nothing is sent to is not known: the message waits");
-                let at = self.clock.now().after(HISTORY_WAIT);
-                return Handled::new(Outcome::Retry { at, counts: false });
-            }
+            Err(error) => return self.waits(&error, "whom nothing is sent to is not known"),
         };
         let (message, result) = match suppressed {
             Some(suppression) => (message, Err(consent::refusal(suppression.reason))),
@@ -157,6 +161,20 @@ impl Sender {
             return Err(Handled::new(Outcome::Retry { at, counts: false }));
         }
         self.registry.of_queue(&job.queue).ok_or_else(|| self.without_channel())
+    }
+
+    /// Whether a message that was never tried is of a campaign that was stopped meanwhile. While the campaign moves its
+    /// queue holds it; this is for what comes late, out of the spool of a node that was away.
+    async fn was_stopped_before(&self, message: &Outbound, attempt: u32) -> Result<bool, Handled> {
+        let Some(place) = message.campaign_place.filter(|_| attempt == 1) else { return Ok(false) };
+        let found = self.records.campaign_was_stopped(place.campaign).await;
+        found.map_err(|error| self.waits(&error, "whether its campaign was stopped is not known"))
+    }
+
+    /// What must be known before it is sent is not known now.
+    fn waits(&self, error: &palomar_records::RecordsError, what: &str) -> Handled {
+        tracing::warn!(%error, "{what}: the message waits");
+        Handled::new(Outcome::Retry { at: self.clock.now().after(HISTORY_WAIT), counts: false })
     }
 
     /// A queue whose channel does not work: it waits, visibly, for a person.

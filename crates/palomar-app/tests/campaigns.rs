@@ -22,7 +22,7 @@ fn caller() -> Caller {
 }
 
 async fn create(house: &House, body: Value) -> String {
-    house.app.create_campaign(new(body), &caller()).await.expect("created").id
+    house.app.create_campaign(new(body), None, &caller()).await.expect("created").campaign.id
 }
 
 async fn status(house: &House, id: &str) -> QueueStatus {
@@ -157,6 +157,72 @@ async fn pause_resume_and_stop_hold_when_they_are_answered() {
     house.close().await;
 }
 
+/// As out of the spool of a node that was away when the campaign was stopped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_after_a_stop_is_not_sent() {
+    use palomar_broker::{Broker as _, JobState, NewJob};
+    let dir = tempfile::tempdir().expect("a directory");
+    let house = House::with_demo(dir.path()).await;
+    let body = json!({"name": "Verano", "message": "Hola", "contacts": contacts(2), "spreadSeconds": 7_200});
+    let id = create(&house, body).await;
+    house.app.start_campaign(&id, &caller()).await.expect("started");
+    wait_until(&house, &id, |status| status.progress.success == 1).await;
+    let sent = results(&house, &id).await.into_iter().find(|one| one.status == "sent").expect("one was sent");
+    let (job, payload) =
+        house.broker.job(sent.message_id.expect("an id")).await.expect("read").expect("kept");
+    house.app.stop_campaign(&id, &caller()).await.expect("stopped");
+    wait_until(&house, &id, |status| status.metrics.messages.get("cancelled") == Some(&1)).await;
+    let held = async || {
+        let stats = house.broker.stats().await.expect("stats");
+        stats.queues.iter().any(|queue| queue.paused_groups.iter().any(|group| **group == *id))
+    };
+    while held().await {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    let mut message = palomar_model::Outbound::decode(&payload).expect("a message");
+    message.id = palomar_model::IdGenerator::new(9).message_id(house.app.now());
+    let mut late = NewJob::new(message.id, job.queue, message.encode().expect("json"));
+    late.group = Some(id.as_str().into());
+    house.broker.enqueue(vec![late]).await.expect("queued");
+    let ended = loop {
+        let (job, _) = house.broker.job(message.id).await.expect("read").expect("kept");
+        if !matches!(job.state, JobState::Queued | JobState::Started) {
+            break job;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    };
+    // A message under an id that no campaign gives: it is one more than its recipients.
+    assert_eq!(ended.state, JobState::Dead, "{ended:?}");
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_is_repeated_makes_no_other_campaign() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let house = House::with_demo(dir.path()).await;
+    let key =
+        |key: &str| palomar_app::IdempotencyKey { key: key.to_owned(), path: "/api/campaigns".to_owned() };
+    let soon = house.app.now().after(Duration::from_millis(300));
+    let body = || json!({"name": "Verano", "message": "Hola", "contacts": contacts(2), "scheduledAt": soon});
+    let make = async |house: &House, name: &str, hash| {
+        house.app.create_campaign(new(body()), Some((&key(name), hash)), &caller()).await
+    };
+    let first = make(&house, "k", 1).await.expect("created");
+    assert!(!first.replayed);
+    wait_until(&house, &first.campaign.id, |status| status.status == "finished").await;
+    // Also by another process, and when its time has passed.
+    house.close().await;
+    let house = House::open(dir.path()).await;
+    let again = make(&house, "k", 1).await.expect("answered");
+    assert_eq!((again.replayed, &again.campaign.id), (true, &first.campaign.id));
+    assert_eq!(again.campaign.status, "finished");
+    assert!(matches!(make(&house, "k", 2).await, Err(AppError::OtherBody)));
+    assert!(matches!(make(&house, "other", 1).await, Err(AppError::Invalid(_))), "its time has passed");
+    house.app.delete_campaign(&first.campaign.id, &caller()).await.expect("deleted");
+    assert!(matches!(make(&house, "k", 1).await, Err(AppError::Conflict { .. })), "it is not made anew");
+    house.close().await;
+}
+
 async fn starts(house: &House) -> u64 {
     use palomar_broker::Broker as _;
     let stats = house.broker.stats().await.expect("stats");
@@ -167,7 +233,7 @@ async fn starts(house: &House) -> u64 {
 async fn what_is_wrong_is_said_and_nothing_is_half_done() {
     let dir = tempfile::tempdir().expect("a directory");
     let house = House::with_demo(dir.path()).await;
-    let refused = async |body: Value| match house.app.create_campaign(new(body), &caller()).await {
+    let refused = async |body: Value| match house.app.create_campaign(new(body), None, &caller()).await {
         Err(AppError::Invalid(errors)) => errors[0].pointer.clone(),
         other => panic!("{other:?}"),
     };

@@ -153,6 +153,8 @@ impl CampaignState {
             (Draft | Scheduled { .. }, Order::Schedule { at }) => Scheduled { at },
             (Scheduled { .. }, Order::Unschedule) => Draft,
             (Draft, Order::Unschedule) => return Ok(Ordered::Already),
+            // It was put off while somebody believed that its time had come.
+            (Scheduled { at }, Order::Due { .. }) if *at > now => return Ok(Ordered::Already),
             (Draft | Scheduled { .. }, Order::Start) | (Scheduled { .. }, Order::Due { too_late: None }) => {
                 Sending { since: now }
             }
@@ -278,6 +280,16 @@ mod tests {
                 };
                 assert_eq!(found, expected, "{order:?} from {state:?}");
             }
+        }
+    }
+
+    #[test]
+    fn what_was_put_off_is_not_due() {
+        let put_off = Scheduled { at: Timestamp::from_seconds(9) };
+        for too_late in [None, Some("late".to_owned())] {
+            let order = CampaignOrder::Due { too_late };
+            assert_eq!(put_off.after(order.clone(), Timestamp::from_seconds(8)), Ok(Ordered::Already));
+            assert!(matches!(put_off.after(order, Timestamp::from_seconds(9)), Ok(Ordered::Moved(_))));
         }
     }
 

@@ -41,15 +41,19 @@ impl ZoneName {
         TimeZone::get(&self.0).unwrap_or(TimeZone::UTC)
     }
 
-    /// Midnight of the day that is so many days after the one that `at` is in.
+    /// The day that it is there, as days since 1970.
     #[must_use]
-    pub fn midnight(&self, at: Timestamp, days_later: u32) -> Timestamp {
+    pub fn day(&self, at: Timestamp) -> i64 {
+        let midnight = moment(local(at, &self.rules()).date(), 0, &TimeZone::UTC);
+        midnight.micros().div_euclid(86_400_000_000)
+    }
+
+    /// When the day after the one that `at` is in begins there.
+    #[must_use]
+    pub fn next_midnight(&self, at: Timestamp) -> Timestamp {
         let rules = self.rules();
-        let mut day = local(at, &rules).date();
-        for _ in 0..days_later {
-            day = day.tomorrow().unwrap_or(day);
-        }
-        moment(day, 0, &rules)
+        let day = local(at, &rules).date();
+        moment(day.tomorrow().unwrap_or(day), 0, &rules)
     }
 }
 
@@ -57,8 +61,9 @@ impl FromStr for ZoneName {
     type Err = UnknownZone;
 
     fn from_str(text: &str) -> Result<ZoneName, UnknownZone> {
-        let known = text.len() <= 64 && TimeZone::get(text).is_ok();
-        if known { Ok(ZoneName(text.to_owned())) } else { Err(UnknownZone) }
+        // As the database spells it: names are found without regard to case.
+        let known = (text.len() <= 64).then(|| TimeZone::get(text).ok()).flatten().ok_or(UnknownZone)?;
+        known.iana_name().map(|name| ZoneName(name.to_owned())).ok_or(UnknownZone)
     }
 }
 
@@ -354,7 +359,20 @@ mod tests {
     fn days_begin_at_midnight_there() {
         let zone: ZoneName = "Europe/Madrid".parse().expect("a zone");
         let at: Timestamp = "2026-03-28T12:00:00Z".parse().expect("a time");
-        assert_eq!(zone.midnight(at, 0).to_string(), "2026-03-27T23:00:00Z");
-        assert_eq!(zone.midnight(at, 2).to_string(), "2026-03-29T22:00:00Z");
+        let next = zone.next_midnight(at);
+        assert_eq!(next.to_string(), "2026-03-28T23:00:00Z");
+        assert_eq!(zone.next_midnight(next).to_string(), "2026-03-29T22:00:00Z", "a day of 23 hours");
+        let days = |text: &str| zone.day(text.parse().expect("a time"));
+        assert_eq!(days("1970-01-01T00:00:00Z"), 0);
+        assert_eq!(days("1969-12-31T22:59:59Z"), -1);
+        assert_eq!((days("2026-03-28T22:59:59Z"), days("2026-03-28T23:00:00Z")), (20_540, 20_541));
+    }
+
+    #[test]
+    fn zones_are_spelt_in_one_way() {
+        for text in ["europe/madrid", "EUROPE/Madrid", "Europe/Madrid"] {
+            assert_eq!(text.parse::<ZoneName>().map(String::from), Ok("Europe/Madrid".to_owned()));
+        }
+        assert_eq!("utc".parse::<ZoneName>().map(String::from), Ok("UTC".to_owned()));
     }
 }

@@ -6,6 +6,7 @@
 pub mod attribute;
 mod campaign;
 mod content;
+mod daily;
 mod event;
 mod failure;
 mod field;
@@ -33,6 +34,7 @@ pub use content::{
     FlowAction, FlowMode, Header, Interactive, InteractiveAction, ListAction, Location, Media, MediaSource,
     Parameter, Poll, Reaction, Row, Section, Template, Text, Words,
 };
+pub use daily::{Daily, portion};
 pub use event::{ChannelEvent, Received};
 pub use failure::{ErrorClass, Scope, SendFailure};
 pub use field::{Checks, FieldError};

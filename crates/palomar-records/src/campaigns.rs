@@ -4,7 +4,7 @@
 //! the journal in the same transaction. A batch is fed once. How its messages stand is counted by the projection, with
 //! the messages themselves: counts can lag, they can't drift.
 
-use palomar_model::{MessageId, Timestamp};
+use palomar_model::{Daily, MessageId, Timestamp};
 use serde_json::Value as Json;
 
 use crate::error::{RecordsError, Result};
@@ -12,7 +12,9 @@ use crate::store::{Db, Flush, Patience, Rows, values};
 use crate::tables::campaign_counts::{self, Counted};
 use crate::tables::journal::{self, Entry};
 use crate::tables::page::Page;
-use crate::tables::{campaign_batches, campaign_recipients, campaigns, cursors, messages};
+use crate::tables::{
+    campaign_batches, campaign_days, campaign_recipients, campaign_requests, campaigns, cursors, messages,
+};
 use crate::{MessageView, PROJECTION, Partition, Records};
 
 pub use crate::tables::campaign_batches::{BatchState, BatchTotals, CampaignBatch};
@@ -20,6 +22,7 @@ pub use crate::tables::campaign_counts::CampaignCounts;
 pub use crate::tables::campaign_recipients::{
     AddedRecipients, CampaignLane, CampaignRecipient, NewRecipient,
 };
+pub use crate::tables::campaign_requests::CampaignRequest;
 pub use crate::tables::campaigns::{CampaignFilter, CampaignRecord};
 
 /// The kind of an entry of the journal that says that a campaign came to another state, or how far it is.
@@ -71,8 +74,34 @@ pub struct CampaignChange {
     pub told: Option<Json>,
 }
 
+/// What became of a request for a new campaign.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CreatedCampaign {
+    /// It was made.
+    Now(Box<CampaignRecord>),
+    /// The same request came before, and made the campaign of this id.
+    Before(String),
+    /// Another request came before under the same key.
+    Other,
+}
+
+impl CreatedCampaign {
+    fn earlier((id, same): (String, bool)) -> CreatedCampaign {
+        if same { CreatedCampaign::Before(id) } else { CreatedCampaign::Other }
+    }
+}
+
+/// So many a day, on a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DailyCap {
+    /// The day that it is there, as days since 1970.
+    pub today: i64,
+    /// So many at most.
+    pub cap: u32,
+}
+
 impl Records {
-    /// Keeps a new campaign with its first recipients; it gets its number.
+    /// Keeps a new campaign with its first recipients; it gets its number. Where the request came before, what it made.
     ///
     /// # Errors
     /// [`RecordsError::Exists`] where there is one of that id.
@@ -80,18 +109,35 @@ impl Records {
         &self,
         mut campaign: CampaignRecord,
         recipients: Vec<NewRecipient>,
-    ) -> Result<CampaignRecord> {
+        request: Option<CampaignRequest>,
+    ) -> Result<CreatedCampaign> {
         let work = move |db: Db<'_>| {
+            // Numbers are given out in one's turn, and of two equal requests one comes first.
+            cursors::take_turn(db, PROJECTION, campaign.created_at)?;
+            if let Some(request) = &request {
+                if let Some(found) = campaign_requests::earlier(db, request)? {
+                    return Ok(CreatedCampaign::earlier(found));
+                }
+                campaign_requests::add(db, request, &campaign.id, campaign.created_at)?;
+            }
             if campaigns::get(db, &campaign.id)?.is_some() {
                 return Err(RecordsError::Exists("campaign"));
             }
-            // Numbers are given out in one's turn.
-            cursors::take_turn(db, PROJECTION, campaign.created_at)?;
             campaigns::insert(db, &mut campaign)?;
             add(db, &campaign, &recipients, campaign.created_at)?;
-            campaigns::get(db, &campaign.id)?.ok_or(RecordsError::NotFound("campaign"))
+            let made = campaigns::get(db, &campaign.id)?.ok_or(RecordsError::NotFound("campaign"))?;
+            Ok(CreatedCampaign::Now(Box::new(made)))
         };
         self.store.write(Patience::Whole, Flush::Now, work).await
+    }
+
+    /// What a request for a new campaign made when it came before, where it did.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn created_before(&self, request: CampaignRequest) -> Result<Option<CreatedCampaign>> {
+        let found = self.read(move |db| campaign_requests::earlier(db, &request)).await?;
+        Ok(found.map(CreatedCampaign::earlier))
     }
 
     /// Adds recipients to a campaign that has not begun.
@@ -111,19 +157,26 @@ impl Records {
         self.store.write(Patience::Whole, Flush::Now, work).await
     }
 
-    /// Takes all recipients of a campaign that has not begun away.
+    /// Changes a campaign that has not begun, and gives it these recipients in place of all that it had.
     ///
     /// # Errors
     /// [`RecordsError::NotFound`] where it was changed meanwhile.
-    pub async fn clear_recipients(&self, mut campaign: CampaignRecord) -> Result<CampaignRecord> {
+    pub async fn replace_recipients(
+        &self,
+        mut campaign: CampaignRecord,
+        recipients: Vec<NewRecipient>,
+        now: Timestamp,
+    ) -> Result<CampaignRecord> {
         let work = move |db: Db<'_>| {
+            cursors::take_turn(db, PROJECTION, now)?;
             (campaign.recipients, campaign.duplicates) = (0, 0);
             if !campaign.state.is_open() || !campaigns::update(db, &mut campaign)? {
                 return Err(RecordsError::NotFound("campaign"));
             }
             campaign_recipients::forget(db, campaign.number)?;
             campaign_counts::forget(db, campaign.number)?;
-            Ok(campaign)
+            add(db, &campaign, &recipients, now)?;
+            campaigns::get(db, &campaign.id)?.ok_or(RecordsError::NotFound("campaign"))
         };
         self.store.write(Patience::Whole, Flush::Now, work).await
     }
@@ -182,6 +235,7 @@ impl Records {
             }
             campaign_batches::forget(db, campaign.number)?;
             campaign_counts::forget(db, campaign.number)?;
+            campaign_days::forget(db, campaign.number)?;
             campaign_recipients::forget(db, campaign.number)
         };
         self.store.write(Patience::Whole, Flush::Now, work).await
@@ -194,6 +248,14 @@ impl Records {
     pub async fn campaign(&self, id: &str) -> Result<Option<CampaignRecord>> {
         let id = id.to_owned();
         self.read(move |db| campaigns::get(db, &id)).await
+    }
+
+    /// Whether the campaign of this number was stopped.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn campaign_was_stopped(&self, number: u64) -> Result<bool> {
+        self.read(move |db| campaigns::was_stopped(db, number)).await
     }
 
     /// A page of campaigns, the newest first, each with how far it is.
@@ -341,7 +403,28 @@ impl Records {
         self.read(work).await
     }
 
-    /// The turn of batches has come; those whose turn had not come before.
+    /// What of the cap of a day was given out to a campaign.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn campaign_day(&self, campaign: u64) -> Result<Daily> {
+        self.read(move |db| campaign_days::get(db, campaign)).await
+    }
+
+    /// A new day of a campaign begins, on which so many wait that were queued before; what of it was given out.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn begin_campaign_day(&self, campaign: u64, today: i64, waiting: u64) -> Result<Daily> {
+        let work = move |db: Db<'_>| {
+            let daily = campaign_days::get(db, campaign)?.on(today, waiting);
+            campaign_days::put(db, campaign, daily)?;
+            Ok(daily)
+        };
+        self.write(work).await
+    }
+
+    /// The turn of batches has come; those whose turn had not come before, and that fit into the day where it has a cap.
     ///
     /// # Errors
     /// Where the database can't be written.
@@ -349,11 +432,18 @@ impl Records {
         &self,
         campaign: u64,
         batches: Vec<(CampaignBatch, u64)>,
+        cap: Option<DailyCap>,
         now: Timestamp,
     ) -> Result<Vec<CampaignBatch>> {
         let work = move |db: Db<'_>| {
             let mut queued = Vec::with_capacity(batches.len());
             for (batch, place) in batches {
+                if let Some(DailyCap { today, cap }) = cap {
+                    let Some(daily) = campaign_days::get(db, campaign)?.take(batch.size, today, cap) else {
+                        break;
+                    };
+                    campaign_days::put(db, campaign, daily)?;
+                }
                 if campaign_batches::queued(db, campaign, &batch, place, now)? {
                     queued.push(batch);
                 }

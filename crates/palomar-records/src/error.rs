@@ -70,6 +70,9 @@ pub enum RecordsError {
     /// PostgreSQL did not answer in time.
     #[error("PostgreSQL at {0} took too long")]
     Late(Arc<str>),
+    /// A read did not end in time.
+    #[error("it took too long to read the records: ask for less")]
+    TooLong,
     /// All connections are in use.
     #[error("all connections to PostgreSQL that reads may take are in use")]
     Busy,
@@ -162,6 +165,7 @@ impl From<rusqlite::Error> for RecordsError {
     fn from(error: rusqlite::Error) -> RecordsError {
         match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => RecordsError::Full,
+            Some(rusqlite::ErrorCode::OperationInterrupted) => RecordsError::TooLong,
             _ => RecordsError::Sql(Arc::new(error)),
         }
     }

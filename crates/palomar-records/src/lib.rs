@@ -40,7 +40,7 @@ pub use audience::{
 pub use campaigns::{
     AddedRecipients, BatchState, BatchTotals, CAMPAIGN_UPDATED, CampaignBatch, CampaignChange,
     CampaignCounts, CampaignFilter, CampaignLane, CampaignProgress, CampaignRecipient, CampaignRecord,
-    CampaignTotals, FedBatch, NewRecipient,
+    CampaignRequest, CampaignTotals, CreatedCampaign, DailyCap, FedBatch, NewRecipient,
 };
 pub use check::{RecordsCheck, RecordsInfo};
 pub use error::RecordsError;

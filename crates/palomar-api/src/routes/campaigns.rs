@@ -2,7 +2,7 @@
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use palomar_app::{
     AudienceInput, Caller, CampaignFilter, CampaignPatch, NewCampaign, Page, TestSend, fingerprint,
 };
@@ -14,11 +14,11 @@ use utoipa::ToSchema;
 use super::page;
 use crate::access::unbound;
 use crate::body::JsonBytes;
-use crate::idempotency;
+use crate::idempotency::{self, mark_replayed};
 use crate::params::Params;
 use crate::problem::{Code, Problem};
 use crate::schema;
-use crate::state::{Answer, PathId, Shared, no_content, ok};
+use crate::state::{Answer, PathId, Shared, json as answer_json, no_content, ok};
 
 const CAMPAIGNS: &str = "/api/campaigns";
 
@@ -68,8 +68,13 @@ pub(crate) async fn create(
 ) -> Answer {
     let key = idempotency::key(&headers, CAMPAIGNS)?;
     let new: NewCampaign = body.typed()?;
-    let create = async { Ok(api.app.create_campaign(new, &caller).await?) };
-    api.replays.create(&caller, key, &body.0, create).await
+    let request = key.as_ref().map(|key| (key, fingerprint(&body.0)));
+    let made = api.app.create_campaign(new, request, &caller).await?;
+    let mut answer = answer_json(StatusCode::CREATED, &made.campaign)?;
+    if made.replayed {
+        mark_replayed(answer.headers_mut());
+    }
+    Ok(answer)
 }
 
 /// Show a campaign

@@ -22,12 +22,10 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
 use super::columns::{BadCell, Columns};
-use super::sheet::{Cell, CsvSheet, Encoding, LARGEST_XLSX, SheetRow, read_xlsx};
+use super::sheet::{Cell, CsvSheet, Encoding, LARGEST_XLSX, Portion, SheetRow, read_xlsx};
 use super::suppression_columns::SuppressionColumns;
 use crate::{App, AppError};
 
-/// Rows that are written together.
-const BATCH: usize = 1_000;
 /// It is said how far the file is, so often at least.
 const PROGRESS_EVERY: u64 = 10_000;
 
@@ -299,7 +297,8 @@ impl Source {
         }
         match self {
             Source::Csv { body, sheet, rows, ended } => {
-                while rows.len() < BATCH && !*ended {
+                // A piece of the body brings few rows: what is beyond a portion stays for the next.
+                while Portion::first_of(rows) == rows.len() && !*ended {
                     let said = match body.next().await {
                         Some(piece) => sheet.push(&piece?, rows),
                         None => {
@@ -309,7 +308,7 @@ impl Source {
                     };
                     said.map_err(|why| AppError::invalid("", why))?;
                 }
-                let rest = rows.split_off(rows.len().min(BATCH));
+                let rest = rows.split_off(Portion::first_of(rows));
                 Ok(std::mem::replace(rows, rest))
             }
             Source::Reading(reading) => loop {

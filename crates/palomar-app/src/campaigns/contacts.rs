@@ -69,7 +69,7 @@ pub(super) async fn read(
 ) -> Result<Vec<NewRecipient>, AppError> {
     let entries = contacts.into_iter().zip(0..).map(|(contact, n)| entry(contact, n));
     let entries = entries.collect::<Result<Vec<_>, _>>()?;
-    let mut known = known(&entries, records, now).await?;
+    let known = known(&entries, records, now).await?;
     let mut read = Vec::with_capacity(entries.len());
     for (entry, n) in entries.into_iter().zip(0_usize..) {
         let recipient = match entry {
@@ -83,8 +83,8 @@ pub(super) async fn read(
                     Err(_) => unreachable(address, fields, "invalid_number"),
                 }
             }
-            Entry::Contact(id) => match known.remove(&id) {
-                Some(contact) => of_audience(contact, definition),
+            Entry::Contact(id) => match known.get(&id) {
+                Some(contact) => of_audience(contact.clone(), definition),
                 None => unreachable(id, Map::new(), "unknown_contact"),
             },
         };

@@ -153,12 +153,9 @@ impl Feeder {
         let line = self.line(&campaign).await?;
         let work = Work { campaign, definition, batch, lane, line };
         // The first attempt at a batch that was queued once: nobody can have fed any of it.
-        let known = if job.attempt > 1 || work.batch.generation > 0 {
-            self.known(&work, &recipients).await?
-        } else {
-            HashSet::new()
-        };
-        let (jobs, fed) = self.messages(&work, &recipients, &known).await?;
+        let again = job.attempt > 1 || work.batch.generation > 0;
+        let known = if again { self.known(&work, &recipients).await? } else { HashSet::new() };
+        let (jobs, fed) = self.messages(&work, &recipients, &known, again).await?;
         if begun.elapsed() > LONGEST {
             return Err(Trouble::Passing("it took too long: somebody else may feed it".to_owned()));
         }
@@ -179,6 +176,9 @@ impl Feeder {
         let found = self.records.campaign_batch(content.campaign, content.batch).await;
         let Ok(found) = found else { return again() };
         let Some((campaign, batch, ..)) = found else { return dead };
+        if batch.generation != content.generation {
+            return dead;
+        }
         let words = format!("batch {} could not be queued: {reason}", batch.number + 1);
         if self.records.batch_failed(content.campaign, batch, reason).await.is_err() {
             return again();
@@ -218,12 +218,16 @@ impl Feeder {
         work: &Work,
         recipients: &[CampaignRecipient],
         known: &HashSet<MessageId>,
+        again: bool,
     ) -> Result<(Vec<NewJob>, FedBatch), Trouble> {
         let now = self.clock.now();
         let drafts =
             Drafts::new(&work.campaign, &work.definition, &work.line, &work.lane, work.batch.place, now)
                 .map_err(Trouble::Failed)?;
         let facts = facts(&self.records, &work.line, &work.definition, recipients).await?;
+        // The first who fed it may have been a node whose messages are in its spool, where nobody sees them: whoever feeds
+        // it again decides by nothing that may have changed since. An attempt asks again for what matters then.
+        let is_settled = again && self.records.are_shared();
         let remembered = if self.records.are_shared() { REMEMBERED_BY_NODES } else { REMEMBERED };
         let (mut jobs, mut fed) = (Vec::with_capacity(recipients.len()), FedBatch::default());
         for ((recipient, facts), n) in recipients.iter().zip(facts).zip(0..) {
@@ -231,7 +235,8 @@ impl Feeder {
                 fed.left_out += 1;
                 continue;
             }
-            match drafts.message(recipient, &facts, n) {
+            let judged = if is_settled { facts.as_before() } else { facts };
+            match drafts.message(recipient, &judged, n) {
                 Ok(message) if known.contains(&message.id) => fed.accepted += 1,
                 Ok(message) => {
                     let job = drafts

@@ -9,7 +9,7 @@ use palomar_records::CampaignProgress;
 
 use super::definition::Definition;
 use super::orders::{definition_of, remaining};
-use super::pace::{Pace, rate};
+use super::pace::{Days, Pace, rate};
 use super::{messages, zones};
 use crate::{App, AppError};
 
@@ -27,6 +27,7 @@ struct Foreseen {
     limits: Limits,
     hours: Option<SendingHours>,
     pace: Pace,
+    days: Option<Days>,
     /// Recipients who came before.
     before: u64,
     /// Messages that share the channel in turn with each of these.
@@ -35,15 +36,18 @@ struct Foreseen {
 
 impl Foreseen {
     /// When the last of these will start.
-    fn end(&self, mut groups: Vec<Group>, now: Timestamp) -> Timestamp {
+    fn end(mut self, mut groups: Vec<Group>, now: Timestamp) -> Timestamp {
         let all: u64 = groups.iter().map(|group| group.left).sum();
         let each = all.div_ceil(MOST_STARTS).max(1);
         let mut starts = Starts::of(&self.limits, self.in_turn, each, now);
         let (mut at, mut place) = (now, self.before);
         while let Some((n, opens)) = self.next(&groups, at) {
-            let due = self.pace.due(place).map_or(opens, |due| due.max(opens));
-            at = starts.start(due);
+            let mut due = self.pace.due(place).map_or(opens, |due| due.max(opens));
             let taken = each.min(groups[n].left);
+            if let Some(days) = &mut self.days {
+                due = days.take(taken, due.max(at));
+            }
+            at = starts.start(due);
             groups[n].left -= taken;
             place += taken;
         }
@@ -134,6 +138,14 @@ impl App {
             limits: line.limits.clone(),
             hours: definition.hours.clone(),
             pace: messages::pace(campaign, &definition, begins),
+            days: match definition.daily_cap {
+                Some(cap) => Some(Days {
+                    cap: u64::from(cap),
+                    zone: definition.zone.clone(),
+                    daily: self.records.campaign_day(campaign.number).await?,
+                }),
+                None => None,
+            },
             before: campaign.recipients.saturating_sub(left),
             in_turn: self.in_turn(progress, left).await?,
         };
@@ -193,9 +205,8 @@ mod tests {
     fn end(limits: &Limits, hours: Option<&str>, groups: Vec<Group>, in_turn: f64) -> f64 {
         let now: Timestamp = "2026-07-01T10:00:00Z".parse().expect("a time");
         let hours: Option<SendingHours> = hours.map(|hours| serde_json::from_str(hours).expect("hours"));
-        let pace =
-            Pace { started_at: now, recipients: 1, spread: None, daily_cap: None, zone: ZoneName::utc() };
-        let foreseen = Foreseen { limits: limits.clone(), hours, pace, before: 0, in_turn };
+        let pace = Pace { started_at: now, recipients: 1, spread: None };
+        let foreseen = Foreseen { limits: limits.clone(), hours, pace, days: None, before: 0, in_turn };
         foreseen.end(groups, now).since(now).as_secs_f64()
     }
 

@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use palomar_broker::{Control, JobFilter, JobState, Stats};
-use palomar_model::{CampaignOrder, CampaignState, Pause, PauseCause, Timestamp, ZoneName};
+use palomar_model::{
+    CampaignOrder, CampaignState, Daily, OnUncertain, Pause, PauseCause, Timestamp, ZoneName,
+};
 use palomar_records::{
-    BatchState, CampaignBatch, CampaignChange, CampaignProgress, CampaignRecord, Follower,
+    BatchState, CampaignBatch, CampaignChange, CampaignProgress, CampaignRecord, DailyCap, Follower,
 };
 use tokio::sync::{Notify, watch as channel};
 use tokio::time::Instant;
@@ -22,7 +24,6 @@ use super::orders::{definition_of, give};
 use super::pace::{HORIZON, Room, look_ahead};
 use super::view::{self, Tally};
 use super::{feeder, messages, zones};
-use crate::queues::OUTBOUND;
 use crate::{App, AppError};
 
 /// How often campaigns are looked at that send.
@@ -33,6 +34,8 @@ const IDLE: Duration = Duration::from_secs(1);
 const OVERDUE: Duration = Duration::from_secs(5);
 /// How often front ends are told how far a campaign is.
 const TELL: Duration = Duration::from_secs(2);
+/// Messages of a campaign that was stopped are waited for that records do not have: they are in the spool of a node.
+const ON_THEIR_WAY: Duration = Duration::from_secs(3600);
 /// Batches of a lane that are looked at in one round.
 const MOST_BATCHES: usize = 64;
 
@@ -100,8 +103,9 @@ impl App {
                 if is_accounted_for(&progress) {
                     return self.finish(progress.campaign, now).await;
                 }
-                if let Some(reason) = self.judge(&progress, now).await? {
-                    return self.pause_by_itself(progress.campaign, reason, now).await;
+                if let Some(detail) = self.judge(&progress, now).await? {
+                    let why = Pause { cause: PauseCause::FailureRate, detail };
+                    return self.pause_by_itself(progress.campaign, why, now).await;
                 }
                 self.find_lost(&progress, now).await?;
                 self.queue_batches(&progress, now).await
@@ -115,7 +119,9 @@ impl App {
                 Ok(())
             }
             CampaignState::Stopped { .. } => self.settle_stopped(progress, stats, now).await,
-            CampaignState::Scheduled { .. } | CampaignState::Draft | CampaignState::Finished { .. } => Ok(()),
+            // Whoever finished it died before all was told.
+            CampaignState::Finished { .. } => self.finish(progress.campaign, now).await,
+            CampaignState::Scheduled { .. } | CampaignState::Draft => Ok(()),
         }
     }
 
@@ -148,12 +154,10 @@ impl App {
         let held = |queue: &palomar_broker::QueueStats| {
             queue.paused_groups.iter().any(|group| **group == *campaign.id)
         };
-        let of_channel = |queue: &&palomar_broker::QueueStats| {
-            queue.queue.pool() == OUTBOUND && queue.queue.name() == campaign.channel.as_str()
-        };
-        let is_held = stats.queues.iter().filter(of_channel).any(held);
+        let queues = [crate::queues::outbound_queue(&campaign.channel)?, super::batches_queue()?];
         let shall_be = !matches!(campaign.state, CampaignState::Sending { .. });
-        if is_held == shall_be {
+        let mut own = stats.queues.iter().filter(|queue| queues.contains(&queue.queue));
+        if own.all(|queue| held(queue) == shall_be) {
             return Ok(());
         }
         // What the numbers say may be older than what was ordered since.
@@ -164,20 +168,23 @@ impl App {
         }
     }
 
-    /// Everybody is accounted for.
+    /// Everybody is accounted for. It is looked after until its group is nothing special any more.
     async fn finish(&self, campaign: CampaignRecord, now: Timestamp) -> Result<(), AppError> {
         let (finished, moved) = give(&self.records, campaign, CampaignOrder::Finish, now).await?;
         if moved {
             tracing::info!(campaign = finished.id, "a campaign has finished");
-            self.release(&finished).await?;
             self.live.wake();
         }
-        self.keeper.forget(finished.number);
+        self.release(&finished).await?;
+        let number = finished.number;
+        let settled = CampaignRecord { live: false, ..finished };
+        self.records.change_campaign(settled, CampaignChange::default(), now).await?;
+        self.keeper.forget(number);
         Ok(())
     }
 
     /// Its group is nothing special any more.
-    async fn release(&self, campaign: &CampaignRecord) -> Result<(), AppError> {
+    pub(super) async fn release(&self, campaign: &CampaignRecord) -> Result<(), AppError> {
         for queue in [crate::queues::outbound_queue(&campaign.channel)?, super::batches_queue()?] {
             let control = Control::ResumeGroup { queue, group: campaign.id.as_str().into() };
             // A channel that was deleted holds nothing.
@@ -201,8 +208,7 @@ impl App {
         let Some(newest) = self.records.campaign_progress(&progress.campaign.id).await? else {
             return Ok(());
         };
-        let tally = Tally::of(&newest);
-        let moves = called_off.changed > 0 || called_off.in_flight > 0 || tally.under_way > 0;
+        let moves = called_off.changed > 0 || called_off.in_flight > 0 || self.may_come_yet(&newest, now)?;
         if moves || newest.batches.queued > 0 && self.is_being_fed(&newest).await? {
             return Ok(());
         }
@@ -217,26 +223,37 @@ impl App {
         Ok(())
     }
 
+    /// Whether something of a campaign that was stopped may still come to a start: it waits or is under way, will be tried
+    /// again by itself, or is queued and not seen yet.
+    fn may_come_yet(&self, progress: &CampaignProgress, now: Timestamp) -> Result<bool, AppError> {
+        let (campaign, tally) = (&progress.campaign, Tally::of(progress));
+        let own = definition_of(campaign)?.on_uncertain;
+        let policy = own.or_else(|| Some(self.registry.get(&campaign.channel)?.on_uncertain));
+        let is_retried = tally.uncertain > 0 && policy == Some(OnUncertain::Retry);
+        let on_their_way = progress.batches.accepted > progress.counts.all_messages()
+            && campaign.ended_at.is_none_or(|ended| now.since(ended) < ON_THEIR_WAY);
+        Ok(tally.under_way > 0 || is_retried || on_their_way)
+    }
+
     /// Whether a job of a batch is in somebody's hands.
     async fn is_being_fed(&self, progress: &CampaignProgress) -> Result<bool, AppError> {
         let number = progress.campaign.number;
         let queued = self.records.campaign_batches(number, BatchState::Queued, None, MOST_BATCHES).await?;
         for batch in queued {
-            if self.has_job(number, &batch).await? {
+            if self.job_of(number, &batch).await?.is_some_and(moves) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    async fn has_job(&self, campaign: u64, batch: &CampaignBatch) -> Result<bool, AppError> {
+    async fn job_of(&self, campaign: u64, batch: &CampaignBatch) -> Result<Option<JobState>, AppError> {
         let id = super::lots::batch_id(campaign, batch.number, batch.generation);
-        let job = self.broker.job(id).await?;
-        let live = [JobState::Scheduled, JobState::Queued, JobState::Started, JobState::Uncertain];
-        Ok(job.is_some_and(|(job, _)| live.contains(&job.state)))
+        Ok(self.broker.job(id).await?.map(|(job, _)| job.state))
     }
 
-    /// Batches whose job somebody took away get another turn.
+    /// Batches whose job somebody took away get another turn; one whose job ended as a dead letter without a word, because
+    /// it could not be handled at all, waits for a person.
     async fn find_lost(&self, progress: &CampaignProgress, now: Timestamp) -> Result<(), AppError> {
         if progress.batches.queued == 0 {
             return Ok(());
@@ -245,8 +262,20 @@ impl App {
         let queued = self.records.campaign_batches(number, BatchState::Queued, None, MOST_BATCHES).await?;
         for batch in queued {
             let since = batch.queued_at.unwrap_or(now);
-            if now.since(since) > OVERDUE && !self.has_job(number, &batch).await? {
-                self.records.batch_lost(number, batch).await?;
+            if now.since(since) <= OVERDUE {
+                continue;
+            }
+            match self.job_of(number, &batch).await? {
+                Some(JobState::Dead) => {
+                    let reason = "whoever made its messages broke down".to_owned();
+                    let detail = format!("batch {} could not be queued: {reason}", batch.number + 1);
+                    if self.records.batch_failed(number, batch, reason).await? {
+                        let why = Pause { cause: PauseCause::Batch, detail };
+                        return self.pause_by_itself(progress.campaign.clone(), why, now).await;
+                    }
+                }
+                Some(state) if moves(state) => {}
+                _ => _ = self.records.batch_lost(number, batch).await?,
             }
         }
         Ok(())
@@ -271,11 +300,11 @@ impl App {
     async fn pause_by_itself(
         &self,
         campaign: CampaignRecord,
-        detail: String,
+        why: Pause,
         now: Timestamp,
     ) -> Result<(), AppError> {
-        tracing::warn!(campaign = campaign.id, reason = detail, "a campaign pauses by itself");
-        let order = CampaignOrder::Pause(Pause { cause: PauseCause::FailureRate, detail });
+        tracing::warn!(campaign = campaign.id, reason = why.detail, "a campaign pauses by itself");
+        let order = CampaignOrder::Pause(why);
         let (campaign, _) = give(&self.records, campaign, order, now).await?;
         self.carry_out(&campaign).await?;
         // Whoever resumes it begins a new count.
@@ -296,38 +325,71 @@ impl App {
         if batches.waiting == 0 {
             return Ok(());
         }
-        let Some(line) = self.registry.get(&campaign.channel) else { return Ok(()) };
+        if self.registry.get(&campaign.channel).is_none() {
+            self.setup.take_in().await?;
+        }
+        let Some(line) = self.registry.get(&campaign.channel) else {
+            let detail = format!("the channel {} does not exist, or does not work", campaign.channel);
+            let why = Pause { cause: PauseCause::Batch, detail };
+            return self.pause_by_itself(campaign.clone(), why, now).await;
+        };
         let config = &self.config.campaigns;
+        let definition = definition_of(campaign)?;
         let tally = Tally::of(progress);
+        let outstanding = batches.planned.saturating_sub(tally.ended() + batches.left_out);
+        // A day begins with what is left over of the one before, whether there is room for more or not.
+        let day = match definition.daily_cap {
+            Some(cap) => Some((cap, self.day_of(campaign, &definition, outstanding, now).await?)),
+            None => None,
+        };
         let mut room = Room {
             look_ahead: look_ahead(&line.limits, config.batch_size, config.look_ahead),
-            outstanding: batches.planned.saturating_sub(tally.ended() + batches.left_out),
+            outstanding,
             most_batches: u64::from(config.concurrent_batches.max(1)),
             batches: batches.queued,
         };
         if room.outstanding >= room.look_ahead || room.batches >= room.most_batches {
             return Ok(());
         }
-        let definition = definition_of(campaign)?;
         let mut chosen = Vec::new();
         let mut place = batches.planned;
+        let mut left = day.map(|(cap, daily)| u64::from(cap).saturating_sub(daily.taken));
         for batch in self.awake(campaign, &definition, now).await? {
             let due = messages::pace(campaign, &definition, now).due(place);
-            if due.is_some_and(|due| due > now.after(HORIZON)) || !room.take(batch.size) {
+            let is_early = due.is_some_and(|due| due > now.after(HORIZON));
+            let size = batch.size;
+            if is_early || left.is_some_and(|left| left < size) || !room.take(size) {
                 break;
             }
-            let size = batch.size;
+            left = left.map(|left| left - size);
             chosen.push((batch, place));
             place += size;
         }
         if chosen.is_empty() {
             return Ok(());
         }
-        let queued = self.records.batches_queued(campaign.number, chosen, now).await?;
+        let cap = day.map(|(cap, daily)| DailyCap { today: daily.day, cap });
+        let queued = self.records.batches_queued(campaign.number, chosen, cap, now).await?;
         let jobs: Result<Vec<_>, _> = queued.iter().map(|batch| feeder::job_for(campaign, batch)).collect();
         // Where this fails, the batches are found lost, and get another turn.
         self.broker.enqueue(jobs?).await?;
         Ok(())
+    }
+
+    /// What of today was given out to a campaign whose days have a cap.
+    async fn day_of(
+        &self,
+        campaign: &CampaignRecord,
+        definition: &Definition,
+        waiting: u64,
+        now: Timestamp,
+    ) -> Result<Daily, AppError> {
+        let (number, today) = (campaign.number, definition.zone.day(now));
+        let daily = self.records.campaign_day(number).await?;
+        if daily.day >= today {
+            return Ok(daily);
+        }
+        Ok(self.records.begin_campaign_day(number, today, waiting).await?)
     }
 
     /// Batches whose turn could come, of those whose recipients may be written to now or soon.
@@ -385,6 +447,11 @@ impl Keeper {
     fn forget(&self, number: u64) {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
     }
+}
+
+/// Whether a job is still to be done, or in somebody's hands.
+const fn moves(state: JobState) -> bool {
+    matches!(state, JobState::Scheduled | JobState::Queued | JobState::Started | JobState::Uncertain)
 }
 
 /// Whether all recipients of a campaign are accounted for: messages at their end or uncertain, and left out.

@@ -26,6 +26,13 @@ pub(super) struct Facts {
     window_until: Option<Timestamp>,
 }
 
+impl Facts {
+    /// Those under which nobody is left out who was not before.
+    pub(super) const fn as_before(self) -> Facts {
+        Facts { suppressed: false, window_until: Some(Timestamp::MAX) }
+    }
+}
+
 /// What stands for or against sending to each of these.
 pub(super) async fn facts(
     records: &Records,
@@ -236,10 +243,8 @@ impl<'w> Drafts<'w> {
 /// How fast a campaign goes beside its channel's limits.
 pub(super) fn pace(campaign: &CampaignRecord, definition: &Definition, now: Timestamp) -> Pace {
     Pace {
-        started_at: campaign.started_at.unwrap_or(now),
+        started_at: campaign.started_at.unwrap_or(now).after(campaign.held),
         recipients: campaign.recipients,
         spread: definition.spread_seconds.map(Duration::from_secs),
-        daily_cap: definition.daily_cap,
-        zone: definition.zone.clone(),
     }
 }

@@ -47,7 +47,7 @@ pub use judge::AutoPause;
 pub use orders::{CampaignAnswer, StartAnswer};
 pub use results::{CampaignReport, RecipientResult, VariantReport};
 pub use view::{CampaignMetrics, CampaignView, QueueMetrics, QueueProgress, QueueStatus, SystemMetrics};
-pub use writing::ContactsAdded;
+pub use writing::{ContactsAdded, MadeCampaign};
 
 pub(crate) use feeder::Feeder;
 pub(crate) use keeper::{Keeper, watch};

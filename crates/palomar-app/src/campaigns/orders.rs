@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use palomar_broker::{Control, ControlError, Controlled};
-use palomar_model::{CampaignOrder, CampaignState, Ordered, Pause, PauseCause, Timestamp};
+use palomar_model::{CampaignOrder, CampaignState, Ordered, Pause, PauseCause, Timestamp, portion};
 use palomar_records::{CampaignChange, CampaignFilter, CampaignProgress, CampaignRecord, Page, Records};
 use serde::Serialize;
 
@@ -77,9 +77,14 @@ async fn give_with(
         // One that was too late is paused before it ever began.
         let begins = campaign.started_at.is_none() && matches!(moved, CampaignState::Sending { .. });
         let mut next = campaign.clone();
-        next.live = !matches!(moved, CampaignState::Draft | CampaignState::Finished { .. });
+        // What has ended is looked after until its group is nothing special any more.
+        next.live = !matches!(moved, CampaignState::Draft);
         if begins {
             next.started_at = Some(now);
+        } else if let (CampaignState::Paused { since, .. }, CampaignState::Sending { .. }) =
+            (&campaign.state, &moved)
+        {
+            next.held += now.since(*since);
         }
         if moved.has_ended() {
             next.ended_at = Some(now);
@@ -149,11 +154,17 @@ impl App {
                 return Err(AppError::wrong_state(detail));
             }
         }
-        let size = self.config.campaigns.batch_size;
+        let size = self.batch_size(&campaign)?;
         let moved = give_with(&self.records, &mut campaign, order, self.now(), Some(size)).await?;
         self.live.wake();
         self.keeper.wake.notify_one();
         Ok((campaign, moved))
+    }
+
+    /// Recipients of a batch: so many that batches use up the cap of a day, where there is one.
+    fn batch_size(&self, campaign: &CampaignRecord) -> Result<u32, AppError> {
+        let most = self.config.campaigns.batch_size;
+        Ok(definition_of(campaign)?.daily_cap.map_or(most, |cap| portion(most, cap)))
     }
 
     /// Pauses a campaign: when this has answered, none of its messages starts.
@@ -194,7 +205,7 @@ impl App {
         caller: &Caller,
     ) -> Result<CampaignAnswer, AppError> {
         let mut campaign = self.campaign_of(id, caller).await?;
-        let size = self.config.campaigns.batch_size;
+        let size = self.batch_size(&campaign)?;
         give_with(&self.records, &mut campaign, order, self.now(), Some(size)).await?;
         let done = self.carry_out(&campaign).await?;
         self.live.wake();
@@ -236,11 +247,14 @@ impl App {
     pub async fn delete_campaign(&self, id: &str, caller: &Caller) -> Result<(), AppError> {
         let campaign = self.campaign_of(id, caller).await?;
         let moves = matches!(campaign.state, CampaignState::Sending { .. } | CampaignState::Paused { .. });
-        if moves || (campaign.state.has_ended() && campaign.live) {
+        if moves || (matches!(campaign.state, CampaignState::Stopped { .. }) && campaign.live) {
             return Err(AppError::wrong_state(format!(
                 "the campaign is {}: stop it, and delete it when nothing of it moves any more",
                 campaign.state.as_str()
             )));
+        }
+        if campaign.state.has_ended() && campaign.live {
+            self.release(&campaign).await?;
         }
         self.records.delete_campaign(campaign).await.map_err(|error| match error {
             palomar_records::RecordsError::NotFound(_) => changed_meanwhile(),

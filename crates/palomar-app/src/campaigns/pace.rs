@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use palomar_broker::Limits;
-use palomar_model::{Timestamp, ZoneName};
+use palomar_model::{Daily, Timestamp, ZoneName};
 
 /// A queue is kept filled for so long ahead, in seconds.
 const AHEAD_SECONDS: f64 = 10.0;
@@ -14,33 +14,50 @@ pub(super) const HORIZON: Duration = Duration::from_secs(60);
 /// Attempts that one place makes in a second, where nothing else says how fast a channel is: calls that take 100 ms.
 const ATTEMPTS_A_PLACE: f64 = 10.0;
 
-/// How fast a campaign may go beside its channel's limits.
+/// Over how long a campaign is spread.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Pace {
-    /// When it began.
+    /// When it would have begun, had it never been paused since.
     pub(super) started_at: Timestamp,
     /// All recipients.
     pub(super) recipients: u64,
     /// Evenly over so long.
     pub(super) spread: Option<Duration>,
-    /// So many a day at most.
-    pub(super) daily_cap: Option<u32>,
-    /// Whose days.
-    pub(super) zone: ZoneName,
 }
 
 impl Pace {
     /// When the recipient is due before whom so many others were queued; none where at once.
     pub(super) fn due(&self, place: u64) -> Option<Timestamp> {
-        let spread = self.spread.map(|over| {
+        self.spread.map(|over| {
             let share = place as f64 / self.recipients.max(1) as f64;
             self.started_at.after(over.mul_f64(share.clamp(0.0, 1.0)))
-        });
-        let capped = self.daily_cap.map(|cap| {
-            let day = u32::try_from(place / u64::from(cap.max(1))).unwrap_or(u32::MAX).min(36_500);
-            if day == 0 { self.started_at } else { self.zone.midnight(self.started_at, day) }
-        });
-        spread.max(capped)
+        })
+    }
+}
+
+/// How days fill up under a daily cap, as time goes on.
+#[derive(Clone, Debug)]
+pub(super) struct Days {
+    pub(super) cap: u64,
+    pub(super) zone: ZoneName,
+    /// What was given out.
+    pub(super) daily: Daily,
+}
+
+impl Days {
+    /// When so many may go that could at this time, where they are given out now.
+    pub(super) fn take(&mut self, many: u64, at: Timestamp) -> Timestamp {
+        let today = self.zone.day(at);
+        self.daily = self.daily.on(today, 0);
+        let at = if self.daily.taken >= self.cap {
+            let next = self.zone.next_midnight(at);
+            self.daily = Daily { day: self.zone.day(next), taken: 0 };
+            next
+        } else {
+            at
+        };
+        self.daily.taken = self.daily.taken.saturating_add(many);
+        at
     }
 }
 
@@ -92,32 +109,42 @@ mod tests {
 
     use super::*;
 
-    fn pace(spread: Option<u64>, daily_cap: Option<u32>) -> Pace {
-        Pace {
+    #[test]
+    fn everybody_is_due_in_order() {
+        let pace = |spread: Option<u64>| Pace {
             started_at: "2026-03-27T10:00:00Z".parse().expect("a time"),
             recipients: 1_000,
             spread: spread.map(Duration::from_secs),
-            daily_cap,
-            zone: "Europe/Madrid".parse().expect("a zone"),
+        };
+        for (spread, place, expected) in [
+            (None, 999, None),
+            (Some(1_000), 0, Some("2026-03-27T10:00:00Z")),
+            (Some(1_000), 500, Some("2026-03-27T10:08:20Z")),
+        ] {
+            let due = pace(spread).due(place).map(|due| due.to_string());
+            assert_eq!(due.as_deref(), expected, "{place} over {spread:?}");
+            assert!((0..999).all(|place| pace(spread).due(place) <= pace(spread).due(place + 1)));
         }
     }
 
     #[test]
-    fn everybody_is_due_in_order() {
-        for (pace, place, expected) in [
-            (pace(None, None), 999, None),
-            (pace(Some(1_000), None), 0, Some("2026-03-27T10:00:00Z")),
-            (pace(Some(1_000), None), 500, Some("2026-03-27T10:08:20Z")),
-            (pace(None, Some(100)), 99, Some("2026-03-27T10:00:00Z")),
-            (pace(None, Some(100)), 100, Some("2026-03-27T23:00:00Z")),
-            // After the night in which clocks are put forward.
-            (pace(None, Some(100)), 399, Some("2026-03-29T22:00:00Z")),
-            (pace(Some(1_000), Some(100)), 500, Some("2026-03-31T22:00:00Z")),
-        ] {
-            let due = pace.due(place).map(|due| due.to_string());
-            assert_eq!(due.as_deref(), expected, "{place} of {pace:?}");
-            assert!((0..999).all(|place| pace.due(place) <= pace.due(place + 1)));
-        }
+    fn a_full_day_waits_for_the_next() {
+        let zone: ZoneName = "Europe/Madrid".parse().expect("a zone");
+        let at: Timestamp = "2026-03-28T10:00:00Z".parse().expect("a time");
+        let daily = Daily { day: zone.day(at), taken: 90 };
+        let mut days = Days { cap: 100, zone, daily };
+        let mut at = at;
+        let went: Vec<String> = (0..32)
+            .map(|_| {
+                at = days.take(10, at);
+                at.to_string()
+            })
+            .collect();
+        assert_eq!(went[0], "2026-03-28T10:00:00Z");
+        assert!(went[1..11].iter().all(|at| at == "2026-03-28T23:00:00Z"));
+        // After the night in which clocks are put forward.
+        assert!(went[11..21].iter().all(|at| at == "2026-03-29T22:00:00Z"));
+        assert_eq!(went[31], "2026-03-31T22:00:00Z");
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! Writing campaigns: made, changed, given contacts. Of one that has begun little may be changed.
 
+use std::time::Duration;
+
 use palomar_model::{CampaignOrder, CampaignState, ChannelName};
-use palomar_records::{AddedRecipients, CampaignChange, CampaignRecord, NewRecipient, RecordsError};
+use palomar_records::{
+    AddedRecipients, CampaignChange, CampaignRecord, CreatedCampaign, NewRecipient, RecordsError,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -9,7 +13,7 @@ use super::contacts::{self, AudienceInput};
 use super::definition::{CampaignPatch, Definition, MOST_CONTACTS, NewCampaign, is_name};
 use super::orders::{changed_meanwhile, definition_of, give};
 use super::view::CampaignView;
-use crate::{App, AppError, Caller};
+use crate::{App, AppError, Caller, IdempotencyKey, identity};
 
 /// What became of contacts that were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -23,13 +27,34 @@ pub struct ContactsAdded {
     pub duplicates: u64,
 }
 
+/// A campaign that a request made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MadeCampaign {
+    /// As it is now.
+    pub campaign: CampaignView,
+    /// Whether the same request had made it before.
+    pub replayed: bool,
+}
+
 impl App {
-    /// Makes a campaign.
+    /// Makes a campaign; where the same request came before, answers what that made, as it is now.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub async fn create_campaign(&self, new: NewCampaign, caller: &Caller) -> Result<CampaignView, AppError> {
+    pub async fn create_campaign(
+        &self,
+        new: NewCampaign,
+        request: Option<(&IdempotencyKey, u64)>,
+        caller: &Caller,
+    ) -> Result<MadeCampaign, AppError> {
         let now = self.now();
+        let request = request.map(|(key, body)| identity::of_campaign(caller, key, body, now));
+        // What was allowed when it came first need not be any more.
+        if let Some(request) = request.clone()
+            && let Some(earlier) = self.records.created_before(request).await?
+        {
+            return self.made(earlier).await;
+        }
         let channel = self.campaign_channel(new.channel.as_ref(), caller)?;
         let mut definition = Definition::default();
         definition.change(new.plan).map_err(AppError::Invalid)?;
@@ -61,10 +86,25 @@ impl App {
             updated_at: now,
             started_at: None,
             ended_at: None,
+            held: Duration::ZERO,
         };
-        let made = self.records.create_campaign(campaign, recipients).await?;
-        self.keeper.wake.notify_one();
-        self.campaign_view(made).await
+        let made = self.records.create_campaign(campaign, recipients, request).await?;
+        self.made(made).await
+    }
+
+    async fn made(&self, created: CreatedCampaign) -> Result<MadeCampaign, AppError> {
+        match created {
+            CreatedCampaign::Now(made) => {
+                self.keeper.wake.notify_one();
+                Ok(MadeCampaign { campaign: self.campaign_view(*made).await?, replayed: false })
+            }
+            CreatedCampaign::Before(id) => {
+                let made = self.records.campaign(&id).await?;
+                let made = made.ok_or_else(|| AppError::wrong_state("the campaign it made was deleted"))?;
+                Ok(MadeCampaign { campaign: self.campaign_view(made).await?, replayed: true })
+            }
+            CreatedCampaign::Other => Err(AppError::OtherBody),
+        }
     }
 
     /// Adds contacts to a campaign that has not begun.
@@ -164,9 +204,7 @@ impl App {
         campaign.definition = kept(&definition)?;
         if let Some(contacts) = patch.contacts {
             let recipients = self.read_contacts(contacts, &definition).await?;
-            campaign = self.records.clear_recipients(campaign).await.map_err(is_begun)?;
-            self.records.add_recipients(campaign.clone(), recipients, now).await.map_err(is_begun)?;
-            campaign = self.campaign_of(id, caller).await?;
+            campaign = self.records.replace_recipients(campaign, recipients, now).await.map_err(is_begun)?;
         } else {
             let changed = self.records.change_campaign(campaign, CampaignChange::default(), now).await?;
             campaign = changed.ok_or_else(changed_meanwhile)?;

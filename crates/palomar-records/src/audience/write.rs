@@ -126,10 +126,16 @@ impl ContactChange {
 
 /// A contact in the making.
 struct Slot {
-    id: String,
     profile: Profile,
     state: State,
     repeated: bool,
+}
+
+/// Contacts by their ids, and to which of them a number or an account leads: several may lead to one.
+#[derive(Default)]
+struct Slots {
+    ids: BTreeMap<String, String>,
+    slots: BTreeMap<String, Slot>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -141,36 +147,34 @@ enum State {
 
 pub(super) fn put(db: Db<'_>, new: &[NewContact], now: Timestamp) -> Result<Vec<Put>> {
     let identities: Vec<Identity> = new.iter().map(|one| contacts::of_recipient(&one.to)).collect();
-    let mut slots = known(db, &identities, now)?;
-    let mut became = Vec::with_capacity(new.len());
-    for (one, identity) in new.iter().zip(&identities) {
-        let (is_new, before) = match slots.get(&identity.match_key) {
-            Some(slot) => (false, slot.profile.clone()),
-            None => (true, Profile::default()),
-        };
-        let profile = match one.says.over(&before, now) {
-            Ok(profile) => profile,
-            Err(why) => {
-                became.push(Put::Refused(why));
-                continue;
+    let mut known = known(db, &identities, now)?;
+    let became = new.iter().zip(&identities).map(|(one, identity)| known.put(one, identity, now)).collect();
+    write(db, &known, &identities, now)?;
+    Ok(became)
+}
+
+impl Slots {
+    fn put(&mut self, one: &NewContact, identity: &Identity, now: Timestamp) -> Put {
+        let id = self.ids.get(&identity.match_key).cloned();
+        let slot = id.and_then(|id| Some((self.slots.get_mut(&id)?, id)));
+        let before = slot.as_ref().map_or_else(Profile::default, |(slot, _)| slot.profile.clone());
+        match (one.says.over(&before, now), slot) {
+            (Err(why), _) => Put::Refused(why),
+            (Ok(profile), Some((slot, id))) => slot.say(id, profile),
+            (Ok(profile), None) => {
+                let slot = Slot { profile, state: State::New, repeated: true };
+                self.ids.insert(identity.match_key.clone(), one.id.clone());
+                self.slots.insert(one.id.clone(), slot);
+                Put::Added { id: one.id.clone() }
             }
-        };
-        if is_new {
-            let slot = Slot { id: one.id.clone(), profile, state: State::New, repeated: true };
-            became.push(Put::Added { id: slot.id.clone() });
-            slots.insert(identity.match_key.clone(), slot);
-        } else if let Some(slot) = slots.get_mut(&identity.match_key) {
-            became.push(slot.say(profile));
         }
     }
-    write(db, &slots, &identities, now)?;
-    Ok(became)
 }
 
 impl Slot {
     /// Gives it another profile; what became of it.
-    fn say(&mut self, profile: Profile) -> Put {
-        let (id, repeated) = (self.id.clone(), self.repeated);
+    fn say(&mut self, id: String, profile: Profile) -> Put {
+        let repeated = self.repeated;
         if profile == self.profile {
             return Put::Unchanged { id, repeated };
         }
@@ -185,7 +189,7 @@ impl Slot {
 
 /// The contacts that are known by these identities, whatever the identity's type: a number and the provider's spelling of
 /// an account are found by the same key.
-fn known(db: Db<'_>, identities: &[Identity], now: Timestamp) -> Result<BTreeMap<String, Slot>> {
+fn known(db: Db<'_>, identities: &[Identity], now: Timestamp) -> Result<Slots> {
     let mut wanted = Rows::of(const { &[text("match_key")] });
     let keys: BTreeSet<_> = identities.iter().map(|identity| identity.match_key.as_str()).collect();
     keys.into_iter().for_each(|key| wanted.push(values![key]));
@@ -198,29 +202,30 @@ fn known(db: Db<'_>, identities: &[Identity], now: Timestamp) -> Result<BTreeMap
         profiles::COLUMNS
     );
     let found = db.find(&text, &wanted, |row| {
-        let slot = Slot {
-            id: row.get("id")?,
-            profile: profiles::of(row)?,
-            state: State::Known,
-            repeated: row.time("updated_at")? == now,
-        };
-        Ok((row.get("match_key")?, slot))
+        let repeated = row.time("updated_at")? == now;
+        let slot = Slot { profile: profiles::of(row)?, state: State::Known, repeated };
+        Ok((row.get::<String>("match_key")?, row.get::<String>("id")?, slot))
     })?;
-    // The last one of a key stays: the number itself, where both are known.
-    Ok(found.into_iter().collect())
+    let mut known = Slots::default();
+    for (match_key, id, slot) in found {
+        // The last one of a key stays: the number itself, where both are known.
+        known.ids.insert(match_key, id.clone());
+        known.slots.insert(id, slot);
+    }
+    Ok(known)
 }
 
-fn write(db: Db<'_>, slots: &BTreeMap<String, Slot>, identities: &[Identity], now: Timestamp) -> Result<()> {
-    let new = slots.values().filter(|slot| slot.state == State::New);
-    let new: BTreeMap<&String, &Timestamp> = new.map(|slot| (&slot.id, &now)).collect();
-    let changed = slots.values().filter(|slot| slot.state != State::Known);
-    // Two keys may lead to one contact; the profile of the one that was changed last is the one that counts.
-    let changed: BTreeMap<&str, &Profile> = changed.map(|slot| (slot.id.as_str(), &slot.profile)).collect();
+fn write(db: Db<'_>, known: &Slots, identities: &[Identity], now: Timestamp) -> Result<()> {
+    let slots = || known.slots.iter();
+    let new = slots().filter(|(_, slot)| slot.state == State::New);
+    let new: BTreeMap<&String, &Timestamp> = new.map(|(id, _)| (id, &now)).collect();
+    let changed = slots().filter(|(_, slot)| slot.state != State::Known);
+    let changed: BTreeMap<&str, &Profile> = changed.map(|(id, slot)| (id.as_str(), &slot.profile)).collect();
     let owned: BTreeMap<(KnownBy, &str), (&Identity, &String)> = identities
         .iter()
         .filter_map(|identity| {
-            let slot = slots.get(&identity.match_key)?;
-            Some(((identity.known_by, identity.match_key.as_str()), (identity, &slot.id)))
+            let id = known.ids.get(&identity.match_key)?;
+            Some(((identity.known_by, identity.match_key.as_str()), (identity, id)))
         })
         .collect();
     db.write(vec![

@@ -18,6 +18,7 @@ const STEPS: &[(&str, &str)] = &[
     ("0006_media", include_str!("../../migrations/0006_media.sql")),
     ("0007_audience", include_str!("../../migrations/0007_audience.sql")),
     ("0008_campaigns", include_str!("../../migrations/0008_campaigns.sql")),
+    ("0009_campaign_pace", include_str!("../../migrations/0009_campaign_pace.sql")),
 ];
 
 /// The newest schema.

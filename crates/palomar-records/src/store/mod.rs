@@ -66,7 +66,7 @@ impl Store {
         F: FnOnce(Db<'_>) -> Result<T> + Send + 'static,
     {
         match self {
-            Store::Sqlite(sqlite) => sqlite.read(work).await,
+            Store::Sqlite(sqlite) => sqlite.read(patience, work).await,
             Store::Postgres(postgres) => postgres.read(patience, work).await,
         }
     }

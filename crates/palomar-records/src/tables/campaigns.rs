@@ -1,10 +1,12 @@
 //! `campaigns`: what people wrote, and where it stands.
 
+use std::time::Duration;
+
 use palomar_model::{CampaignState, ChannelName, Pause, PauseCause, Timestamp};
 use serde_json::Value as Json;
 
 use super::page::{Page, Place, page};
-use super::{json, optional, parsed, to_json};
+use super::{json, optional, parsed, to_json, versions};
 use crate::error::{RecordsError, Result};
 use crate::list::Conditions;
 use crate::store::table::{int, text};
@@ -32,6 +34,7 @@ pub(crate) const CAMPAIGNS: Table = Table {
         int("updated_at"),
         int("started_at"),
         int("ended_at"),
+        int("held"),
     ],
     key: 1,
 };
@@ -71,6 +74,8 @@ pub struct CampaignRecord {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// For how long it was paused in all, before it went on.
+    pub held: Duration,
 }
 
 /// Which campaigns are meant. Empty means all.
@@ -82,7 +87,7 @@ pub struct CampaignFilter {
     pub channels: Vec<ChannelName>,
 }
 
-fn row_of(campaign: &CampaignRecord) -> Result<[Value; 19]> {
+fn row_of(campaign: &CampaignRecord) -> Result<[Value; 20]> {
     let (cause, reason) = match &campaign.state {
         CampaignState::Paused { why, .. } => (Some(why.cause.as_str()), Some(why.detail.as_str())),
         _ => (None, None),
@@ -107,6 +112,7 @@ fn row_of(campaign: &CampaignRecord) -> Result<[Value; 19]> {
         campaign.updated_at,
         campaign.started_at,
         campaign.ended_at,
+        u64::try_from(campaign.held.as_micros()).unwrap_or(u64::MAX >> 1),
     ])
 }
 
@@ -120,12 +126,11 @@ fn state_at(campaign: &CampaignRecord) -> Timestamp {
     }
 }
 
-/// Adds a campaign. Its number is the time, in microseconds, or the next one that nobody has had.
+/// Adds a campaign. Its number is the time, in microseconds, or the next one that nobody has had: also of those that
+/// were deleted.
 pub(crate) fn insert(db: Db<'_>, campaign: &mut CampaignRecord) -> Result<()> {
-    let text = "SELECT MAX(number) AS number FROM campaigns";
-    let last = db.row(text, &[], |row| row.get::<Option<i64>>("number"))?.flatten().unwrap_or(0);
-    let number = campaign.created_at.micros().max(last + 1);
-    campaign.number = u64::try_from(number).unwrap_or(1);
+    let at_least = u64::try_from(campaign.created_at.micros()).unwrap_or(0);
+    campaign.number = versions::next(db, &CAMPAIGNS, at_least)?;
     let mut rows = Rows::of(CAMPAIGNS.columns);
     rows.push(row_of(campaign)?);
     db.write(vec![Write::insert(&CAMPAIGNS, "", rows)])
@@ -167,6 +172,12 @@ pub(crate) fn get(db: Db<'_>, id: &str) -> Result<Option<CampaignRecord>> {
 /// One, by its number.
 pub(crate) fn numbered(db: Db<'_>, number: u64) -> Result<Option<CampaignRecord>> {
     db.row("SELECT * FROM campaigns WHERE number = $1", &values![number], campaign)
+}
+
+/// Whether one was stopped.
+pub(crate) fn was_stopped(db: Db<'_>, number: u64) -> Result<bool> {
+    let text = "SELECT number FROM campaigns WHERE number = $1 AND state = 'stopped'";
+    Ok(db.row(text, &values![number], |row| row.count("number"))?.is_some())
 }
 
 /// Those of which something may still move by itself, in the order in which they were made.
@@ -235,5 +246,6 @@ fn campaign(row: &Row<'_>) -> Result<CampaignRecord> {
         updated_at: row.time("updated_at")?,
         started_at: row.optional_time("started_at")?,
         ended_at: row.optional_time("ended_at")?,
+        held: Duration::from_micros(row.count("held")?),
     })
 }

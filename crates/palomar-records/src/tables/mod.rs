@@ -3,7 +3,9 @@
 pub(crate) mod api_keys;
 pub(crate) mod campaign_batches;
 pub(crate) mod campaign_counts;
+pub(crate) mod campaign_days;
 pub(crate) mod campaign_recipients;
+pub(crate) mod campaign_requests;
 pub(crate) mod campaigns;
 pub(crate) mod channels;
 pub(crate) mod contacts;
@@ -33,7 +35,7 @@ use crate::error::{RecordsError, Result};
 use crate::store::{Row, Table};
 
 /// All tables, each once.
-pub(crate) const ALL: [&Table; 29] = [
+pub(crate) const ALL: [&Table; 31] = [
     &messages::MESSAGES,
     &message_changes::MESSAGE_CHANGES,
     &media::MEDIA,
@@ -61,6 +63,8 @@ pub(crate) const ALL: [&Table; 29] = [
     &campaign_recipients::RECIPIENTS,
     &campaign_batches::BATCHES,
     &campaign_counts::COUNTS,
+    &campaign_days::DAYS,
+    &campaign_requests::REQUESTS,
     &seals::SEALS,
     &SCHEMA_STEPS,
 ];

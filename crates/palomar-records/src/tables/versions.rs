@@ -1,5 +1,5 @@
 //! `versions`: how often what people set up has changed. A node that remembers the number sees, by one small read, that
-//! another node changed something.
+//! another node changed something. Also the last number that was given to a campaign.
 
 use super::{api_keys, channels};
 use crate::error::Result;
@@ -25,6 +25,18 @@ pub(crate) fn raise(db: Db<'_>, table: &Table) -> Result<()> {
          ON CONFLICT (what) DO UPDATE SET version = versions.version + 1";
     db.execute(text, &values![table.name])?;
     Ok(())
+}
+
+/// The next number for a row of a table, greater than all that were given, and than `at_least`.
+pub(crate) fn next(db: Db<'_>, table: &Table, at_least: u64) -> Result<u64> {
+    let last = db.row("SELECT version FROM versions WHERE what = $1", &values![table.name], |row| {
+        row.count("version")
+    })?;
+    let next = at_least.max(last.unwrap_or(0) + 1);
+    let text = "INSERT INTO versions (what, version) VALUES ($1, $2)
+         ON CONFLICT (what) DO UPDATE SET version = excluded.version";
+    db.execute(text, &values![table.name, next])?;
+    Ok(next)
 }
 
 /// The versions as they are.

@@ -166,7 +166,7 @@ async fn who_turns_out_to_be_one_keeps_what_is_said_of_both(house: House) {
     records.put_contacts(vec![new(2, Recipient::Bsuid(bsuid.clone()), other)], at(1)).await.expect("kept");
     // One webhook names both.
     let both = phone(1).phone().cloned();
-    let from = Sender { phone: both, bsuid: Some(bsuid), ..Sender::default() };
+    let from = Sender { phone: both, bsuid: Some(bsuid.clone()), ..Sender::default() };
     records.apply(LOG, 0, log(1, vec![(None, inbound(7, from, 40))]), 1, START).await.expect("applied");
     let ids: ContactIds = ["c000001", "c000002"].map(str::to_owned).into_iter().collect();
     let found = all(&records, &Whom::Ids(ids), 5, START).await;
@@ -179,6 +179,21 @@ async fn who_turns_out_to_be_one_keeps_what_is_said_of_both(house: House) {
     assert_eq!(all(&records, &Whom::All, 5, START).await.len(), 1);
     assert_eq!(found[0].window_until(&channel()), Some(at(40 + 24 * 3_600)));
     assert_eq!(found[0].last_seen(), Some(at(40)));
+    // One file names the one person in both ways: what both rows say is kept, and the later word counts.
+    let by_bsuid = || Recipient::Bsuid(bsuid.clone());
+    for (n, [first, second]) in [[by_bsuid(), phone(1)], [phone(1), by_bsuid()]].into_iter().enumerate() {
+        let towns = [["Orense", "Lalín"], ["Monforte", "Sarria"]][n];
+        let first = new(3, first, says(towns[0], "three", ConsentState::Denied));
+        let second = new(4, second, says(towns[1], "four", ConsentState::Granted));
+        let became = records.put_contacts(vec![first, second], at(50 + n as u64)).await.expect("kept");
+        assert!(became.iter().all(|put| matches!(put, Put::Changed { .. })), "{became:?}");
+        let found = all(&records, &Whom::All, 5, START).await;
+        let tags: Vec<_> = found[0].tags.iter().map(|tag| tag.as_str()).collect();
+        assert_eq!((found.len(), tags), (1, vec!["four", "one", "three", "two"]));
+        assert_eq!(found[0].consent.state, ConsentState::Granted);
+        let attributes = serde_json::to_string(&found[0].attributes).expect("JSON");
+        assert!(attributes.contains(&format!(r#""city":"{}""#, towns[1])), "{attributes}");
+    }
     sound(&records).await;
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use palomar_model::{CampaignPlace, CampaignState, MessageId, Outbound, ReportedStatus, Timestamp};
 use palomar_records::{
-    BatchState, CampaignChange, CampaignFilter, CampaignRecord, FedBatch, NewRecipient, RecordFact, Records,
-    RecordsError, What,
+    BatchState, CampaignChange, CampaignFilter, CampaignRecord, CampaignRequest, CreatedCampaign, DailyCap,
+    FedBatch, NewRecipient, RecordFact, Records, RecordsError, What,
 };
 use serde_json::json;
 
@@ -17,6 +17,8 @@ on_both!(
     a_batch_is_fed_once,
     counts_are_what_the_messages_are,
     lists_and_changes,
+    a_request_makes_one_campaign,
+    a_day_is_given_out_once,
 );
 
 fn campaign(n: u64) -> CampaignRecord {
@@ -36,6 +38,7 @@ fn campaign(n: u64) -> CampaignRecord {
         updated_at: at(n),
         started_at: None,
         ended_at: None,
+        held: std::time::Duration::ZERO,
     }
 }
 
@@ -53,7 +56,7 @@ async fn nobody_stands_in_a_campaign_twice(house: House) {
     let records = house.open().await;
     let zones = |n: u64| if n.is_multiple_of(3) { "Europe/Madrid" } else { "America/Lima" };
     let first: Vec<_> = (1..=30).map(|n| recipient(n, zones(n))).collect();
-    let made = records.create_campaign(campaign(1), first).await.expect("created");
+    let made = create(&records, campaign(1), first).await;
     assert_eq!((made.recipients, made.duplicates, made.version), (30, 0, 1));
     let again: Vec<_> = (25..=40).chain(38..=40).map(|n| recipient(n, "America/Lima")).collect();
     let added = records.add_recipients(made.clone(), again, at(9)).await.expect("added");
@@ -78,12 +81,75 @@ async fn nobody_stands_in_a_campaign_twice(house: House) {
     assert_eq!((found.campaign.recipients, found.campaign.duplicates), (40, 9));
     assert_eq!(found.counts.left_out, BTreeMap::from([("invalid_number".to_owned(), 4)]));
 
-    let cleared = records.clear_recipients(found.campaign).await.expect("cleared");
-    assert_eq!(records.campaign_recipients(cleared.number, None, 7).await.expect("read"), Vec::new());
+    let stale = found.campaign.clone();
+    let others = vec![recipient(99, "UTC"), recipient(100, "UTC")];
+    let cleared = records.replace_recipients(found.campaign, others.clone(), at(10)).await.expect("replaced");
+    let found = records.campaign_progress("campaign_1").await.expect("read").expect("there");
+    assert_eq!((cleared.recipients, cleared.duplicates, found.counts.all_left_out()), (2, 0, 1));
+    let places = records.campaign_recipients(cleared.number, None, 7).await.expect("read");
+    assert_eq!(places.iter().map(|one| (one.lane, one.place)).collect::<Vec<_>>(), [(0, 0), (0, 1)]);
+    let stale = records.replace_recipients(stale, others, at(10)).await;
+    assert!(matches!(stale, Err(RecordsError::NotFound(_))), "it was changed since: {stale:?}");
     let started = CampaignRecord { state: CampaignState::Sending { since: at(10) }, ..cleared };
     let started = change(&records, started, CampaignChange::default()).await.expect("changed");
     let late = records.add_recipients(started, vec![recipient(1, "UTC")], at(11)).await;
     assert!(matches!(late, Err(RecordsError::NotFound(_))), "{late:?}");
+}
+
+async fn create(records: &Records, new: CampaignRecord, to: Vec<NewRecipient>) -> CampaignRecord {
+    match records.create_campaign(new, to, None).await.expect("created") {
+        CreatedCampaign::Now(made) => *made,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn a_request_makes_one_campaign(house: House) {
+    let records = house.open().await;
+    let request = |body| CampaignRequest { id: "k".to_owned(), body, forget_before: at(0) };
+    let same = || request(u64::MAX - 3);
+    assert_eq!(records.created_before(same()).await.expect("read"), None);
+    let made = records.create_campaign(campaign(1), Vec::new(), Some(same())).await.expect("created");
+    assert!(matches!(made, CreatedCampaign::Now(_)), "{made:?}");
+    let before = CreatedCampaign::Before("campaign_1".to_owned());
+    let again = records.create_campaign(campaign(2), Vec::new(), Some(same())).await.expect("created");
+    assert_eq!(again, before);
+    assert_eq!(records.created_before(same()).await.expect("read"), Some(before));
+    let other = records.create_campaign(campaign(2), Vec::new(), Some(request(4))).await.expect("created");
+    assert_eq!(other, CreatedCampaign::Other);
+    let all = records.campaigns(CampaignFilter::default(), None, 9).await.expect("read").items;
+    assert_eq!(all.len(), 1);
+    // What is over is forgotten, with the next that comes.
+    let late = CampaignRequest { forget_before: at(2), ..request(4) };
+    let made = records.create_campaign(campaign(3), Vec::new(), Some(late)).await.expect("created");
+    assert!(matches!(made, CreatedCampaign::Now(_)), "{made:?}");
+    // One that could not make anything is as if it had never come.
+    let new = CampaignRequest { id: "other".to_owned(), ..same() };
+    let taken = records.create_campaign(campaign(3), Vec::new(), Some(new.clone())).await;
+    assert!(matches!(taken, Err(RecordsError::Exists(_))), "{taken:?}");
+    assert_eq!(records.created_before(new).await.expect("read"), None);
+}
+
+async fn a_day_is_given_out_once(house: House) {
+    let records = house.open().await;
+    let made = create(&records, campaign(1), (1..=9).map(|n| recipient(n, "UTC")).collect()).await;
+    let (number, plan) = (made.number, CampaignChange { batches_of: Some(2), ..CampaignChange::default() });
+    change(&records, made, plan).await.expect("changed");
+    let queue = async |today| {
+        let waiting = records.campaign_batches(number, BatchState::Waiting, None, 9).await.expect("read");
+        let all = waiting.into_iter().map(|batch| (batch, 0)).collect();
+        let cap = Some(DailyCap { today, cap: 5 });
+        records.batches_queued(number, all, cap, at(9)).await.expect("written").len()
+    };
+    assert_eq!(queue(20_000).await, 0, "the day has not begun");
+    records.begin_campaign_day(number, 20_000, 0).await.expect("written");
+    assert_eq!((queue(20_000).await, queue(20_000).await), (2, 0));
+    let daily = records.begin_campaign_day(number, 20_001, 3).await.expect("written");
+    assert_eq!((daily.day, daily.taken), (20_001, 3));
+    let again = records.begin_campaign_day(number, 20_001, 0).await.expect("written");
+    assert_eq!(again, daily, "a day begins once");
+    assert_eq!(queue(20_001).await, 1);
+    let daily = records.campaign_day(number).await.expect("read");
+    assert_eq!((daily.day, daily.taken), (20_001, 5));
 }
 
 async fn change(records: &Records, to: CampaignRecord, change: CampaignChange) -> Option<CampaignRecord> {
@@ -93,7 +159,7 @@ async fn change(records: &Records, to: CampaignRecord, change: CampaignChange) -
 async fn a_batch_is_fed_once(house: House) {
     let records = house.open().await;
     let all = (1..=25).map(|n| recipient(n, if n > 12 { "UTC" } else { "Europe/Madrid" })).collect();
-    let made = records.create_campaign(campaign(1), all).await.expect("created");
+    let made = create(&records, campaign(1), all).await;
     let plan = CampaignChange { batches_of: Some(10), ..CampaignChange::default() };
     let number = made.number;
     change(&records, made, plan).await.expect("changed");
@@ -105,9 +171,9 @@ async fn a_batch_is_fed_once(house: House) {
     assert_eq!(waiting(Some(1)).await, all[2..]);
 
     let both = vec![(all[0].clone(), 0), (all[2].clone(), 10)];
-    let queued = records.batches_queued(number, both.clone(), at(50)).await.expect("written");
+    let queued = records.batches_queued(number, both.clone(), None, at(50)).await.expect("written");
     assert_eq!(queued.len(), 2);
-    assert_eq!(records.batches_queued(number, both, at(51)).await.expect("written"), Vec::new());
+    assert_eq!(records.batches_queued(number, both, None, at(51)).await.expect("written"), Vec::new());
     let (_, batch, lane, recipients) =
         records.campaign_batch(number, 2).await.expect("read").expect("a batch");
     assert_eq!(
@@ -129,7 +195,7 @@ async fn a_batch_is_fed_once(house: House) {
     );
     let again = waiting(Some(0)).await.remove(0);
     assert_eq!((again.number, again.generation), (0, 1));
-    records.batches_queued(number, vec![(again.clone(), 20)], at(60)).await.expect("written");
+    records.batches_queued(number, vec![(again.clone(), 20)], None, at(60)).await.expect("written");
     assert!(records.batch_failed(number, again, "no such channel".to_owned()).await.expect("written"));
     let found = records.campaign_progress("campaign_1").await.expect("read").expect("there");
     let totals = found.batches;
@@ -175,8 +241,8 @@ fn story(n: u128, campaign: u64) -> Vec<(Option<MessageId>, What)> {
 async fn counts_are_what_the_messages_are(house: House) {
     let records = house.open().await;
     let all = (1..=140).map(|n| NewRecipient { left_out: None, ..recipient(n, "UTC") }).collect();
-    let made = records.create_campaign(campaign(1), all).await.expect("created");
-    let other = records.create_campaign(campaign(2), Vec::new()).await.expect("created");
+    let made = create(&records, campaign(1), all).await;
+    let other = create(&records, campaign(2), Vec::new()).await;
     assert!(other.number > made.number);
     let mut told: Vec<_> = (1..=140).flat_map(|n| story(n, made.number)).collect();
     // One that only names a campaign is none of its messages.
@@ -220,9 +286,10 @@ async fn counts_are_what_the_messages_are(house: House) {
 async fn lists_and_changes(house: House) {
     let records = house.open().await;
     for n in 1..=5 {
-        records.create_campaign(campaign(n), vec![recipient(n, "UTC")]).await.expect("created");
+        create(&records, campaign(n), vec![recipient(n, "UTC")]).await;
     }
-    assert!(matches!(records.create_campaign(campaign(3), Vec::new()).await, Err(RecordsError::Exists(_))));
+    let again = records.create_campaign(campaign(3), Vec::new(), None).await;
+    assert!(matches!(again, Err(RecordsError::Exists(_))));
     let (mut seen, mut cursor) = (Vec::new(), None);
     loop {
         let page = records.campaigns(CampaignFilter::default(), cursor.as_deref(), 2).await.expect("read");
@@ -267,8 +334,11 @@ async fn lists_and_changes(house: House) {
     assert_eq!(records.campaign_recipients(gone.number, None, 9).await.expect("read"), Vec::new());
     // A number is never used again.
     let next = CampaignRecord { created_at: at(1), ..campaign(6) };
-    let next = records.create_campaign(next, Vec::new()).await.expect("created");
+    let next = create(&records, next, Vec::new()).await;
     assert!(next.number > gone.number);
+    records.delete_campaign(next.clone()).await.expect("deleted");
+    let after = create(&records, CampaignRecord { created_at: at(1), ..campaign(7) }, Vec::new()).await;
+    assert!(after.number > next.number, "nor that of the newest, which is gone");
 }
 
 fn paused(since: Timestamp) -> CampaignState {

@@ -103,7 +103,8 @@ async fn records_of_an_earlier_schema_go_on() {
                 "0005_conversations",
                 "0006_media",
                 "0007_audience",
-                "0008_campaigns"
+                "0008_campaigns",
+                "0009_campaign_pace"
             ]
         )
     );

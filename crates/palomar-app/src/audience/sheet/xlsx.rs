@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use calamine::{Data, DataRef, Reader as _, Xlsx};
 
-use super::{Cell, MAX_COLUMNS, MAX_ROW, SheetRow};
+use super::{Cell, MAX_COLUMNS, MAX_ROW, Portion, SheetRow};
 
 /// Bytes of the file.
 pub(crate) const LARGEST_XLSX: u64 = 128 << 20;
@@ -20,8 +20,6 @@ const MOST_PARTS: usize = 4_096;
 const MOST_RATIO: u64 = 200;
 /// A part that unpacks to less is never too much.
 const SMALL: u64 = 1 << 20;
-/// Rows that are handed on together.
-const BATCH: usize = 1_000;
 
 /// Reads the rows of a sheet, the first where none is named, and hands them on. `file` is read more than once.
 ///
@@ -45,18 +43,23 @@ pub(crate) fn read_xlsx(
         None => names.first().ok_or("it has no sheet")?,
     };
     let mut cells = book.worksheet_cells_reader(name).map_err(unreadable)?;
-    let mut batch = Vec::with_capacity(BATCH);
+    let (mut batch, mut portion) = (Vec::new(), Portion::default());
     let mut row = RowInTheMaking::default();
     while let Some(cell) = cells.next_cell().map_err(unreadable)? {
         let (line, column) = cell.get_position();
         if row.line != Some(line) {
-            batch.extend(std::mem::take(&mut row).end());
+            let ended = std::mem::take(&mut row).end();
             row.line = Some(line);
+            let is_full = ended.as_ref().is_some_and(|ended| portion.fills(ended));
+            batch.extend(ended);
+            if is_full {
+                portion = Portion::default();
+                if rows(std::mem::take(&mut batch)).is_break() {
+                    return Ok(());
+                }
+            }
         }
         row.put(column, cell.get_value());
-        if batch.len() >= BATCH && rows(std::mem::take(&mut batch)).is_break() {
-            return Ok(());
-        }
     }
     batch.extend(row.end());
     let _ = rows(batch);

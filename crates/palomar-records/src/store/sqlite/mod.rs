@@ -16,7 +16,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, Statement, ToSql, TransactionBehavior};
 
 use super::table::{List, Rows, Write};
-use super::{Db, Flush, Row, Value, migrate};
+use super::{Db, Flush, Patience, Row, Value, migrate};
 use crate::error::{RecordsError, Result};
 use reader::Readers;
 use writer::Writer;
@@ -64,15 +64,20 @@ impl Sqlite {
     }
 
     /// Runs `work` on a connection that can't write, in one snapshot.
-    pub(crate) async fn read<T, F>(&self, work: F) -> Result<T>
+    pub(crate) async fn read<T, F>(&self, patience: Patience, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(Db<'_>) -> Result<T> + Send + 'static,
     {
         let readers = Arc::clone(&self.readers);
-        let _place = readers.place().await?;
-        let pool = Arc::clone(&readers);
-        tokio::task::spawn_blocking(move || pool.run(work)).await.map_err(|_| RecordsError::Closed)?
+        let place = readers.place(patience).await?;
+        // The place is given back when the work is done, whether anybody still waits for it or not.
+        let work = move || {
+            let answer = readers.run(patience, work);
+            drop(place);
+            answer
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| RecordsError::Closed)?
     }
 }
 
