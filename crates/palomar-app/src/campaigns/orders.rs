@@ -245,21 +245,26 @@ impl App {
     /// # Errors
     /// A campaign that runs.
     pub async fn delete_campaign(&self, id: &str, caller: &Caller) -> Result<(), AppError> {
-        let campaign = self.campaign_of(id, caller).await?;
-        let moves = matches!(campaign.state, CampaignState::Sending { .. } | CampaignState::Paused { .. });
-        if moves || (matches!(campaign.state, CampaignState::Stopped { .. }) && campaign.live) {
-            return Err(AppError::wrong_state(format!(
-                "the campaign is {}: stop it, and delete it when nothing of it moves any more",
-                campaign.state.as_str()
-            )));
+        for _ in 0..TRIES {
+            let campaign = self.campaign_of(id, caller).await?;
+            let moves =
+                matches!(campaign.state, CampaignState::Sending { .. } | CampaignState::Paused { .. });
+            if moves || (matches!(campaign.state, CampaignState::Stopped { .. }) && campaign.live) {
+                return Err(AppError::wrong_state(format!(
+                    "the campaign is {}: stop it, and delete it when nothing of it moves any more",
+                    campaign.state.as_str()
+                )));
+            }
+            if campaign.state.has_ended() && campaign.live {
+                self.release(&campaign).await?;
+            }
+            match self.records.delete_campaign(campaign).await {
+                // Somebody changed it meanwhile: it is looked at again.
+                Err(palomar_records::RecordsError::NotFound(_)) => {}
+                other => return Ok(other?),
+            }
         }
-        if campaign.state.has_ended() && campaign.live {
-            self.release(&campaign).await?;
-        }
-        self.records.delete_campaign(campaign).await.map_err(|error| match error {
-            palomar_records::RecordsError::NotFound(_) => changed_meanwhile(),
-            other => other.into(),
-        })
+        Err(changed_meanwhile())
     }
 
     /// A page of campaigns, the newest first; of the caller's channels only.

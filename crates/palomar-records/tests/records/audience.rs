@@ -188,7 +188,7 @@ async fn who_turns_out_to_be_one_keeps_what_is_said_of_both(house: House) {
         let became = records.put_contacts(vec![first, second], at(50 + n as u64)).await.expect("kept");
         assert!(became.iter().all(|put| matches!(put, Put::Changed { .. })), "{became:?}");
         let found = all(&records, &Whom::All, 5, START).await;
-        let tags: Vec<_> = found[0].tags.iter().map(|tag| tag.as_str()).collect();
+        let tags: Vec<_> = found[0].tags.iter().map(Tag::as_str).collect();
         assert_eq!((found.len(), tags), (1, vec!["four", "one", "three", "two"]));
         assert_eq!(found[0].consent.state, ConsentState::Granted);
         let attributes = serde_json::to_string(&found[0].attributes).expect("JSON");
