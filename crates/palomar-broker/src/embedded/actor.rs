@@ -43,6 +43,8 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T, BrokerError>>;
 /// What the thread is asked.
 pub(super) enum Request {
     Enqueue(Vec<NewJob>, Answer<Vec<Enqueued>>),
+    /// To queue what belongs to jobs that were accepted: it may use the reserve, as settling does.
+    Note(Vec<NewJob>, Answer<Vec<Enqueued>>),
     Lease(LeaseRequest, Answer<Vec<LeasedJob>>),
     Start(Vec<LeaseRef>, Answer<Vec<Result<Started, LeaseError>>>),
     Renew(Vec<LeaseRef>, Duration, Answer<Vec<Result<(), LeaseError>>>),
@@ -55,6 +57,9 @@ pub(super) enum Request {
     Explain(JobId, Answer<Option<Explanation>>),
     Stats(Answer<Stats>),
     Acknowledge(String, Cursor, Answer<()>),
+    /// To take the disk for full, as long as the clock stands still.
+    #[cfg(test)]
+    FillDisk(Answer<()>),
     Close(Answer<()>),
 }
 
@@ -245,7 +250,9 @@ impl Actor {
                 drop(jobs);
                 return;
             }
-            Request::Enqueue(jobs, answer) => later(machine.enqueue(jobs, now), answer),
+            Request::Enqueue(jobs, answer) | Request::Note(jobs, answer) => {
+                later(machine.enqueue(jobs, now), answer)
+            }
             Request::Lease(request, answer) => {
                 let until = now.after(request.wait);
                 self.parked.push(Parked { request, answer, until });
@@ -288,6 +295,11 @@ impl Actor {
             }
             Request::Acknowledge(reader, through, answer) => {
                 self.readers.insert(reader, Some(through));
+                later((), answer)
+            }
+            #[cfg(test)]
+            Request::FillDisk(answer) => {
+                self.space.fill();
                 later((), answer)
             }
             // Taken care of by the loop.

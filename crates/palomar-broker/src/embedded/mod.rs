@@ -10,7 +10,8 @@
 //! - memory equals disk: the machine changes by the same values that are written;
 //! - a write that fails for good ends the broker: every later call answers [`BrokerError::Failed`], and the process
 //!   is to start again from what the disk holds;
-//! - when the disk is full, accepting ends ([`BrokerError::Full`]) and settling goes on in a reserve.
+//! - when the disk is full, accepting ends ([`BrokerError::Full`]); settling goes on in a reserve, and so does noting what
+//!   belongs to jobs that were accepted.
 
 mod actor;
 mod batch;
@@ -209,6 +210,20 @@ impl EmbeddedBroker {
         closed
     }
 
+    /// Queues what belongs to jobs that were accepted before: a full disk refuses it as little as that they are settled.
+    pub(crate) fn note(&self, jobs: Vec<NewJob>) -> BoxFuture<'_, Result<Vec<Enqueued>, BrokerError>> {
+        match refused_always(&jobs) {
+            Some(error) => Box::pin(async { Err(error) }),
+            None => self.ask(|answer| Request::Note(jobs, answer)),
+        }
+    }
+
+    /// Has the disk taken for full, as long as the clock stands still.
+    #[cfg(test)]
+    pub(crate) async fn fill_disk(&self) -> Result<(), BrokerError> {
+        self.ask(Request::FillDisk).await
+    }
+
     fn gone(&self) -> BrokerError {
         self.failure.get().map_or(BrokerError::Stopped, |why| BrokerError::Failed(Arc::clone(why)))
     }
@@ -234,15 +249,21 @@ impl EmbeddedBroker {
     }
 }
 
+/// Why such jobs would be refused whenever they came.
+fn refused_always(jobs: &[NewJob]) -> Option<BrokerError> {
+    if jobs.len() > MOST_JOBS {
+        return Some(BrokerError::TooLarge("at most 10,000 jobs in a request"));
+    }
+    let too_large = jobs.iter().any(|job| job.payload.len() > codec::MAX_PAYLOAD);
+    too_large.then_some(BrokerError::TooLarge("a payload has at most 4 MiB"))
+}
+
 impl Broker for EmbeddedBroker {
     fn enqueue(&self, jobs: Vec<NewJob>) -> BoxFuture<'_, Result<Vec<Enqueued>, BrokerError>> {
-        if jobs.len() > MOST_JOBS {
-            return Box::pin(async { Err(BrokerError::TooLarge("at most 10,000 jobs in a request")) });
+        match refused_always(&jobs) {
+            Some(error) => Box::pin(async { Err(error) }),
+            None => self.ask(|answer| Request::Enqueue(jobs, answer)),
         }
-        if jobs.iter().any(|job| job.payload.len() > codec::MAX_PAYLOAD) {
-            return Box::pin(async { Err(BrokerError::TooLarge("a payload has at most 4 MiB")) });
-        }
-        self.ask(|answer| Request::Enqueue(jobs, answer))
     }
 
     fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Vec<LeasedJob>, BrokerError>> {

@@ -117,6 +117,12 @@ impl Space {
         self.room = free.saturating_sub(LOW_WATER);
     }
 
+    /// The disk is taken for full until it is looked at again.
+    #[cfg(test)]
+    pub(super) fn fill(&mut self) {
+        self.note(true, 0);
+    }
+
     fn write(&self) -> std::io::Result<()> {
         let mut file = std::fs::File::create(&self.file)?;
         // Not zeros: a file system may keep those as a hole, which reserves nothing.

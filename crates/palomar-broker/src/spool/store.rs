@@ -47,6 +47,15 @@ pub(super) struct Store {
     full: AtomicBool,
 }
 
+/// Where the disk has room for what is written.
+#[derive(Clone, Copy, Debug)]
+enum Room {
+    /// Only where nothing is short of it: this may be refused.
+    Free,
+    /// In the reserve too: this ends what was accepted.
+    Reserve,
+}
+
 /// What was found when the spool was opened, in the order of arrival.
 #[derive(Default)]
 pub(super) struct Found {
@@ -132,7 +141,7 @@ impl Store {
             rows.extend(wrapped.into_iter().filter(|_| admitted));
         }
         let doubted = doubt.is_some() && !rows.is_empty();
-        let (answered, entries) = match self.enqueue(rows, doubt.filter(|_| doubted)).await {
+        let (answered, entries) = match self.enqueue(rows, doubt.filter(|_| doubted), Room::Free).await {
             Ok(answered) => answered,
             Err(BrokerError::SpoolFull) => {
                 let answers = vec![Err(BrokerError::SpoolFull); parts.len()];
@@ -148,7 +157,8 @@ impl Store {
         Ok(Kept { answers: places.into_iter().map(of_part).collect(), entries, doubted })
     }
 
-    /// Takes in a job that stands for one that is known here by the same id. It may exceed the limit: it was accepted.
+    /// Takes in a job that stands for one that is known here by the same id. It may exceed the limit, and be written on a
+    /// full disk: it was accepted.
     pub(super) async fn put_instead(&self, of: JobId, job: &NewJob) -> Result<Vec<Entry>, BrokerError> {
         // Another id, the same each time: a crash repeats this.
         let id = id_of(!of.0.as_u128());
@@ -156,25 +166,32 @@ impl Store {
         // What it stands for has the job's id, and no doubt that it was asked for before.
         let row = NewJob { dedupe: Vec::new(), ..row };
         self.bytes.fetch_add(row.payload.len() as u64, Relaxed);
-        Ok(self.enqueue(vec![row], None).await?.1)
+        Ok(self.enqueue(vec![row], None, Room::Reserve).await?.1)
     }
 
-    /// Notes that jobs go out in a call of which it is not known yet whether it will be done.
+    /// Notes that jobs go out in a call of which it is not known yet whether it will be done. A full disk does not stand in
+    /// the way: where nothing goes out, no room appears.
     pub(super) async fn doubt(&self, doubt: &Doubt) -> Result<(), BrokerError> {
-        self.enqueue(Vec::new(), Some(doubt)).await.map(|_| ())
+        self.enqueue(Vec::new(), Some(doubt), Room::Reserve).await.map(|_| ())
     }
 
     async fn enqueue(
         &self,
         rows: Vec<NewJob>,
         doubt: Option<&Doubt>,
+        room: Room,
     ) -> Result<(Vec<Enqueued>, Vec<Entry>), BrokerError> {
         if rows.is_empty() && doubt.is_none() {
             return Ok((Vec::new(), Vec::new()));
         }
         let sizes: Vec<(JobId, u64)> = rows.iter().map(|row| (row.id, row.payload.len() as u64)).collect();
         let noted = doubt.map(|doubt| Ok(NewJob::new(doubt.id(), doubts(), doubt.write()?))).transpose()?;
-        let mut answered = match self.broker.enqueue(rows.into_iter().chain(noted).collect()).await {
+        let rows = rows.into_iter().chain(noted).collect();
+        let written = match room {
+            Room::Free => self.broker.enqueue(rows),
+            Room::Reserve => self.broker.note(rows),
+        };
+        let mut answered = match written.await {
             Ok(answered) => answered,
             Err(error) => {
                 self.release(0, sizes.iter().map(|(_, size)| size).sum());
@@ -271,6 +288,11 @@ impl Store {
 
     pub(super) fn failure(&self) -> Option<Arc<str>> {
         self.broker.failure()
+    }
+
+    #[cfg(test)]
+    pub(super) async fn fill_disk(&self) -> Result<(), BrokerError> {
+        self.broker.fill_disk().await
     }
 
     pub(super) async fn close(&self) -> Result<(), BrokerError> {

@@ -1,6 +1,7 @@
 //! Tests of the spool against a broker that loses calls, does them late, and forgets nothing. Those against a real Redis
 //! are in `crate::redis::tests`.
 
+mod disk;
 mod fickle;
 mod routing;
 mod walk;
@@ -39,6 +40,9 @@ type Told = Arc<Mutex<Vec<(u128, Enqueued)>>>;
 
 /// What stands for job `n` has the number `n` with this bit.
 const INSTEAD: u128 = 1 << 100;
+
+/// What has not happened by then does not happen.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Nothing is waited for that the fickle broker decides at once.
 const PACE: Pace = Pace {

@@ -7,7 +7,7 @@ use super::*;
 use crate::types::Control;
 
 /// A sea that is away while it is told so.
-fn with_switch() -> (House, Arc<AtomicBool>) {
+pub(super) fn with_switch() -> (House, Arc<AtomicBool>) {
     let away = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&away);
     (House::new(Sea::new(move |_| if seen.load(Relaxed) { Luck::LostBefore } else { Luck::Good })), away)
