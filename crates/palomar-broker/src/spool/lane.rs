@@ -13,7 +13,8 @@
 //!
 //! What always holds:
 //! - while the spool of the lane holds anything, all that comes goes to its end;
-//! - before a call goes out from the spool, the spool says durably which;
+//! - before a call goes out from the spool, the spool says durably which, and no other goes out until what became of it is
+//!   durable too;
 //! - nobody waits for a call that is in doubt: they are answered by the spool.
 
 use std::collections::{HashSet, VecDeque};
@@ -317,7 +318,11 @@ impl Lane {
 
     async fn take(&mut self, step: Step) {
         let taken = match step {
-            Step::Done(doubt, answers) => self.conclude(doubt, answers).await,
+            Step::Done(doubt, answers) => {
+                // Until all that follows from it is durable: where that fails, what became of it is asked again.
+                self.keep_doubt(doubt.clone());
+                self.conclude(&doubt, answers).await
+            }
             Step::Undone(doubt) => self.settle(&doubt, &[]).await,
             Step::Unreadable(ids) => {
                 self.set_aside(&ids);
@@ -325,7 +330,7 @@ impl Lane {
             }
             Step::There => Ok(()),
             Step::Failed(doubt, error) => {
-                self.doubts.extend(doubt);
+                doubt.into_iter().for_each(|doubt| self.keep_doubt(doubt));
                 Err(error)
             }
         };
@@ -349,9 +354,15 @@ impl Lane {
         self.show();
     }
 
+    fn keep_doubt(&mut self, doubt: Doubt) {
+        if !self.doubts.contains(&doubt) {
+            self.doubts.push_back(doubt);
+        }
+    }
+
     /// Jobs were handed in: they leave the spool. What was refused goes on as what stands for it, so that it ends where
     /// people see it.
-    async fn conclude(&mut self, doubt: Doubt, answers: Vec<Enqueued>) -> Result<(), BrokerError> {
+    async fn conclude(&mut self, doubt: &Doubt, answers: Vec<Enqueued>) -> Result<(), BrokerError> {
         let called: HashSet<u128> = doubt.jobs.iter().copied().collect();
         let waits = self.waiting.iter().take_while(|entry| called.contains(&entry.id.0.as_u128()));
         let handed: Vec<Entry> = waits.copied().collect();
@@ -362,7 +373,7 @@ impl Lane {
                 self.refuse(entry, answer).await?;
             }
         }
-        self.settle(&doubt, &handed).await
+        self.settle(doubt, &handed).await
     }
 
     async fn refuse(&mut self, entry: &Entry, answer: Enqueued) -> Result<(), BrokerError> {

@@ -7,6 +7,7 @@ mod routing;
 mod walk;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ struct House {
     told: Told,
     limit: u64,
     pace: Pace,
+    /// What stands for the next job that is refused fits nowhere.
+    stumbles: Arc<AtomicBool>,
 }
 
 impl House {
@@ -70,16 +73,18 @@ impl House {
             told: Told::default(),
             limit: 1 << 20,
             pace: PACE,
+            stumbles: Arc::default(),
         }
     }
 
     fn config(&self, dir: &Path) -> SpoolConfig {
-        let told = Arc::clone(&self.told);
+        let (told, stumbles) = (Arc::clone(&self.told), Arc::clone(&self.stumbles));
         let refused = move |job: &NewJob, answer| {
             let mut told = told.lock().expect("no panic");
             told.push((job.id.0.as_u128(), answer));
             let id = id_of(job.id.0.as_u128() | INSTEAD);
-            Some(NewJob { id, ..job.clone() })
+            let payload = if stumbles.swap(false, Relaxed) { vec![7; 5 << 20].into() } else { job.payload.clone() };
+            Some(NewJob { id, payload, ..job.clone() })
         };
         SpoolConfig { dir: dir.to_owned(), limit: self.limit, refused: Arc::new(refused) }
     }

@@ -1,7 +1,5 @@
 //! Which way jobs go, case by case.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
 use super::fickle::Luck;
 use super::*;
 use crate::types::Control;

@@ -1,7 +1,6 @@
 //! Random walks: calls are lost, late and refused, processes die anywhere. What was accepted is queued once, in order.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering::Relaxed;
 
 use super::fickle::Luck;
 use super::*;
