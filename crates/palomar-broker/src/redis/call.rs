@@ -9,6 +9,11 @@ use super::request::{Body, Nature, Operation};
 use super::together;
 use super::wire::{Writer, span};
 
+/// The callers of a process: those of the desk, and the spool's, which the library (`upkeep.lua`) tells by its last two bits.
+pub(super) const fn caller(process: u64, which: u64) -> u64 {
+    process << 2 | which
+}
+
 /// Who calls, and how.
 pub(super) struct Call<'a> {
     pub(super) terms: &'a Terms,

@@ -30,7 +30,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::answer::{self, Answer, Names};
-use super::call::Call;
+use super::call::{Call, caller};
 use super::leasing::{CARRIED_AT_MOST, Ticket, releases};
 use super::line::{Asked, Present, Terms, Until, Word};
 use super::link::{Link, slot_of};
@@ -115,7 +115,8 @@ impl Desk {
         (log_end, confirmed): (watch::Sender<u64>, watch::Sender<u64>),
         say: mpsc::UnboundedSender<Word>,
     ) -> Desk {
-        let callers = (0..CALLS as u64).map(|n| Caller { id: (terms.process ^ n).to_be_bytes(), number: 0 });
+        let callers =
+            (0..CALLS as u64).map(|n| Caller { id: caller(terms.process, n).to_be_bytes(), number: 0 });
         Desk {
             link,
             callers: callers.collect(),

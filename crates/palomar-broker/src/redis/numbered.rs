@@ -1,8 +1,8 @@
 //! Numbered calls: what brings jobs in from a spool (`crate::spool`), and what became of it.
 //!
 //! They go beside the desk, each by itself, under a caller's id of their own. The library remembers the last answer to
-//! each caller, so a call that comes again is answered and not done again; and an empty call under a number takes that
-//! number's place, so that what was not done under it never will be.
+//! each caller, a spool's however long ago that was, so a call that comes again is answered and not done again; and an empty
+//! call under a number takes that number's place, so that what was not done under it never will be.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::RedisBroker;
 use super::answer::{self, Answer};
-use super::call::Call;
+use super::call::{self, Call};
 use super::link::slot_of;
 use super::request::{self, Operation};
 use super::shard::{Shard, refused_always, unreadable};
@@ -64,7 +64,7 @@ impl RedisBroker {
 
 impl Remote for RedisBroker {
     fn caller(&self) -> u64 {
-        self.link.process ^ CALLER
+        call::caller(self.link.process, CALLER)
     }
 
     fn fits(&self, jobs: &[NewJob]) -> Result<(), BrokerError> {

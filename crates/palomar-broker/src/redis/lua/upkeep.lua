@@ -63,12 +63,16 @@ function upkeep.acknowledge(reader, through)
 end
 
 -- Forgets what callers were answered that are long gone: a few of them. Their process was killed; one that ends in order
--- has it forgotten. It is kept for longer than requests are remembered, by which a call that is repeated later is known.
+-- has it forgotten. A spool's callers are never forgotten for their age: its node may be off for weeks, and asks what became
+-- of its last call when it is back. So of each process with a spool that was killed a record stays, of a few bytes a job of
+-- its last call.
 local FORGET_CALLER = 49 * 3600 * 1000000
+-- What a spool's caller has in its last two bits.
+local SPOOLS = 2
 local function sweep_callers()
   local fields, looked = run('HKEYS', K.base), 0
   for i = 1, #fields do
-    if #fields[i] == 8 and looked < 64 then
+    if #fields[i] == 8 and looked < 64 and byte(fields[i], 8) % 4 ~= SPOOLS then
       looked = looked + 1
       -- The number of the call stands before what it was answered.
       local last = unpack_msg(sub(run('HGET', K.base, fields[i]), 9))

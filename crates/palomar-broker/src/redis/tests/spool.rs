@@ -10,7 +10,7 @@ use super::{Server, soon};
 use crate::broker::{Broker, BrokerError};
 use crate::embedded::StoreError;
 use crate::redis::{RedisBroker, RedisConfig};
-use crate::spool::{SpoolConfig, SpoolError, Spooled};
+use crate::spool::{CallId, Remote, SpoolConfig, SpoolError, Spooled};
 use crate::types::{
     Dedupe, Enqueued, JobFilter, JobState, LeaseRequest, NewJob, Outcome, QueueName, Settle, Signal,
 };
@@ -181,6 +181,37 @@ async fn what_is_done_and_forgotten_is_not_queued_again() {
     let stats = shared.stats().await.expect("stats");
     assert_eq!(stats.queues.iter().map(|queue| queue.accepted).sum::<u64>(), 20);
     assert_eq!(stats.queues.iter().map(|queue| queue.finished[JobState::Done as usize]).sum::<u64>(), 20);
+}
+
+/// A node that died in doubt about a call that was done, and was off for a week.
+#[tokio::test]
+async fn what_became_of_a_call_is_known_however_late_it_is_asked() {
+    let server = Server::start().await;
+    let clock = Arc::new(ManualClock::at(Timestamp::from_seconds(1_800_000_000)));
+    let open = async |process| {
+        let mut config = server.config("off", process);
+        // What is done is forgotten: nothing else tells that it was there.
+        config.machine.keep_finished = 0;
+        RedisBroker::open_with_clock(config, Arc::clone(&clock) as _).await.expect("opens")
+    };
+    let within = Duration::from_secs(60);
+    let node = open(1).await;
+    let call = CallId { caller: node.caller(), number: 7 };
+    let answers = vec![Enqueued::Accepted; 2];
+    assert_eq!(node.hand_in(0, call, &[job(1), job(6)], within).await, Ok(answers.clone()));
+    drop(node);
+    let others = open(2).await;
+    for n in 1..=3 {
+        clock.advance(Duration::from_secs(56 * 3600));
+        let answer = others.enqueue(vec![job(100 * n)]).await;
+        assert_eq!(answer, Ok(vec![Enqueued::Accepted]));
+    }
+    let node = open(3).await;
+    assert_eq!(node.outcome(0, call, 2, within).await, Ok(Some(answers)));
+    // And the call itself, where it was late on its way, is answered and not done again.
+    assert_eq!(node.hand_in(0, CallId { number: 6, ..call }, &[job(1)], within).await.ok(), None);
+    let accepted: u64 = node.stats().await.expect("stats").queues.iter().map(|queue| queue.accepted).sum();
+    assert_eq!(accepted, 5);
 }
 
 #[tokio::test]
