@@ -55,16 +55,20 @@ fn check(status: Health, detail: impl Into<String>) -> Check {
 fn spool_check(spool: &SpoolMeters) -> Check {
     let SpoolMeters { items, bytes, limit, .. } = spool;
     let held = format!("{items} wait, {} MiB of {} MiB", bytes >> 20, limit >> 20);
-    match (&spool.failure, &spool.away) {
-        (Some(why), _) => check(Health::Fail, format!("it can't be written any more: {why}")),
-        (None, Some(_)) if spool.full => {
+    if let Some(why) = &spool.failure {
+        return check(Health::Fail, format!("it can't be written any more: {why}"));
+    }
+    match (&spool.away, &spool.stuck) {
+        (Some(_), _) if spool.full => {
             check(Health::Fail, format!("full: {held}; nothing more is accepted until the queues are back"))
         }
-        (None, None) if *items == 0 => check(Health::Pass, "empty"),
-        (None, away) => {
-            let what = if away.is_some() { "for the queues to be back" } else { "and are handed over" };
-            check(Health::Warn, format!("{held}, {what}"))
+        (None, Some(why)) if spool.full => {
+            check(Health::Fail, format!("full: {held}; nothing more is accepted until they are taken: {why}"))
         }
+        (Some(_), _) => check(Health::Warn, format!("{held}, for the queues to be back")),
+        (None, Some(why)) => check(Health::Warn, format!("{held}, and can't be handed over: {why}")),
+        (None, None) if *items == 0 => check(Health::Pass, "empty"),
+        (None, None) => check(Health::Warn, format!("{held}, and are handed over")),
     }
 }
 

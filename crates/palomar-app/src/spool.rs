@@ -31,6 +31,8 @@ pub struct SpoolView {
     pub oldest_at: Option<Timestamp>,
     /// Why the queues can't be reached, where they can't.
     pub queues_away: Option<String>,
+    /// Why what waits can't be handed over, where the queues can be reached and that failed nevertheless.
+    pub stuck: Option<String>,
 }
 
 /// The newest numbers of the queues, and when they were read: what is shown while the queues are away.
@@ -96,6 +98,7 @@ impl From<SpoolMeters> for SpoolView {
             limit_bytes: spool.limit,
             oldest_at: spool.oldest,
             queues_away: spool.away.as_deref().map(str::to_owned),
+            stuck: spool.stuck.as_deref().map(str::to_owned),
         }
     }
 }

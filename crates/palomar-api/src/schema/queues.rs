@@ -34,8 +34,10 @@ pub(crate) struct Spool {
     bytes: u64,
     limit_bytes: u64,
     oldest_at: Option<String>,
-    /// Why the queues can't be reached; null where they can, and what waits is handed over.
+    /// Why the queues can't be reached; null where they can.
     queues_away: Option<String>,
+    /// Why what waits can't be handed over, though the queues can be reached (Redis has no memory left, say); null where it is.
+    stuck: Option<String>,
 }
 
 /// A process that shares the queues.

@@ -23,13 +23,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use palomar_model::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Refused;
 use super::batch::{Asked, Batch, MOST_BYTES, MOST_JOBS};
 use super::envelope::{Doubt, id_of};
 use super::remote::{CallId, Remote};
+use super::standing::Standing;
 use super::store::{Entry, Store};
 use crate::broker::BrokerError;
 use crate::types::{Enqueued, JobId, NewJob};
@@ -41,7 +41,7 @@ pub(super) struct Pace {
     pub(super) not_answered: Duration,
     /// From the spool a call is tried for so long: nobody waits for it.
     pub(super) tried_for: Duration,
-    /// The first pause after a call from the spool that failed, and the longest.
+    /// The first pause after a step towards an empty spool that failed, and the longest.
     pub(super) pauses: [Duration; 2],
     /// What is not answered by then is asked after.
     pub(super) slow: Duration,
@@ -60,15 +60,6 @@ impl Default for Pace {
 
 /// Turns that are left to others before a call goes out, after one that many waited for.
 const TURNS_FOR_OTHERS: usize = 4;
-
-/// How a lane stands.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Standing {
-    /// Why the shared broker is not there, where it is not.
-    pub(super) away: Option<Arc<str>>,
-    /// Since when the oldest job waits in the spool.
-    pub(super) oldest: Option<Timestamp>,
-}
 
 /// What a lane is made of.
 pub(super) struct Terms {
@@ -93,6 +84,8 @@ enum Step {
     There,
     /// It failed; the call, where there is one, is in doubt.
     Failed(Option<Doubt>, BrokerError),
+    /// The spool could not be read or written, and nothing went out.
+    Unwritten(BrokerError),
 }
 
 /// Who serves a lane.
@@ -105,7 +98,8 @@ pub(super) struct Lane {
     call: CallId,
     waiting: VecDeque<Entry>,
     doubts: VecDeque<Doubt>,
-    pause: Duration,
+    /// Before the next step, where one failed and none brought the spool on since.
+    pause: Option<Duration>,
     answered: usize,
 }
 
@@ -118,8 +112,7 @@ impl Lane {
         standing: watch::Sender<Standing>,
     ) -> Lane {
         let call = CallId { caller: terms.remote.caller(), number: 0 };
-        let ([pause, _], kept_back) = (terms.pace.pauses, None);
-        Lane { terms, asked, standing, kept_back, call, waiting, doubts, pause, answered: 0 }
+        Lane { terms, asked, standing, kept_back: None, call, waiting, doubts, pause: None, answered: 0 }
     }
 
     /// Serves until it is closed, or nobody is left to ask.
@@ -141,7 +134,9 @@ impl Lane {
     }
 
     fn is_clear(&self) -> bool {
-        self.waiting.is_empty() && self.doubts.is_empty() && self.standing.borrow().away.is_none()
+        let standing = self.standing.borrow();
+        let is_there = standing.away.is_none() && standing.stuck.is_none();
+        is_there && self.waiting.is_empty() && self.doubts.is_empty()
     }
 
     /// One round of calls to the shared broker; who closes the lane, where it is over.
@@ -163,6 +158,7 @@ impl Lane {
                 Ok(answers) => self.answered = batch.answer(answers),
                 Err(BrokerError::Lost(why)) => {
                     tracing::warn!(%why, "the queues can't be reached: what comes waits in the spool");
+                    self.pause = Some(pace.pauses[0]);
                     self.standing.send_modify(|standing| standing.away = Some(why));
                     return self.keep(batch, Some(self.call)).await;
                 }
@@ -262,8 +258,7 @@ impl Lane {
     fn next_step(&mut self) -> BoxFuture<'static, Step> {
         let Terms { remote, store, partition, pace, .. } = &self.terms;
         let (remote, store, partition) = (Arc::clone(remote), Arc::clone(store), *partition);
-        let tried_for = pace.tried_for;
-        let pause = self.standing.borrow().away.is_some().then_some(self.pause);
+        let (tried_for, pause) = (pace.tried_for, self.pause);
         if let Some(doubt) = self.doubts.front().cloned() {
             return Box::pin(async move {
                 rest(pause).await;
@@ -286,7 +281,7 @@ impl Lane {
             }
             let jobs = match store.read(&page).await {
                 Ok(jobs) => jobs,
-                Err(error) => return Step::Failed(None, error),
+                Err(error) => return Step::Unwritten(error),
             };
             let unread = page.iter().zip(&jobs).filter(|(_, job)| job.is_none());
             let unread: Vec<JobId> = unread.map(|(entry, _)| entry.id).collect();
@@ -297,7 +292,7 @@ impl Lane {
             let ids = page.iter().map(|entry| entry.id.0.as_u128()).collect();
             let doubt = Doubt { partition, call, jobs: ids };
             if let Err(error) = store.doubt(&doubt).await {
-                return Step::Failed(None, error);
+                return Step::Unwritten(error);
             }
             match remote.hand_in(partition, call, &jobs, tried_for).await {
                 Ok(answers) => Step::Done(doubt, answers),
@@ -317,6 +312,15 @@ impl Lane {
     }
 
     async fn take(&mut self, step: Step) {
+        let before = self.standing.borrow().clone();
+        // Only what can't be reached is away: one that refuses is there, and so is one whose answer can't be written down
+        // here. That a call was not done says nothing yet: the same may be refused again at once.
+        let away = match &step {
+            Step::Failed(_, BrokerError::Lost(why)) => Some(Arc::clone(why)),
+            Step::Undone(_) | Step::Unreadable(_) | Step::Unwritten(_) => before.away.clone(),
+            Step::Done(..) | Step::There | Step::Failed(..) => None,
+        };
+        let is_on = matches!(step, Step::Done(..) | Step::There);
         let taken = match step {
             Step::Done(doubt, answers) => {
                 // Until all that follows from it is durable: where that fails, what became of it is asked again.
@@ -333,24 +337,24 @@ impl Lane {
                 doubt.into_iter().for_each(|doubt| self.keep_doubt(doubt));
                 Err(error)
             }
+            Step::Unwritten(error) => Err(error),
         };
-        let failed = taken.err();
-        self.pause = match self.terms.pace.pauses {
-            [_, longest] if failed.is_some() => (self.pause * 2).min(longest),
-            [first, _] => first,
+        let [first, longest] = self.terms.pace.pauses;
+        self.pause = match &taken {
+            Ok(()) if is_on => None,
+            Ok(()) => self.pause,
+            Err(_) => Some(self.pause.map_or(first, |pause| (pause * 2).min(longest))),
         };
-        let away = failed.map(|error| match error {
-            BrokerError::Lost(why) | BrokerError::Failed(why) => why,
-            other => other.to_string().into(),
-        });
-        self.standing.send_if_modified(|standing| {
-            let differs = standing.away != away;
-            if differs {
-                tell(standing.away.as_ref(), away.as_ref());
-            }
-            standing.away = away;
-            differs
-        });
+        let stuck = match taken {
+            Ok(()) if is_on => None,
+            Ok(()) | Err(BrokerError::Lost(_)) => before.stuck.clone(),
+            Err(BrokerError::Failed(why)) => Some(why),
+            Err(BrokerError::Full) => Some("they have no room for more".into()),
+            Err(other) => Some(other.to_string().into()),
+        };
+        let now = Standing { away, stuck, ..before.clone() };
+        before.tell(&now);
+        self.standing.send_if_modified(|standing| std::mem::replace(standing, now.clone()) != now);
         self.show();
     }
 
@@ -415,16 +419,5 @@ impl Lane {
 async fn rest(pause: Option<Duration>) {
     if let Some(pause) = pause {
         tokio::time::sleep(pause).await;
-    }
-}
-
-/// Says that something has changed, once.
-fn tell(before: Option<&Arc<str>>, now: Option<&Arc<str>>) {
-    match (before, now) {
-        (_, None) => tracing::info!("the queues can be reached again"),
-        (None, Some(why)) => {
-            tracing::warn!(%why, "the spool can't be handed over: what comes waits behind it");
-        }
-        (Some(_), Some(why)) => tracing::debug!(%why, "the queues can't be reached yet"),
     }
 }

@@ -17,6 +17,7 @@ mod envelope;
 mod front;
 mod lane;
 mod remote;
+mod standing;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -34,8 +35,9 @@ use crate::embedded::StoreError;
 use crate::redis::RedisBroker;
 use crate::types::{Enqueued, NewJob};
 use batch::Asked;
-use lane::{Lane, Pace, Standing, Terms};
+use lane::{Lane, Pace, Terms};
 pub(crate) use remote::{CallId, Remote};
+use standing::Standing;
 use store::Store;
 
 /// What stands for a job that the shared broker refused when it was handed over: it is to end so that people see why.
@@ -90,8 +92,10 @@ pub struct SpoolMeters {
     pub limit: u64,
     /// Since when the oldest waits.
     pub oldest: Option<Timestamp>,
-    /// Why the shared broker is not there, where it is not.
+    /// Why the shared broker can't be reached, where it can't.
     pub away: Option<Arc<str>>,
+    /// Why what waits can't be handed over, where the shared broker is there and that failed nevertheless.
+    pub stuck: Option<Arc<str>>,
     /// Whether what came last found no room.
     pub full: bool,
     /// Why the spool can't be written any more, where it can't.
@@ -183,7 +187,8 @@ impl Spooled {
             bytes,
             limit: self.store.limit(),
             oldest: standing.iter().filter_map(|lane| lane.oldest).min(),
-            away: standing.into_iter().find_map(|lane| lane.away),
+            away: standing.iter().find_map(|lane| lane.away.clone()),
+            stuck: standing.iter().find_map(|lane| lane.stuck.clone()),
             full: self.store.is_full(),
             failure: self.store.failure(),
         }

@@ -223,6 +223,9 @@ fn spool(out: Output, stats: &Value) {
         let as_of = stats["asOf"].as_str().unwrap_or("before");
         out.talk(format_args!("\nThe queues can't be reached ({why}): these are their numbers of {as_of}."));
     }
+    if let Some(why) = spool["stuck"].as_str() {
+        out.talk(format_args!("\nThe spool can't be handed over: {why}"));
+    }
     let items = number(spool, "items");
     if away.is_some() || items > 0 {
         let bytes = number(spool, "bytes");

@@ -7,7 +7,7 @@ mod routing;
 mod walk;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -83,7 +83,8 @@ impl House {
             let mut told = told.lock().expect("no panic");
             told.push((job.id.0.as_u128(), answer));
             let id = id_of(job.id.0.as_u128() | INSTEAD);
-            let payload = if stumbles.swap(false, Relaxed) { vec![7; 5 << 20].into() } else { job.payload.clone() };
+            let payload =
+                if stumbles.swap(false, Relaxed) { vec![7; 5 << 20].into() } else { job.payload.clone() };
             Some(NewJob { id, payload, ..job.clone() })
         };
         SpoolConfig { dir: dir.to_owned(), limit: self.limit, refused: Arc::new(refused) }
