@@ -231,6 +231,7 @@ impl App {
             progress,
         };
         app.setup.begin().await?;
+        app.begin_media().await?;
         app.last_stats.set(app.now(), &stats);
         let (queue, limits) = (campaigns::batches_queue()?, campaigns::batches_limits(&app.config.campaigns));
         app.broker.control(Control::Configure { queue, limits }).await?.map_err(AppError::from)?;

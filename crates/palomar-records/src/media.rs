@@ -5,7 +5,7 @@ use palomar_model::{MessageId, Timestamp};
 use crate::error::Result;
 use crate::store::Db;
 use crate::tables::media::MediaRecord;
-use crate::tables::{cursors, media};
+use crate::tables::{cursors, media, media_places};
 use crate::{PROJECTION, Records, TRIM_BATCH};
 
 impl Records {
@@ -52,6 +52,25 @@ impl Records {
     pub async fn kept_media(&self, place: &str, contents: Vec<String>) -> Result<Vec<String>> {
         let place = place.to_owned();
         self.read(move |db| media::kept(db, &place, &contents)).await
+    }
+
+    /// Whether these records know all that is in a store of files: they knew it when nothing was in it, and were moved with
+    /// what they know since. Others would take what is in it for nobody's.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn knows_media_place(&self, place: &str) -> Result<bool> {
+        let place = place.to_owned();
+        self.read(move |db| media_places::is_known(db, &place)).await
+    }
+
+    /// Notes a store of files that nothing is in.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn new_media_place(&self, place: &str) -> Result<()> {
+        let place = place.to_owned();
+        self.write(move |db| media_places::add(db, &place)).await
     }
 
     /// Notes that a store does not have a content any more.

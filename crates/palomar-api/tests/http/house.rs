@@ -88,7 +88,11 @@ impl House {
 
     /// With so many that may follow events at once.
     pub(crate) async fn open_for(config: ApiConfig, realtime_clients: usize) -> House {
-        let dir = tempfile::tempdir().expect("a directory");
+        House::open_in(tempfile::tempdir().expect("a directory"), config, realtime_clients).await
+    }
+
+    /// With what is in a directory already.
+    pub(crate) async fn open_in(dir: tempfile::TempDir, config: ApiConfig, realtime_clients: usize) -> House {
         let travel = Arc::new(TravelClock::default());
         let clock: Arc<dyn Clock> = travel.clone();
         let readers = vec![palomar_records::PROJECTION.to_owned()];

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use palomar_api::ApiConfig;
 use palomar_app::{NewKey, Role};
 use serde_json::{Value, json};
 
@@ -15,7 +16,10 @@ const JPEG: &[u8] = b"\xff\xd8\xff\xe0 a picture, more or less";
 
 /// A house with a paired phone: what it brings has its bytes with it.
 async fn house() -> House {
-    let house = House::open().await;
+    with_phone(House::open().await).await
+}
+
+async fn with_phone(house: House) -> House {
     let paired = json!({"name": "paired", "provider": "evolution", "settings": {"baseUrl": "http://127.0.0.1:9"},
         "credentials": {"apiKey": "key-1", "webhookSecret": "secret-1"}});
     let answer = house.send("POST", "/api/channels", &house.admin, Some(&paired)).await;
@@ -218,5 +222,23 @@ async fn a_file_that_nobody_refers_to_goes_after_a_day() {
     assert!(nobodys.iter().all(|file| !file.exists()) && other.exists());
     assert_eq!(&*ask(&house, &id, &[]).await.body, JPEG, "what a message has stays");
     assert_eq!(house.app.tidy_media().await.expect("tidied").swept, 0);
+    house.close().await;
+}
+
+/// A new database before its transfer, a wrong address, a database that was lost: what they do not speak of is not nobody's.
+#[tokio::test]
+async fn records_that_did_not_know_the_directory_sweep_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("media/ab/01").join(format!("ab01{}", "7".repeat(60)));
+    std::fs::create_dir_all(file.parent().expect("a directory")).expect("made");
+    std::fs::write(&file, b"content of other records").expect("written");
+    let house = with_phone(House::open_in(dir, ApiConfig::new(7), palomar_app::MOST_CLIENTS).await).await;
+    house.clock.travel(Duration::from_secs(25 * 3600));
+    assert_eq!(house.app.tidy_media().await.expect("tidied").swept, 0);
+    // What they keep there themselves makes them know no more of the rest.
+    bring(&house, "3EB01", "imageMessage", json!({}), JPEG).await;
+    house.clock.travel(Duration::from_secs(25 * 3600));
+    assert_eq!(house.app.tidy_media().await.expect("tidied").swept, 0);
+    assert!(file.exists());
     house.close().await;
 }

@@ -2,13 +2,14 @@
 //!
 //! Letting go has two steps, each of which may be repeated: rows say that it is over, from when on nobody gets it; contents
 //! that no row needs are removed from the store, and only then is that said. What was kept a moment ago stays: a row that
-//! needs it may be on its way. Files that no row speaks of after a day are removed too.
+//! needs it may be on its way. Files that no row speaks of after a day are removed too, where these records are the ones that
+//! knew the directory from the beginning: others (a database that was set up anew, another's) know nothing of what is in it.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use palomar_media::{Hash, Part, Removed, Store, StoreError};
-use palomar_model::MessageId;
+use palomar_model::{MessageId, Timestamp};
 use palomar_records::MediaRecord;
 
 use crate::{App, AppError, Caller};
@@ -107,9 +108,33 @@ impl App {
         Ok(tidied)
     }
 
+    /// Before anything is kept: a store of files that nothing is in is known to these records from now on.
+    pub(crate) async fn begin_media(&self) -> Result<(), AppError> {
+        let Some(config) = &self.config.media else { return Ok(()) };
+        let place = config.store.place();
+        if self.records.knows_media_place(place).await? {
+            return Ok(());
+        }
+        for first in 0..=u8::MAX {
+            let unavailable = |error: StoreError| AppError::Unavailable(error.to_string());
+            if !config.store.kept_before(first, Timestamp::MAX).await.map_err(unavailable)?.is_empty() {
+                return Ok(());
+            }
+        }
+        Ok(self.records.new_media_place(place).await?)
+    }
+
     /// Removes files that nobody refers to. What was settled before is in the records before they are asked.
     async fn sweep_media(&self, store: &Store) -> Result<u64, AppError> {
         let (now, mut swept) = (self.now(), 0);
+        if !self.records.knows_media_place(store.place()).await? {
+            tracing::warn!(
+                place = store.place(),
+                "the media directory is not swept: these records did not know it when it was empty. If they are not the \
+                 ones that it belongs to, start with those; if those are lost, move it away to begin with an empty one"
+            );
+            return Ok(0);
+        }
         let before = now.before(UNSPOKEN);
         self.caught_up(RECORDS_WAIT).await?;
         for first in 0..=u8::MAX {

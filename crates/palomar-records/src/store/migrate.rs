@@ -19,6 +19,7 @@ const STEPS: &[(&str, &str)] = &[
     ("0007_audience", include_str!("../../migrations/0007_audience.sql")),
     ("0008_campaigns", include_str!("../../migrations/0008_campaigns.sql")),
     ("0009_campaign_pace", include_str!("../../migrations/0009_campaign_pace.sql")),
+    ("0010_media_places", include_str!("../../migrations/0010_media_places.sql")),
 ];
 
 /// The newest schema.

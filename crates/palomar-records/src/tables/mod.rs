@@ -18,6 +18,7 @@ pub(crate) mod followers;
 pub(crate) mod inbound_seen;
 pub(crate) mod journal;
 pub(crate) mod media;
+pub(crate) mod media_places;
 pub(crate) mod message_changes;
 pub(crate) mod messages;
 pub(crate) mod nodes;
@@ -35,10 +36,11 @@ use crate::error::{RecordsError, Result};
 use crate::store::{Row, Table};
 
 /// All tables, each once.
-pub(crate) const ALL: [&Table; 31] = [
+pub(crate) const ALL: [&Table; 32] = [
     &messages::MESSAGES,
     &message_changes::MESSAGE_CHANGES,
     &media::MEDIA,
+    &media_places::MEDIA_PLACES,
     &suppressions::SUPPRESSIONS,
     &provider_ids::PROVIDER_IDS,
     &early_statuses::EARLY_STATUSES,

@@ -104,7 +104,8 @@ async fn records_of_an_earlier_schema_go_on() {
                 "0006_media",
                 "0007_audience",
                 "0008_campaigns",
-                "0009_campaign_pace"
+                "0009_campaign_pace",
+                "0010_media_places"
             ]
         )
     );
