@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
 use palomar_model::{Clock, Timestamp};
 
 use super::SpoolError;
@@ -26,6 +27,8 @@ use crate::types::{Control, Enqueued, JobFilter, JobId, JobState, JobView, NewJo
 const PAYLOAD_MEMORY: usize = 16 << 20;
 /// Jobs that are looked at together when the spool is opened.
 const PAGE: usize = 10_000;
+/// Envelopes that are in memory together meanwhile: their lengths are kept.
+const AT_ONCE: usize = 32;
 
 /// A job that waits here.
 #[derive(Clone, Copy, Debug)]
@@ -105,8 +108,12 @@ impl Store {
             let page = self.broker.jobs(filter, after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(found) };
             after = last.seq;
-            let contents = join_all(page.iter().map(|view| self.broker.job(view.id))).await;
-            for (view, content) in page.into_iter().zip(contents) {
+            let read = |view: JobView| async move {
+                let content = self.broker.job(view.id).await;
+                (view, content)
+            };
+            let mut contents = stream::iter(page).map(read).buffered(AT_ONCE);
+            while let Some((view, content)) = contents.next().await {
                 let Some((_, envelope)) = content? else {
                     tracing::error!(job = %view.id, "damaged, and left in the spool");
                     continue;
