@@ -192,7 +192,7 @@ impl Receiver {
         queued.map_err(|error| trouble(&error))
     }
 
-    /// What was kept as it came, as far as it is known now.
+    /// What was kept as it came, as far as it is known now: it does all that it would have done when it came.
     async fn reread(
         &self,
         line: &Line,
@@ -203,13 +203,41 @@ impl Receiver {
         let channel = line.name.clone();
         let mut parsed = parse(line, envelope)?;
         if item.message.is_none() {
-            return Ok(item.events(&channel, parsed, trace));
+            return self.reread_field(line, item, parsed, trace).await;
         }
         let Some((id, message)) = item.message(&mut parsed) else { return Ok(Vec::new()) };
         let mut event = ChannelEvent::Message(message);
+        let consent = self.consent.of(&channel, Some(id), &event);
         let media = self.media(line, &channel, Some(id), &mut event).await?;
         let ChannelEvent::Message(message) = event else { return Ok(media) };
-        Ok(std::iter::once(AppEvent::Reread { channel, id, message }).chain(media).collect())
+        Ok(std::iter::once(AppEvent::Reread { channel, id, message }).chain(consent).chain(media).collect())
+    }
+
+    /// What stood under a field that was not known: each event takes effect once, by its place in what was kept.
+    async fn reread_field(
+        &self,
+        line: &Line,
+        item: &KeptItem,
+        parsed: Parsed,
+        trace: TraceId,
+    ) -> Result<Vec<AppEvent>, Trouble> {
+        let mut events = Vec::with_capacity(parsed.events.len());
+        let kept = inbound_id(&line.name, &format!("kept:{}", item.place));
+        for (n, mut received) in parsed.events.into_iter().enumerate() {
+            if matches!(received.event, ChannelEvent::Other { .. }) {
+                continue;
+            }
+            name(&mut received.event, kept, n);
+            let told = self.received(line, received, trace).await?;
+            events.extend(told.into_iter().map(|event| match event {
+                AppEvent::Received { channel, id, event, trace, once: None } => {
+                    let once = Some(format!("kept:{}:{n}", item.place));
+                    AppEvent::Received { channel, id, event, trace, once }
+                }
+                other => other,
+            }));
+        }
+        Ok(events)
     }
 
     /// What a report proves of the attempt that it names.

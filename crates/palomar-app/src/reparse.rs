@@ -6,13 +6,10 @@
 //! of what it was kept as.
 
 use palomar_channels::{Kept, Parsed};
-use palomar_model::{
-    ChannelEvent, ChannelName, InboundContent, InboundMessage, MessageId, Timestamp, TraceId,
-};
+use palomar_model::{ChannelEvent, ChannelName, InboundContent, InboundMessage, MessageId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::AppEvent;
 use crate::intake::{Brought, Envelope};
 use crate::{App, AppError};
 
@@ -63,25 +60,6 @@ impl KeptItem {
             _ => None,
         });
         known.map(|message| (id, message))
-    }
-
-    /// The events that it is now, where it was none and is known: each with what it takes effect by, once.
-    pub(crate) fn events(&self, channel: &ChannelName, parsed: Parsed, trace: TraceId) -> Vec<AppEvent> {
-        let known = parsed.events.into_iter().filter(|received| {
-            // A message has an id of its own, and is told with its media by the webhook that brings it.
-            !matches!(
-                received.event,
-                ChannelEvent::Other { .. } | ChannelEvent::Message(_) | ChannelEvent::Echo(_)
-            )
-        });
-        let event = |(n, event)| AppEvent::Received {
-            channel: channel.clone(),
-            id: None,
-            event,
-            trace: Some(trace),
-            once: Some(format!("kept:{}:{n}", self.place)),
-        };
-        known.map(|received| received.event).enumerate().map(event).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use house::{House, demo};
-use palomar_app::{Caller, IntakeAnswer, ProviderFactory, WebhookRequest};
+use palomar_app::{AppConfig, Caller, ConsentWords, IntakeAnswer, ProviderFactory, WebhookRequest};
 use palomar_channels::{
     BoxFuture, Channel, Delivery, Kept, Parsed, RateProfile, SandboxSink, Sent, Verified, WebhookError,
     cloud_api,
@@ -23,7 +23,8 @@ struct Later(Arc<AtomicBool>);
 impl Later {
     fn words(&self, body: &str) -> String {
         if self.0.load(Ordering::SeqCst) {
-            body.replace("hologram", "text").replace("wishes_of_people", "user_preferences")
+            let body = body.replace("hologram", "text").replace("wishes_of_people", "user_preferences");
+            body.replace("letters_of_people", "messages")
         } else {
             body.to_owned()
         }
@@ -143,7 +144,10 @@ async fn what_was_not_known_is_read_again_once_it_is() {
     let mut after = told(&house).await;
     let mut new = after.split_off(before.len());
     new.sort();
-    assert_eq!((after, new), (before.clone(), vec!["preference_news".to_owned(), "reread".to_owned()]));
+    assert_eq!(
+        (after, new),
+        (before.clone(), ["opted_out", "preference_news", "reread"].map(str::to_owned).to_vec())
+    );
 
     // And once more: what is known is not read again, and takes effect once.
     let before = told(&house).await;
@@ -151,6 +155,47 @@ async fn what_was_not_known_is_read_again_once_it_is() {
     assert_eq!((queued.messages, queued.events), (0, 2));
     idle(&house).await;
     assert_eq!(told(&house).await, before);
+    house.sound().await;
+    house.close().await;
+}
+
+/// Who said that they want no more gets no more, however late it was understood.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_late_does_all_that_it_would_have_done() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let later = Later::default();
+    let config = AppConfig { consent: ConsentWords::new("baja", "alta"), ..AppConfig::default() };
+    let house = House::open_as(dir.path(), Arc::new(later.clone()), config).await;
+    house.app.create_channel(demo()).await.expect("created");
+    let metadata = json!({"phone_number_id": "1"});
+    let message = |from: &str, id: &str, kind: &str| json!({"from": from, "id": id, "timestamp": "1767225600", "type": kind, kind: {"body": "Baja"}});
+    let hologram = message("34600111222", "wamid.1", "hologram");
+    receive(&house, "messages", &json!({"metadata": metadata, "messages": [hologram]})).await;
+    let letter = message("34600111333", "wamid.2", "text");
+    receive(&house, "letters_of_people", &json!({"metadata": metadata, "messages": [letter]})).await;
+    let wish = json!({"metadata": metadata, "user_preferences": [{"wa_id": "34600111444", "detail": "no more",
+        "category": "marketing_messages", "value": "stop", "timestamp": "1767225600"}]});
+    receive(&house, "wishes_of_people", &wish).await;
+    idle(&house).await;
+    let people = ["+34600111222", "+34600111333", "+34600111444"];
+    let suppressed = async || {
+        let whom = people.map(|to| {
+            let to = palomar_model::Recipient::parse(to, None).expect("a number");
+            ("demo".parse().expect("a name"), to.key())
+        });
+        let found = house.app.records().suppressed(whom.to_vec()).await.expect("read");
+        found.iter().map(Option::is_some).collect::<Vec<_>>()
+    };
+    assert_eq!(suppressed().await, [false; 3]);
+
+    later.0.store(true, Ordering::SeqCst);
+    for _ in 0..2 {
+        house.app.reparse().await.expect("queued");
+        idle(&house).await;
+        assert_eq!(suppressed().await, [true; 3]);
+        let letters = told(&house).await.into_iter().filter(|kind| kind == "received").count();
+        assert_eq!(letters, 2, "the hologram, when it came, and the letter, once");
+    }
     house.sound().await;
     house.close().await;
 }
