@@ -22,6 +22,8 @@ use crate::{App, AppError};
 
 /// No provider sends larger ones.
 pub const MAX_WEBHOOK: usize = 4 << 20;
+/// So many bytes are made durable together, where many things are.
+const MOST_TOGETHER: usize = 8 << 20;
 
 /// A request to a webhook, as it came.
 #[derive(Clone, Debug)]
@@ -131,8 +133,8 @@ impl Envelope {
         self.trace.or_else(|| self.request_id.parse().ok()).unwrap_or(TraceId::of(job.0))
     }
 
-    fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(self)
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, AppError> {
+        serde_json::to_vec(self).map_err(|error| AppError::Unavailable(error.to_string()))
     }
 
     /// Reads what [`Envelope::encode`] wrote; why not, where it is none.
@@ -165,17 +167,36 @@ pub(crate) struct Entrance {
 impl Entrance {
     /// Makes something durable that came to a channel.
     pub(crate) async fn take(&self, channel: &ChannelName, envelope: &Envelope) -> Result<(), AppError> {
-        let payload = envelope.encode().map_err(|error| AppError::Unavailable(error.to_string()))?;
-        self.take_payload(channel, payload.into()).await
+        self.take_payload(channel, envelope.encode()?.into()).await
     }
 
     async fn take_payload(&self, channel: &ChannelName, payload: Bytes) -> Result<(), AppError> {
+        self.broker.enqueue(vec![self.job(channel, payload)?]).await?;
+        Ok(())
+    }
+
+    /// Makes many things durable, as many together as one call should carry.
+    pub(crate) async fn take_all(&self, mut jobs: Vec<NewJob>) -> Result<(), AppError> {
+        while !jobs.is_empty() {
+            let mut bytes = 0;
+            let fits = |job: &&NewJob| {
+                bytes += job.payload.len();
+                bytes <= MOST_TOGETHER
+            };
+            let first = jobs.iter().take_while(fits).count().max(1);
+            let later = jobs.split_off(first);
+            self.broker.enqueue(std::mem::replace(&mut jobs, later)).await?;
+        }
+        Ok(())
+    }
+
+    /// The job of what came to a channel.
+    pub(crate) fn job(&self, channel: &ChannelName, payload: Bytes) -> Result<NewJob, AppError> {
         let id = self.ids.message_id(self.clock.now());
         let mut job = NewJob::new(id, inbound_queue(channel)?, payload);
         // A reader that was killed reads again: every event takes effect by its identity, once.
         job.on_uncertain = palomar_broker::OnUncertain::Retry;
-        self.broker.enqueue(vec![job]).await?;
-        Ok(())
+        Ok(job)
     }
 
     /// Where a channel hands its events in.
@@ -295,10 +316,8 @@ impl App {
         let mut cursor = None;
         loop {
             let page = self.records.failed_webhooks(cursor.as_deref(), MAX_PAGE).await?;
-            for webhook in page.items.iter().filter(|webhook| webhook.replayed_at.is_none()) {
-                self.replay_webhook(&webhook.id).await?;
-                replayed += 1;
-            }
+            let waiting = page.items.into_iter().filter(|webhook| webhook.replayed_at.is_none());
+            replayed += self.replay_some(waiting.collect()).await?;
             cursor = page.next_cursor;
             if cursor.is_none() {
                 return Ok(replayed);
@@ -312,15 +331,28 @@ impl App {
     /// [`AppError::NotFound`].
     pub async fn replay_webhook(&self, id: &str) -> Result<(), AppError> {
         let webhook = self.records.failed_webhook(id).await?.ok_or(AppError::NotFound("failed webhook"))?;
-        let channel: ChannelName = webhook.channel.parse().map_err(|_| AppError::NotFound("channel"))?;
-        // What is no envelope fails again, visibly, as it is.
-        let payload = match Envelope::decode(webhook.payload.as_bytes()) {
-            Ok(envelope) => Envelope { replay_of: id.parse().ok(), ..envelope }.encode(),
-            Err(_) => Ok(webhook.payload.into_bytes()),
-        };
-        let payload = payload.map_err(|error| AppError::Unavailable(error.to_string()))?;
-        self.entrance.take_payload(&channel, payload.into()).await?;
-        Ok(self.records.webhook_replayed(id, self.now()).await?)
+        self.replay_some(vec![webhook]).await.map(|_| ())
+    }
+
+    /// Queues failed webhooks again, together; how many.
+    pub(crate) async fn replay_some(&self, webhooks: Vec<FailedWebhookView>) -> Result<u64, AppError> {
+        let (mut jobs, mut ids) = (Vec::new(), Vec::new());
+        for webhook in webhooks {
+            let channel: ChannelName = webhook.channel.parse().map_err(|_| AppError::NotFound("channel"))?;
+            // What is no envelope fails again, visibly, as it is.
+            let payload = match Envelope::decode(webhook.payload.as_bytes()) {
+                Ok(envelope) => Envelope { replay_of: webhook.id.parse().ok(), ..envelope }.encode()?,
+                Err(_) => webhook.payload.into_bytes(),
+            };
+            jobs.push(self.entrance.job(&channel, payload.into())?);
+            ids.push(webhook.id);
+        }
+        self.entrance.take_all(jobs).await?;
+        let replayed = ids.len() as u64;
+        for id in ids {
+            self.records.webhook_replayed(&id, self.now()).await?;
+        }
+        Ok(replayed)
     }
 }
 

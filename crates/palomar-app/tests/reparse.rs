@@ -72,7 +72,11 @@ impl ProviderFactory for Later {
 }
 
 async fn receive(house: &House, field: &str, value: &serde_json::Value) {
-    let body = json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [{"field": field, "value": value}]}]});
+    receive_all(house, vec![json!({"field": field, "value": value})]).await;
+}
+
+async fn receive_all(house: &House, changes: Vec<serde_json::Value>) {
+    let body = json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": changes}]});
     let request = WebhookRequest {
         method: "POST".to_owned(),
         url: String::new(),
@@ -130,13 +134,13 @@ async fn what_was_not_known_is_read_again_once_it_is() {
 
     // Nothing is known yet: nothing changes.
     let before = told(&house).await;
-    let queued = house.app.reparse().await.expect("queued");
+    let queued = house.app.reparse(None).await.expect("queued");
     assert_eq!((queued.messages, queued.events, queued.failed_webhooks), (1, 2, 0));
     idle(&house).await;
     assert_eq!((told(&house).await, content().await["type"].as_str()), (before.clone(), Some("unknown")));
 
     later.0.store(true, Ordering::SeqCst);
-    house.app.reparse().await.expect("queued");
+    house.app.reparse(None).await.expect("queued");
     idle(&house).await;
     assert_eq!(content().await, json!({"type": "text", "text": "Hola, de lejos"}));
     let found = house.find(id).await.message;
@@ -151,7 +155,7 @@ async fn what_was_not_known_is_read_again_once_it_is() {
 
     // And once more: what is known is not read again, and takes effect once.
     let before = told(&house).await;
-    let queued = house.app.reparse().await.expect("queued");
+    let queued = house.app.reparse(None).await.expect("queued");
     assert_eq!((queued.messages, queued.events), (0, 2));
     idle(&house).await;
     assert_eq!(told(&house).await, before);
@@ -190,12 +194,42 @@ async fn what_is_read_late_does_all_that_it_would_have_done() {
 
     later.0.store(true, Ordering::SeqCst);
     for _ in 0..2 {
-        house.app.reparse().await.expect("queued");
+        house.app.reparse(None).await.expect("queued");
         idle(&house).await;
         assert_eq!(suppressed().await, [true; 3]);
         let letters = told(&house).await.into_iter().filter(|kind| kind == "received").count();
         assert_eq!(letters, 2, "the hologram, when it came, and the letter, once");
     }
     house.sound().await;
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_bounded_and_the_next_one_goes_on() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let house = House::open_with(dir.path(), Arc::new(Later::default())).await;
+    house.app.create_channel(demo()).await.expect("created");
+    for hook in 0..27 {
+        let unknown = |n| json!({"field": "still_unknown", "value": {"hook": hook, "n": n}});
+        receive_all(&house, (0..200).map(unknown).collect()).await;
+    }
+    idle(&house).await;
+    let first = house.app.reparse(None).await.expect("queued");
+    assert_eq!((first.events, first.left, first.next.is_some()), (5_000, 400, true), "{first:?}");
+    let rest = house.app.reparse(first.next.as_deref()).await.expect("queued");
+    assert_eq!((rest.events, rest.left, rest.next), (400, 0, None));
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_channel_had_that_is_gone_is_told_apart() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let house = House::open_with(dir.path(), Arc::new(Later::default())).await;
+    house.app.create_channel(demo()).await.expect("created");
+    receive(&house, "still_unknown", &json!({"a": 1})).await;
+    idle(&house).await;
+    house.app.delete_channel(&"demo".parse().expect("a name")).await.expect("deleted");
+    let queued = house.app.reparse(None).await.expect("looked");
+    assert_eq!((queued.events, queued.skipped, queued.left), (0, 1, 0));
     house.close().await;
 }

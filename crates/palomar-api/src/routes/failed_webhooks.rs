@@ -62,12 +62,16 @@ pub(crate) async fn replay_all(State(api): Shared, uri: Uri) -> Answer {
 /// Read again what was not known
 ///
 /// Messages and fields of webhooks that were kept because the version of then did not know their type, and failed webhooks
-/// that were not replayed yet. What is still not known stays as it is; ordering it twice changes nothing more.
+/// that were not replayed yet: some thousands with each order. Where `next` is told, `after` goes on there. What is still not
+/// known stays as it is; ordering it twice changes nothing more.
 #[utoipa::path(
     post, path = "/api/failed-webhooks/reparse", tag = "webhooks", operation_id = "reparseWebhooks",
+    params(("after" = Option<String>, Query, description = "`next` of an earlier order")),
     responses((status = 200, description = "Queued to be read again", body = schema::Reparsed), schema::Errors),
 )]
 pub(crate) async fn reparse(State(api): Shared, uri: Uri) -> Answer {
-    Params::none(&uri)?;
-    ok(&api.app.reparse().await?)
+    let mut params = Params::of(&uri)?;
+    let after = params.text("after")?;
+    params.finish()?;
+    ok(&api.app.reparse(after.as_deref()).await?)
 }

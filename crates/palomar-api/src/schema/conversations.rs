@@ -118,6 +118,12 @@ pub(crate) struct Reparsed {
     events: u64,
     /// Failed webhooks that were not replayed yet.
     failed_webhooks: u64,
+    /// What came to channels that are gone or do not work: left as it is.
+    skipped: u64,
+    /// How many are to be looked at yet.
+    left: u64,
+    /// Where the next order goes on (`after`); null where all was looked at.
+    next: Option<String>,
 }
 
 /// How many failed webhooks were queued again.

@@ -67,7 +67,10 @@ async fn what_cannot_be_understood_is_kept_and_replayed() {
     let all = house.send("POST", "/api/failed-webhooks/replay", &house.operator, None).await;
     assert_eq!((all.status.as_u16(), all.json()), (200, json!({"replayed": 0})));
     let kept = house.send("POST", "/api/failed-webhooks/reparse", &house.admin, None).await;
-    let nothing = json!({"messages": 0, "events": 0, "failedWebhooks": 0});
+    let nothing =
+        json!({"messages": 0, "events": 0, "failedWebhooks": 0, "skipped": 0, "left": 0, "next": null});
     assert_eq!((kept.status.as_u16(), kept.json()), (200, nothing));
+    let nowhere = house.send("POST", "/api/failed-webhooks/reparse?after=nowhere", &house.admin, None).await;
+    assert_eq!(nowhere.status.as_u16(), 422, "{}", nowhere.text());
     house.close().await;
 }

@@ -89,6 +89,12 @@ pub(crate) fn replayed(db: Db<'_>, id: &str, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
+/// How many were not queued again yet.
+pub(crate) fn waiting(db: Db<'_>) -> Result<u64> {
+    let text = "SELECT COUNT(*) AS waiting FROM failed_webhooks WHERE replayed_at IS NULL";
+    Ok(db.row(text, &[], |row| row.count("waiting"))?.unwrap_or(0))
+}
+
 /// How many there are.
 pub(crate) fn count(db: Db<'_>) -> Result<u64> {
     let count = db.row("SELECT COUNT(*) AS kept FROM failed_webhooks", &[], |row| row.get::<i64>("kept"))?;

@@ -140,6 +140,13 @@ pub(crate) fn kept(db: Db<'_>, seq: u64, limit: usize) -> Result<Vec<KeptEvent>>
     })
 }
 
+/// How many there are of those.
+pub(crate) fn kept_count(db: Db<'_>, seq: u64) -> Result<u64> {
+    let text = "SELECT COUNT(*) AS kept FROM journal
+         WHERE seq > $1 AND kind = 'channel_event' AND channel IS NOT NULL";
+    Ok(db.row(text, &values![seq], |row| row.count("kept"))?.unwrap_or(0))
+}
+
 /// What entries raised counters, from a day on: each kind of theirs, which may come several times.
 pub(crate) fn counted(db: Db<'_>, from_day: i64) -> Result<Vec<Counter>> {
     let text = "SELECT channel, at / $2 AS day, counted, COUNT(*) AS count FROM journal

@@ -183,6 +183,13 @@ pub(crate) fn unknown(db: Db<'_>, after: &str, limit: usize) -> Result<Vec<Unkno
     Ok(found)
 }
 
+/// How many there are of those.
+pub(crate) fn unknown_count(db: Db<'_>, after: &str) -> Result<u64> {
+    let text = "SELECT COUNT(*) AS found FROM messages
+         WHERE direction = 'inbound' AND id > $1 AND content LIKE '%\"content\":{\"type\":\"unknown\"}%'";
+    Ok(db.row(text, &values![after], |row| row.count("found"))?.unwrap_or(0))
+}
+
 /// Writes what facts changed of messages.
 pub(crate) fn update<'a>(heads: impl Iterator<Item = (&'a MessageId, &'a Head)>) -> Write {
     let mut rows = Rows::of(OF_HEAD);

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use palomar_broker::CheckReport;
 use palomar_records::{Partition, RecordsCheck};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::Context;
 use crate::clock::SystemClock;
@@ -78,12 +78,32 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
 }
 
 async fn reparse(context: &Context) -> Result<(), Failure> {
-    let queued = context.client()?.post("/api/failed-webhooks/reparse", &[], &json!({})).await?;
-    if context.out.json {
-        return context.out.document(&queued);
+    const COUNTS: [(&str, &str); 4] = [
+        ("messages", "messages"),
+        ("events", "events"),
+        ("failed webhooks", "failedWebhooks"),
+        ("of channels that are gone", "skipped"),
+    ];
+    let client = context.client()?;
+    let (mut counts, mut after) = ([0; COUNTS.len()], None::<String>);
+    loop {
+        let queued = client.post("/api/failed-webhooks/reparse", &[("after", after)], &json!({})).await?;
+        for (count, (_, key)) in counts.iter_mut().zip(COUNTS) {
+            *count += queued[key].as_u64().unwrap_or(0);
+        }
+        match queued["next"].as_str() {
+            Some(next) => after = Some(next.to_owned()),
+            None => break,
+        }
+        context.out.talk(format_args!("{} are left", queued["left"]));
     }
-    let pairs = [("messages", "messages"), ("events", "events"), ("failed webhooks", "failedWebhooks")];
-    context.out.pairs(&pairs.map(|(name, key)| (name, queued[key].to_string())));
+    if context.out.json {
+        let counts = COUNTS.iter().zip(counts).map(|((_, key), count)| ((*key).to_owned(), count.into()));
+        return context.out.document(&Value::Object(counts.collect()));
+    }
+    let pairs: Vec<_> =
+        COUNTS.iter().zip(counts).map(|((name, _), count)| (*name, count.to_string())).collect();
+    context.out.pairs(&pairs);
     context.out.talk("queued to be read again; what is still not known stays as it is");
     Ok(())
 }
