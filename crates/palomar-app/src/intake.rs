@@ -251,14 +251,14 @@ impl App {
     }
 
     /// The channel that a webhook is for. One that is not known here may just have been made on another node: a provider
-    /// that is told of no such channel does not come again.
+    /// that is told of no such channel does not come again. Anybody may ask: it costs one look a second, whoever does.
     async fn line_of(&self, channel: &ChannelName) -> Result<Arc<Line>, IntakeAnswer> {
         if let Some(line) = self.registry.get(channel) {
             return Ok(line);
         }
-        let looked = self.setup.take_in().await;
+        let is_known = self.setup.take_in_for_all().await;
         // One that is broken will work again, and whether there is one may not be known now: its provider is to repeat.
-        let may_be = looked.is_err() || self.registry.problem(channel).is_some();
+        let may_be = !is_known || self.registry.problem(channel).is_some();
         let none = if may_be { IntakeAnswer::NotDurable } else { IntakeAnswer::NoChannel };
         self.registry.get(channel).ok_or(none)
     }

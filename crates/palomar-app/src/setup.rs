@@ -17,6 +17,7 @@ use std::time::Duration;
 use palomar_broker::{Broker, Control, Limits};
 use palomar_records::{ChannelRecord, Records, Versions};
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::Instant;
 
 use crate::channels::{Line, Registry};
 use crate::intake::Entrance;
@@ -24,7 +25,7 @@ use crate::keys::KeyRing;
 use crate::queues::{inbound_queue, media_queue, outbound_queue};
 use crate::{App, AppError};
 
-/// How often it is looked whether another node changed something.
+/// How often it is looked whether another node changed something; for all together who come from outside, too.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Channels and keys of this node.
@@ -40,6 +41,16 @@ pub(crate) struct Setup {
     media_concurrency: u32,
     /// What runs is at least as new as this.
     seen: Mutex<Versions>,
+    /// The last look for those who come from outside.
+    shared: Mutex<Shared>,
+}
+
+/// A look that many share.
+#[derive(Default)]
+struct Shared {
+    began: Option<Instant>,
+    /// Whether it found out.
+    is_known: bool,
 }
 
 /// A change of this node under way: until it is dropped, nothing that others changed is taken in.
@@ -62,6 +73,7 @@ impl Setup {
             inbound_concurrency: u32::try_from(inbound_concurrency).unwrap_or(u32::MAX),
             media_concurrency: u32::try_from(media_concurrency).unwrap_or(u32::MAX),
             seen: Mutex::default(),
+            shared: Mutex::default(),
         }
     }
 
@@ -93,6 +105,23 @@ impl Setup {
             seen.channels = versions.channels;
         }
         Ok(())
+    }
+
+    /// The same for who is not proven to be anybody: whether it is known what others changed before this was asked. However
+    /// many ask, one look a second is made, which all share who asked before it began.
+    pub(crate) async fn take_in_for_all(&self) -> bool {
+        let asked = Instant::now();
+        let mut last = self.shared.lock().await;
+        if let Some(began) = last.began {
+            if began >= asked {
+                return last.is_known;
+            }
+            tokio::time::sleep_until(began + LOOK).await;
+        }
+        // Whoever makes it may go away in the midst of it: then it has found out nothing.
+        *last = Shared { began: Some(Instant::now()), is_known: false };
+        last.is_known = self.take_in().await.is_ok();
+        last.is_known
     }
 
     /// Begins a change of this node.

@@ -149,3 +149,23 @@ async fn all_that_is_recorded_arrives_once() {
     house.sound().await;
     house.close().await;
 }
+
+/// Anybody may post to a channel that is not there: however many do, the records are asked once a second.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_to_no_channel_is_one_look_a_second() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let house = house_with_line(dir.path()).await;
+    let none: ChannelName = "none".parse().expect("a name");
+    let begun = tokio::time::Instant::now();
+    for looks in 0..2 {
+        let posts = (0..500).map(|_| house.app.receive(&none, signed("{}")));
+        let posts =
+            tokio::time::timeout(Duration::from_secs(60), futures_util::future::join_all(posts)).await;
+        assert!(posts.expect("all share a look").iter().all(|answer| *answer == IntakeAnswer::NoChannel));
+        // The first look is made at once, what comes after it waits for the next one.
+        assert!(begun.elapsed() >= Duration::from_secs(1) * looks);
+    }
+    // Whoever is known waits for nobody.
+    assert_eq!(house.app.receive(&line(), signed(&message("wamid.1", "Hola"))).await, IntakeAnswer::Accepted);
+    house.close().await;
+}
