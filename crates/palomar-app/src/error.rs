@@ -119,6 +119,10 @@ impl From<ControlError> for AppError {
             ControlError::WrongState(state) => {
                 AppError::wrong_state(format!("it is {}, which does not allow this", state.as_str()))
             }
+            ControlError::InSpool => AppError::Unavailable(
+                "it waits in this node's spool until the queues have taken it: order it again in a moment"
+                    .to_owned(),
+            ),
             ControlError::NotEmpty(_) => AppError::Conflict { code: "not_empty", detail: error.to_string() },
             ControlError::Invalid(why) => AppError::invalid("/limits", why.as_ref()),
         }

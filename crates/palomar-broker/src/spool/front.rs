@@ -103,6 +103,17 @@ impl Way {
     }
 }
 
+/// Which job a command is about, where it is one.
+const fn job_of(control: &Control) -> Option<JobId> {
+    match control {
+        Control::Cancel { id }
+        | Control::Promote { id }
+        | Control::RetryDead { id }
+        | Control::Resolve { id, .. } => Some(*id),
+        _ => None,
+    }
+}
+
 /// Which queue a command is about, where it is one.
 fn queue_of(control: &Control) -> Option<&QueueName> {
     match control {
@@ -167,6 +178,12 @@ impl Broker for Spooled {
         control: Control,
     ) -> BoxFuture<'_, Result<Result<Controlled, ControlError>, BrokerError>> {
         Box::pin(async move {
+            // The shared broker would not know it, and have it a moment later.
+            if let Some(id) = job_of(&control)
+                && self.store.job(id).await?.is_some()
+            {
+                return Ok(Err(ControlError::InSpool));
+            }
             let queue = queue_of(&control).cloned();
             self.within_a_second(queue.as_ref(), self.remote.control(control)).await
         })

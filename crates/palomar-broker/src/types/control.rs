@@ -139,6 +139,9 @@ pub enum ControlError {
     /// The job is not in a state that allows it.
     #[error("the job is {0:?}, which does not allow this")]
     WrongState(JobState),
+    /// The job waits before its queue, in the spool of the node that was asked.
+    #[error("the job waits in this node's spool: it can be ordered about when its queue has it")]
+    InSpool,
     /// The queue holds jobs.
     #[error("the queue still holds {0} jobs")]
     NotEmpty(u64),

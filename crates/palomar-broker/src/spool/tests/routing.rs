@@ -2,7 +2,7 @@
 
 use super::fickle::Luck;
 use super::*;
-use crate::types::Control;
+use crate::types::{Control, ControlError};
 
 /// A sea that is away while it is told so.
 pub(super) fn with_switch() -> (House, Arc<AtomicBool>) {
@@ -40,6 +40,20 @@ async fn while_it_is_away_nobody_asks_it_for_every_request() {
     assert_eq!(house.sea.calls(), 1);
     assert_eq!(spooled.meters().items, 1_000);
     assert!(spooled.meters().away.is_some());
+}
+
+#[tokio::test]
+async fn nobody_is_told_that_a_job_of_the_spool_is_not_there() {
+    let (mut house, away) = with_switch();
+    house.pace.pauses = [Duration::from_secs(3600); 2];
+    let (_node, spooled) = house.start().await;
+    away.store(true, Relaxed);
+    assert_eq!(put(&spooled, job(1, 0)).await, Ok(Enqueued::Accepted));
+    for control in [Control::Cancel { id: id_of(1) }, Control::Promote { id: id_of(1) }] {
+        assert_eq!(spooled.control(control).await, Ok(Err(ControlError::InSpool)));
+    }
+    // What the spool does not have is the shared broker's to say.
+    assert!(matches!(spooled.control(Control::Cancel { id: id_of(2) }).await, Err(BrokerError::Lost(_))));
 }
 
 #[tokio::test]
