@@ -147,6 +147,11 @@ impl House {
         }
     }
 
+    /// Takes the queues away.
+    pub(crate) async fn close_queues(&self) {
+        self.broker.close().await.expect("closed");
+    }
+
     pub(crate) async fn close(self) {
         self.app.shutdown(Duration::from_secs(5)).await;
         self.broker.close().await.expect("closed");

@@ -242,3 +242,14 @@ async fn records_that_did_not_know_the_directory_sweep_nothing() {
     assert!(file.exists());
     house.close().await;
 }
+
+/// Without the queues nobody knows what is to be recorded yet: nothing is swept, and all else goes on.
+#[tokio::test]
+async fn what_hinders_the_sweep_hinders_nothing_else() {
+    let house = house().await;
+    bring(&house, "3EB01", "imageMessage", json!({}), JPEG).await;
+    house.clock.travel(Duration::from_secs(91 * 24 * 3600));
+    house.close_queues().await;
+    let tidied = house.app.tidy_media().await.expect("tidied");
+    assert_eq!((tidied.expired, tidied.removed, tidied.swept), (1, 1, 0));
+}

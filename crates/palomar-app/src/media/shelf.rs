@@ -103,7 +103,13 @@ impl App {
                 None => break,
             }
         }
-        tidied.swept = self.sweep_media(&config.store).await?;
+        // What was let go is gone, whatever hinders the rest.
+        match self.sweep_media(&config.store).await {
+            Ok(swept) => tidied.swept = swept,
+            Err(error) => {
+                tracing::warn!(%error, "files that are nobody's were not looked for: the next time");
+            }
+        }
         self.look_at_stored_bytes().await?;
         Ok(tidied)
     }
