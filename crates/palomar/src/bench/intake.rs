@@ -87,6 +87,7 @@ async fn add_channel(served: &Served) -> anyhow::Result<()> {
         "credentials": {"token": "token", "appSecret": APP_SECRET, "verifyToken": "verify"},
     });
     let (status, _) = served.call("POST", "/api/channels", "application/json", &body.to_string()).await?;
+    ensure!(status != 409, "there is a channel `bench`: --redis and --records must be empty");
     ensure!(status == 201, "the channel was answered {status}");
     Ok(())
 }
@@ -175,6 +176,10 @@ impl Follower {
 
 /// Runs the parts that are asked for.
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
+    ensure!(
+        options.stores.is_empty() || options.only.len() == 1,
+        "with --redis or --records exactly one part can be measured, for each needs them empty: name it with --only"
+    );
     for part in chosen(&options.only) {
         let dir = options.dir.join(format!("intake-{part:?}"));
         let _ = std::fs::remove_dir_all(&dir);
@@ -368,4 +373,19 @@ fn joined<const N: usize>(parts: [Value; N]) -> Value {
         _ => None,
     });
     Value::Object(fields.flatten().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn with_shared_stores_one_part_is_measured() {
+        for only in [vec![], vec![Part::DurableC1, Part::DurableC10]] {
+            let stores = vec![("PALOMAR__BROKER__REDIS", "redis://127.0.0.1:1".to_owned())];
+            let options = Options { n: 1, only, dir: "/nowhere".into(), rate: 1, kills: 1, stores };
+            let refused = run(options).await.expect_err("refused").to_string();
+            assert!(refused.contains("name it with --only"), "{refused}");
+        }
+    }
 }

@@ -115,7 +115,7 @@ pub(crate) struct HttpFlags {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Each part has a server and data of its own. Requests are built and signed by this process, on the same processors as the
-server. With --redis and --records the queues and the records are there, and must be empty.
+server. With --redis and --records the queues and the records are there, and must be empty: name one part, with --only.
 
 Examples:
   palomar bench intake
