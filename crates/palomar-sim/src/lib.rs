@@ -83,6 +83,7 @@ mod span;
 mod spoil;
 mod stats;
 pub mod twilio;
+pub mod web;
 mod window;
 mod wire;
 

@@ -258,7 +258,7 @@ mod tests {
             for argument in command.get_arguments() {
                 let name = argument.get_id().as_str();
                 // A default in front of the configuration would always win over it.
-                let simulator = matches!(command.get_name(), "cloud-api" | "twilio" | "evolution");
+                let simulator = matches!(command.get_name(), "cloud-api" | "twilio" | "evolution" | "web");
                 // Measurements have a setting of their own.
                 let bench = matches!(command.get_name(), "broker" | "http" | "intake");
                 let is_switch = !argument.get_action().takes_values();

@@ -7,8 +7,9 @@ use clap::{Args, Subcommand};
 use palomar_sim::cloud_api::{self, PairLimit};
 use palomar_sim::evolution;
 use palomar_sim::twilio::{self, SenderQueue};
+use palomar_sim::web;
 use palomar_sim::{Latency, Windows};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::cli::Context;
@@ -25,6 +26,8 @@ pub(crate) enum Verb {
     Twilio(Box<Twilio>),
     /// Evolution API.
     Evolution(Box<Evolution>),
+    /// A page that behaves as WhatsApp Web does, for browser sessions.
+    Web(Box<Web>),
 }
 
 /// What every simulator is told.
@@ -215,24 +218,64 @@ impl Evolution {
     }
 }
 
+/// `palomar simulate web`. Whatever is not said is a page that works, on which every message is delivered and read.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  palomar simulate web --port 9103
+  palomar simulate web --faults '{\"language\":\"es\",\"tickMs\":300}'
+  curl -d '{\"account\":\"34600000000\"}' -H 'content-type: application/json' http://127.0.0.1:9103/_sim/scan
+
+Point PALOMAR__WEB__URL at it. /_sim/scan is the phone that scans the QR; everything that was sent is at /_sim/ledger;
+POST /_sim/faults changes how the page behaves, /_sim/inbound lets a person write, /_sim/reset begins anew.")]
+pub(crate) struct Web {
+    /// Port to listen on; 0 takes a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 9103)]
+    port: u16,
+    /// Address to listen on.
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    bind: IpAddr,
+    /// Repeats the same chance.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// How it behaves and misbehaves, as JSON: what POST /_sim/faults takes.
+    #[arg(long, value_name = "JSON")]
+    faults: Option<Value>,
+}
+
+impl Web {
+    fn behaviour(&self) -> Result<web::Behaviour, Failure> {
+        let usual = web::Behaviour::default();
+        let Some(faults) = &self.faults else { return Ok(usual) };
+        usual.after(faults).map_err(|error| Failure::new(format!("--faults: {error}")))
+    }
+}
+
 /// Runs it until it is told to stop.
 pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     let clock = Arc::new(SystemClock);
     let ended = match verb {
         Verb::CloudApi(flags) => {
-            let listener = listen(context, &flags.place, flags.port, "cloud_api", "Cloud API").await?;
+            let listener = listen(context, flags.place.bind, flags.port, "cloud_api", "Cloud API").await?;
             let stop = Stop::listen()?;
             cloud_api::serve(listener, flags.config(), clock, async move { stop.asked().await }).await
         }
         Verb::Twilio(flags) => {
-            let listener = listen(context, &flags.place, flags.port, "twilio", "Twilio").await?;
+            let listener = listen(context, flags.place.bind, flags.port, "twilio", "Twilio").await?;
             let stop = Stop::listen()?;
             twilio::serve(listener, flags.config(), clock, async move { stop.asked().await }).await
         }
         Verb::Evolution(flags) => {
-            let listener = listen(context, &flags.place, flags.port, "evolution", "Evolution API").await?;
+            let listener =
+                listen(context, flags.place.bind, flags.port, "evolution", "Evolution API").await?;
             let stop = Stop::listen()?;
             evolution::serve(listener, flags.config(), clock, async move { stop.asked().await }).await
+        }
+        Verb::Web(flags) => {
+            let behaviour = flags.behaviour()?;
+            let listener = listen(context, flags.bind, flags.port, "web", "WhatsApp Web").await?;
+            let stop = Stop::listen()?;
+            web::serve(listener, behaviour, flags.seed, clock, async move { stop.asked().await }).await
         }
     };
     ended.map_err(|error| Failure::new(format!("the simulator ended: {error}")))
@@ -241,12 +284,12 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
 /// Listens, and says where.
 async fn listen(
     context: &Context,
-    place: &Place,
+    bind: IpAddr,
     port: u16,
     provider: &str,
     shown: &str,
 ) -> Result<TcpListener, Failure> {
-    let at = SocketAddr::new(place.bind, port);
+    let at = SocketAddr::new(bind, port);
     let listener = TcpListener::bind(at).await.map_err(|error| {
         Failure::new(format!("can't listen on {at}: {error}")).help("Name another port with --port.")
     })?;
