@@ -7,16 +7,24 @@ use std::process::Command;
 use toml::{Table, Value};
 
 /// Each crate with the crates of ours that it may name. An arrow that is not here points up the floors.
-const FLOORS: [(&str, &[&str]); 9] = [
+const FLOORS: [(&str, &[&str]); 10] = [
     ("palomar-model", &[]),
     ("palomar-broker", &["palomar-model"]),
-    ("palomar-channels", &["palomar-model"]),
+    ("palomar-web", &["palomar-model"]),
+    ("palomar-channels", &["palomar-model", "palomar-web"]),
     ("palomar-media", &["palomar-model"]),
     ("palomar-records", &["palomar-model"]),
     ("palomar-sim", &["palomar-model"]),
     (
         "palomar-app",
-        &["palomar-model", "palomar-broker", "palomar-channels", "palomar-media", "palomar-records"],
+        &[
+            "palomar-model",
+            "palomar-broker",
+            "palomar-web",
+            "palomar-channels",
+            "palomar-media",
+            "palomar-records",
+        ],
     ),
     (
         "palomar-api",
