@@ -16,6 +16,7 @@ pub mod media;
 pub mod sandbox;
 mod templates;
 pub mod twilio;
+pub mod web;
 
 #[cfg(test)]
 mod testing;
@@ -35,3 +36,4 @@ pub use observed::{Observed, Observer};
 pub use sandbox::{Sandbox, SandboxConfig, SandboxSink};
 pub use templates::{KnownTemplate, TemplateSource};
 pub use twilio::{Twilio, TwilioConfig};
+pub use web::{Web, WebConfig};
