@@ -69,6 +69,7 @@ pub use tables::page::Page;
 pub use tables::profiles::ContactConsent;
 pub use tables::provider_templates::ProviderTemplate;
 pub use tables::segments::Segment;
+pub use tables::sessions::{SessionRecord, Wanted};
 pub use tables::stored::StoredMessage;
 pub use tables::suppressions::{Suppression, SuppressionReason};
 pub use tables::versions::Versions;
@@ -79,7 +80,7 @@ use store::{Db, Flush, Patience, Store};
 use tables::{
     api_keys, channels, conversations, counters, cursors, early_statuses, failed_webhooks, followers,
 };
-use tables::{inbound_seen, journal, messages, nodes, provider_ids, stored, versions};
+use tables::{inbound_seen, journal, messages, nodes, provider_ids, sessions, stored, versions};
 
 /// The name of the projection that writes these records.
 pub const PROJECTION: &str = "records";
@@ -417,6 +418,32 @@ impl Records {
     /// [`RecordsError::NotFound`] where there is none of that name.
     pub async fn delete_channel(&self, name: ChannelName) -> Result<()> {
         self.write(move |db| channels::delete(db, &name)).await
+    }
+
+    // --- browser sessions ---
+
+    /// All browser sessions, by their channel's name.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn sessions(&self) -> Result<Vec<SessionRecord>> {
+        self.read(sessions::list).await
+    }
+
+    /// Keeps a browser session as it is now.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn put_session(&self, session: SessionRecord) -> Result<()> {
+        self.write(move |db| sessions::put(db, &session)).await
+    }
+
+    /// Forgets a browser session.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn delete_session(&self, channel: ChannelName) -> Result<()> {
+        self.write(move |db| sessions::delete(db, &channel)).await
     }
 
     // --- keys ---

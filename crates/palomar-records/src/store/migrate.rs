@@ -20,6 +20,7 @@ const STEPS: &[(&str, &str)] = &[
     ("0008_campaigns", include_str!("../../migrations/0008_campaigns.sql")),
     ("0009_campaign_pace", include_str!("../../migrations/0009_campaign_pace.sql")),
     ("0010_media_places", include_str!("../../migrations/0010_media_places.sql")),
+    ("0011_sessions", include_str!("../../migrations/0011_sessions.sql")),
 ];
 
 /// The newest schema.

@@ -28,6 +28,7 @@ pub(crate) mod provider_ids;
 pub(crate) mod provider_templates;
 pub(crate) mod seals;
 pub(crate) mod segments;
+pub(crate) mod sessions;
 pub(crate) mod stored;
 pub(crate) mod suppressions;
 pub(crate) mod versions;
@@ -36,7 +37,7 @@ use crate::error::{RecordsError, Result};
 use crate::store::{Row, Table};
 
 /// All tables, each once.
-pub(crate) const ALL: [&Table; 32] = [
+pub(crate) const ALL: [&Table; 33] = [
     &messages::MESSAGES,
     &message_changes::MESSAGE_CHANGES,
     &media::MEDIA,
@@ -56,6 +57,7 @@ pub(crate) const ALL: [&Table; 32] = [
     &provider_templates::PROVIDER_TEMPLATES,
     &conversations::CONVERSATIONS,
     &channels::CHANNELS,
+    &sessions::SESSIONS,
     &api_keys::API_KEYS,
     &versions::VERSIONS,
     &nodes::NODES,

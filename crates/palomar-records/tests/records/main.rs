@@ -16,5 +16,6 @@ mod projection;
 mod random;
 mod refused;
 mod schema;
+mod sessions;
 mod transfer;
 mod written;

@@ -105,7 +105,8 @@ async fn records_of_an_earlier_schema_go_on() {
                 "0007_audience",
                 "0008_campaigns",
                 "0009_campaign_pace",
-                "0010_media_places"
+                "0010_media_places",
+                "0011_sessions"
             ]
         )
     );
