@@ -31,6 +31,7 @@ use crate::nodes::{NodeRole, Nodes};
 use crate::outbound::Sender;
 use crate::projector::{Progress, Projector};
 use crate::queues::{INBOUND, MEDIA, OUTBOUND};
+use crate::sessions;
 use crate::setup::{self, Setup};
 use crate::spool::{LastStats, SpoolSource};
 
@@ -154,6 +155,8 @@ pub struct App {
     /// How often it is said that a webhook was not made durable.
     pub(crate) not_durable: Quiet,
     pub(crate) keeper: Keeper,
+    /// Browser sessions, where they are switched on.
+    pub(crate) web: Option<Arc<palomar_web::Pool>>,
     /// Who follows the log.
     right: watch::Sender<Follower>,
     running: Mutex<Option<Running>>,
@@ -189,6 +192,7 @@ impl App {
             return Err(StartError::RecordsAhead { records, log });
         }
         let observer = Arc::new(metrics.clone());
+        let web = providers.sessions();
         let defaults = Defaults { limits: config.limits.clone(), on_uncertain: config.on_uncertain };
         let registry = Arc::new(Registry::new(providers, observer, Arc::clone(&clock), defaults));
         let entrance =
@@ -218,6 +222,7 @@ impl App {
             last_stats: LastStats::default(),
             not_durable: Quiet::default(),
             keeper: Keeper::default(),
+            web,
             right: watch::Sender::new(Follower::Another),
             running: Mutex::new(None),
             config,
@@ -241,6 +246,7 @@ impl App {
         let running = app.run();
         tokio::spawn(running.stop.clone().run_until_cancelled_owned(setup::look(Arc::downgrade(&app))));
         tokio::spawn(running.stop.clone().run_until_cancelled_owned(media::tidy(Arc::downgrade(&app))));
+        tokio::spawn(running.stop.clone().run_until_cancelled_owned(sessions::watch(Arc::downgrade(&app))));
         let keeper = campaigns::watch(Arc::downgrade(&app), app.right.subscribe());
         tokio::spawn(running.stop.clone().run_until_cancelled_owned(keeper));
         *app.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
@@ -269,6 +275,9 @@ impl App {
             }
         }
         running.stop.cancel();
+        if let Some(web) = &self.web {
+            web.close().await;
+        }
         // It only says that this node ends.
         let _ = running.heart.await;
         if running.projector.await.is_err() {

@@ -2,6 +2,7 @@
 //! [`crate::inbound`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use data_encoding::BASE64;
@@ -24,6 +25,10 @@ use crate::{App, AppError};
 pub const MAX_WEBHOOK: usize = 4 << 20;
 /// So many bytes are made durable together, where many things are.
 const MOST_TOGETHER: usize = 8 << 20;
+
+/// What a channel itself hears and can't be kept waits for so long, then doubled each time up to the latter.
+const SINK_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_SINK_WAIT: Duration = Duration::from_secs(10);
 
 /// A request to a webhook, as it came.
 #[derive(Clone, Debug)]
@@ -216,8 +221,12 @@ impl SandboxSink for Sink {
         Box::pin(async move {
             let now = self.entrance.clock.now();
             let envelope = Envelope::new(Brought::Events(vec![received]), String::new(), now);
-            if let Err(error) = self.entrance.take(&self.channel, &envelope).await {
-                tracing::warn!(channel = %self.channel, %error, "an event of the sandbox is lost");
+            // There is no provider that would come again: what is not kept now is kept a little later.
+            let mut wait = SINK_WAIT;
+            while let Err(error) = self.entrance.take(&self.channel, &envelope).await {
+                tracing::warn!(channel = %self.channel, %error, "an event of a channel waits to be kept");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_SINK_WAIT);
             }
         })
     }

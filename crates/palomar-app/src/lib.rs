@@ -42,6 +42,7 @@ mod readiness;
 mod reparse;
 mod request;
 mod retry;
+mod sessions;
 mod setup;
 mod spool;
 mod submit;
@@ -87,6 +88,7 @@ pub use queues::{
 pub use readiness::{Check, Health, Readiness};
 pub use reparse::Reparsed;
 pub use request::NewMessage;
+pub use sessions::{NewSession, QrView, SessionView};
 pub use spool::{SpoolSource, SpoolView, refused_later};
 pub use submit::{MAX_BATCH, RowInput, RowResult, Submitted};
 
@@ -98,3 +100,4 @@ pub use palomar_records::{
     Direction, FailedWebhookView, MediaRecord, MediaState, MediaView, MessageFilter, MessageStatus,
     MessageView, Page, ProviderTemplate, Segment, Suppression, SuppressionReason, TimelineEntry,
 };
+pub use palomar_web::{BrowserConfig, Command as SessionCommand, PageFile, Pool, PoolConfig, PoolError};

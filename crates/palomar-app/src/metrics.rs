@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `sending`, `intake`, `realtime` | what is counted as it happens |
 //! | `queues` | the broker's own numbers, as of the newest [`Stats`]; its counters through `ledger` |
+//! | `sessions` | browser sessions, as of the newest reading |
 //! | `stores`, `process` | stores, disk, workers and this process, as of the newest reading |
 //! | `clock`, `logs` | jumps of the clock, lines of the log |
 //! | `samples`, `counts` | how samples are added up and written |
@@ -21,6 +22,7 @@ mod queues;
 mod realtime;
 mod samples;
 mod sending;
+mod sessions;
 mod stores;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,6 +53,7 @@ pub(crate) use intake::{FetchResult, WebhookResult};
 pub use logs::LogLines;
 pub(crate) use process::Usage;
 pub(crate) use queues::{KnownChannel, Lag};
+pub(crate) use sessions::SessionReading;
 pub(crate) use stores::{Reading, Workers};
 
 type Histograms = Family<Labels, Histogram, fn() -> Histogram>;

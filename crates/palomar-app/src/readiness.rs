@@ -150,6 +150,7 @@ impl App {
             failed_webhooks: self.records.failed_webhook_count().await.ok(),
             media: self.stored_bytes.get(),
             heartbeats: self.nodes.heartbeat_ages(),
+            sessions: self.session_readings(),
         };
         // The kernel is quick to answer, but not always.
         let usage = tokio::task::spawn_blocking(Usage::read).await.ok().flatten();

@@ -152,7 +152,10 @@ impl Pool {
     }
 
     /// Whether one more browser fits.
-    fn room(&self) -> Result<(), PoolError> {
+    ///
+    /// # Errors
+    /// [`PoolError::Full`], with the reason.
+    pub fn room(&self) -> Result<(), PoolError> {
         let open = self.sessions().values().filter(|session| session.view().status != Status::Closed).count();
         if open >= self.config.most {
             let words = format!("{open} sessions are open, which is as many as [web] sessions allows");

@@ -12,8 +12,8 @@ use palomar_model::Secret;
 use crate::bench;
 use crate::client::Client;
 use crate::commands::{
-    campaign, channel, config, contacts, conversation, key, message, queue, segments, send, shell, simulate,
-    store, suppressions, template, webhook,
+    campaign, channel, config, contacts, conversation, key, message, queue, segments, send, session, shell,
+    simulate, store, suppressions, template, webhook,
 };
 use crate::config::{Loaded, Sources, Span, load};
 use crate::failure::Failure;
@@ -120,6 +120,9 @@ pub(crate) enum Command {
     /// Say to whom nothing is sent.
     #[command(subcommand)]
     Suppressions(suppressions::Verb),
+    /// Keep browser sessions: WhatsApp Web in Chromium.
+    #[command(subcommand)]
+    Session(session::Verb),
     /// API keys.
     #[command(subcommand)]
     Key(key::Verb),

@@ -92,6 +92,7 @@ async fn talk(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Segments(verb) => commands::segments::run(context, verb).await,
         Command::Template(verb) => commands::template::run(context, verb).await,
         Command::Suppressions(verb) => commands::suppressions::run(context, verb).await,
+        Command::Session(verb) => commands::session::run(context, verb).await,
         Command::Key(verb) => commands::key::run(context, verb).await,
         Command::Simulate(verb) => commands::simulate::run(context, verb).await,
         Command::Store(verb) => commands::store::run(context, verb).await,

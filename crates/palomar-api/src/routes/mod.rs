@@ -14,6 +14,7 @@ mod messages;
 mod pages;
 mod queue_monitor;
 mod segments;
+mod sessions;
 mod submit;
 mod suppressions;
 mod templates;
@@ -49,6 +50,13 @@ pub(crate) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(channels::pause))
         .routes(routes!(channels::resume))
         .routes(routes!(channels::test))
+        .routes(routes!(sessions::list, sessions::create))
+        .routes(routes!(sessions::show, sessions::remove))
+        .routes(routes!(sessions::qr))
+        .routes(routes!(sessions::picture))
+        .routes(routes!(sessions::open))
+        .routes(routes!(sessions::close))
+        .routes(routes!(sessions::restart))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
         .routes(routes!(conversations::list))

@@ -12,6 +12,7 @@ mod conversations;
 mod events;
 mod messages;
 mod queues;
+mod sessions;
 
 use std::collections::BTreeMap;
 
@@ -35,6 +36,7 @@ pub(crate) use messages::{Explanation, Message, MessageDetail, MessageState, New
 pub(crate) use queues::{
     Cleaned, Cleared, Control, DeadLetter, EffectiveLimits, Paused, QueueStats, Resumed,
 };
+pub(crate) use sessions::{NewSession, Session, SessionQr};
 
 /// The header that makes a request safe to repeat.
 #[derive(IntoParams)]

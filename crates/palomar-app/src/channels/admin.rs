@@ -211,6 +211,9 @@ impl App {
         }
         self.records.delete_channel(name.clone()).await?;
         self.registry.remove(name);
+        if record.provider == Provider::Web {
+            self.forget_session(name).await?;
+        }
         Ok(())
     }
 

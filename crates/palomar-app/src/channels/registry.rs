@@ -5,8 +5,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use palomar_broker::{Limits, QueueName};
 use palomar_channels::{
-    Channel, CloudApi, Deadlined, Evolution, EvolutionConfig, Observed, Observer, Sandbox, SandboxSink,
-    Twilio,
+    Channel, CloudApi, Deadlined, Evolution, EvolutionConfig, FetchLimits, Fetcher, Observed, Observer,
+    Sandbox, SandboxSink, Twilio, Web,
 };
 use palomar_model::{ChannelName, Clock, FieldError, OnUncertain, Provider};
 use palomar_records::ChannelRecord;
@@ -27,13 +27,20 @@ pub trait ProviderFactory: Send + Sync {
         channel: &ChannelRecord,
         sink: Arc<dyn SandboxSink>,
     ) -> Result<Arc<dyn Channel>, Vec<FieldError>>;
+
+    /// Where browser sessions are kept; nowhere where they are switched off.
+    fn sessions(&self) -> Option<Arc<palomar_web::Pool>> {
+        None
+    }
 }
 
 /// The providers that are built in.
 pub struct Providers {
     client: reqwest::Client,
+    outside: reqwest::Client,
     public_url: Option<String>,
     clock: Arc<dyn Clock>,
+    sessions: Option<Arc<palomar_web::Pool>>,
 }
 
 impl Providers {
@@ -42,7 +49,25 @@ impl Providers {
     /// # Errors
     /// Where the system offers no TLS roots.
     pub fn new(clock: Arc<dyn Clock>) -> Result<Providers, reqwest::Error> {
-        Ok(Providers { client: palomar_channels::http::client()?, public_url: None, clock })
+        Ok(Providers {
+            client: palomar_channels::http::client()?,
+            outside: palomar_channels::http::outside()?,
+            public_url: None,
+            clock,
+            sessions: None,
+        })
+    }
+
+    /// With browser sessions, kept in `sessions`.
+    #[must_use]
+    pub fn with_sessions(self, sessions: Option<Arc<palomar_web::Pool>>) -> Providers {
+        Providers { sessions, ..self }
+    }
+
+    fn web(&self, channel: &ChannelRecord, sink: Arc<dyn SandboxSink>) -> Result<Web, Vec<FieldError>> {
+        let pool = self.sessions.as_ref().ok_or_else(crate::sessions::switched_off)?;
+        let fetcher = Fetcher::new(self.client.clone(), self.outside.clone(), FetchLimits::default());
+        Web::new(config(channel)?, pool.session(&channel.name), &pool.config().url, fetcher, sink)
     }
 
     /// The address under which providers reach this server, without a slash at its end.
@@ -86,8 +111,12 @@ impl ProviderFactory for Providers {
                 let evolution = Evolution::new(config, self.client.clone(), Arc::clone(&self.clock))?;
                 Ok(Arc::new(evolution))
             }
-            Provider::Web => Err(vec![FieldError::new("/provider", "is not available in this version")]),
+            Provider::Web => Ok(Arc::new(self.web(channel, sink)?)),
         }
+    }
+
+    fn sessions(&self) -> Option<Arc<palomar_web::Pool>> {
+        self.sessions.clone()
     }
 }
 

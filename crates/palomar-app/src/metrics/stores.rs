@@ -11,6 +11,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
 use super::samples::{Crowd, Sample, Writer, label, number};
+use super::sessions::{self, SessionReading};
 use crate::disk::{Disk, StoreReading};
 
 /// The workers of a kind.
@@ -36,6 +37,8 @@ pub(crate) struct Reading {
     pub(crate) spool: SpoolMeters,
     /// For each kind of work how long ago a node that does it gave a sign of life.
     pub(crate) heartbeats: Vec<(&'static str, Duration)>,
+    /// Browser sessions of this node.
+    pub(crate) sessions: Vec<SessionReading>,
 }
 
 /// The newest reading, and what the records' commits were like.
@@ -118,6 +121,7 @@ impl Collector for Stores {
         let help = "Seconds since the last sign of life of any node that works the queues of a kind.";
         writer.gauge("heartbeat_age_seconds", help, heartbeats)?;
         spool_gauges(&mut writer, &reading.spool)?;
+        sessions::write(&mut writer, &reading.sessions)?;
         if let Some(disk) = &reading.disk {
             disk_gauges(&mut writer, disk)?;
         }

@@ -11,6 +11,7 @@
 //! | `GET`, `POST /_sim/faults` | [`Behaviour`]: what is given replaces what was set |
 //! | `POST /_sim/inbound` | [`Inbound`]: a person writes; answers `{"id"}` |
 //! | `POST /_sim/happen` | `{"account"?, "what", "to"?}`: `logout`, `conflict`, `hang`, `eat_memory`, `navigate`, `open_window`, `fetch`, `download`, `ask` |
+//! | `GET /photo.png` | a picture to be sent by its link |
 //! | `POST /_sim/reset` | forgets everything, logins too |
 
 mod config;

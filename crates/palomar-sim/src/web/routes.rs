@@ -9,6 +9,8 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -25,6 +27,7 @@ pub(super) fn router(simulator: Arc<Simulator>) -> Router {
         .route("/", get(page))
         .route("/send", get(page))
         .route("/page.js", get(script))
+        .route("/photo.png", get(photo))
         .route("/_wa/how", post(how))
         .route("/_wa/ref", post(make_ref))
         .route("/_wa/paired", post(paired))
@@ -54,6 +57,16 @@ async fn page() -> Response {
 
 async fn script() -> Response {
     document("text/javascript; charset=utf-8", include_str!("page.js"))
+}
+
+/// A picture of one pixel, to be sent by its link.
+async fn photo() -> Response {
+    let pixel =
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+    match STANDARD.decode(pixel) {
+        Ok(bytes) => ([(CONTENT_TYPE, "image/png")], bytes).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 /// What a page says with every call.

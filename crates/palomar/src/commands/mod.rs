@@ -20,6 +20,7 @@ pub(crate) mod queue;
 pub(crate) mod records;
 pub(crate) mod segments;
 pub(crate) mod send;
+pub(crate) mod session;
 pub(crate) mod shell;
 pub(crate) mod simulate;
 pub(crate) mod store;

@@ -6,7 +6,7 @@ use palomar_app::NodeRole;
 use palomar_records::{LEAST_CONNECTIONS, LEAST_RETENTION, NotPostgres, PostgresUrl};
 
 use super::problem::{Origin, Problem};
-use super::settings::{Broker, Media, Settings};
+use super::settings::{Broker, Media, Settings, Web};
 use super::units::Span;
 use super::{RECORDS_URL, REDIS};
 
@@ -89,6 +89,9 @@ pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec
     for (key, what) in media_problems(&settings.media) {
         demand(false, key, what);
     }
+    for (key, what) in web_problems(&settings.web) {
+        demand(false, key, what);
+    }
     demand(
         settings.broker.spool_limit.0 >= 1 << 20,
         "broker.spool_limit",
@@ -126,6 +129,35 @@ pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec
 /// Whether other processes share what this one works on, its queues and its records.
 fn are_shared(settings: &Settings) -> bool {
     settings.broker.is_redis() && !settings.records.url.expose().is_empty()
+}
+
+/// Why the settings of browser sessions can't be meant, by key.
+fn web_problems(web: &Web) -> Vec<(&'static str, String)> {
+    let mut problems = Vec::new();
+    let rest = web.url.strip_prefix("https://").or_else(|| web.url.strip_prefix("http://"));
+    if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with('/') || rest.contains(char::is_whitespace))
+    {
+        problems.push(("web.url", format!("{:?} is no address of a page", web.url)));
+    }
+    let language =
+        !web.language.is_empty() && web.language.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+    if !language {
+        problems.push(("web.language", format!("{:?} is no language such as \"es-ES\"", web.language)));
+    }
+    if !(1..=1_000).contains(&web.sessions) {
+        problems.push(("web.sessions", format!("{} is not within 1 and 1000", web.sessions)));
+    }
+    if web.memory.0 < 256 << 20 {
+        problems.push(("web.memory", format!("{} is too little: expected 256 MiB or more", web.memory)));
+    }
+    for (key, span) in
+        [("web.step_timeout", web.step_timeout), ("web.navigation_timeout", web.navigation_timeout)]
+    {
+        if span.0 < Duration::from_secs(1) {
+            problems.push((key, format!("{span} is too short: expected 1 s or more")));
+        }
+    }
+    problems
 }
 
 /// Why the settings of Redis can't be meant, by key.

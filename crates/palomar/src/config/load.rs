@@ -85,7 +85,7 @@ pub(crate) fn load(sources: &Sources<'_>) -> Result<Loaded, Vec<Problem>> {
     {
         layers.say(Path::of(REDIS), Value::String(url), origin, &mut problems);
     }
-    for (setting, value, origin) in seeds.campaigns() {
+    for (setting, value, origin) in seeds.campaigns().into_iter().chain(seeds.sessions()) {
         if layers.origin_of(setting) == Origin::Default {
             layers.say(Path::of(setting), value, origin, &mut problems);
         }
@@ -200,9 +200,6 @@ impl<'a> Layers<'a> {
     }
 
     fn unknown(&self, path: &Path, variable: bool) -> String {
-        if let Some(what) = later(path) {
-            return what;
-        }
         let known: BTreeSet<String> = self.defaults.keys().map(Path::to_string).collect();
         let named = path.to_string();
         let last = path.0.last().map_or("", String::as_str);
@@ -273,13 +270,4 @@ enum Place {
     Setting,
     Section,
     Unknown,
-}
-
-/// Keys of parts that this version does not have: an answer of their own is better than "unknown".
-fn later(path: &Path) -> Option<String> {
-    let part = match path.to_string().as_str() {
-        "web.sandbox" => "has no browser sessions",
-        _ => return None,
-    };
-    Some(format!("not in this version, which {part}"))
 }

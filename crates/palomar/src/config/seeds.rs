@@ -1,7 +1,6 @@
 //! The variables of the systems that Palomar takes over from, honoured under the names they have there.
 //!
-//! A provider's variables make a channel: see [`CHANNELS`]. Those of parts that this version does not have are accepted,
-//! kept and shown by `config show`, so that one environment can serve both during a move.
+//! A provider's variables make a channel: see [`CHANNELS`]; the others are settings.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,8 +26,8 @@ enum Use {
     Queues,
     /// How campaigns are fed.
     Campaigns,
-    /// A part that this version does not have.
-    Later(&'static str),
+    /// How browser sessions are kept.
+    Sessions,
 }
 
 /// Name, whether it is a secret, use. A secret has a twin with `_FILE` that names a file to read it from.
@@ -53,10 +52,10 @@ const VARIABLES: [(&str, bool, Use); 30] = [
     ("MAX_CONCURRENT_BATCHES", false, Use::Campaigns),
     ("BATCH_RETRY_ATTEMPTS", false, Use::Campaigns),
     ("BATCH_RETRY_DELAY", false, Use::Campaigns),
-    ("PUPPETEER_HEADLESS", false, Use::Later("browser sessions")),
-    ("PUPPETEER_WHATSAPP_URL", false, Use::Later("browser sessions")),
-    ("PUPPETEER_DEFAULT_TIMEOUT", false, Use::Later("browser sessions")),
-    ("PUPPETEER_NAVIGATION_TIMEOUT", false, Use::Later("browser sessions")),
+    ("PUPPETEER_HEADLESS", false, Use::Sessions),
+    ("PUPPETEER_WHATSAPP_URL", false, Use::Sessions),
+    ("PUPPETEER_DEFAULT_TIMEOUT", false, Use::Sessions),
+    ("PUPPETEER_NAVIGATION_TIMEOUT", false, Use::Sessions),
     ("WHATSAPP_API_URL", false, Use::Channel),
     ("WHATSAPP_API_VERSION", false, Use::Channel),
     ("TWILIO_API_URL", false, Use::Channel),
@@ -131,8 +130,6 @@ pub(crate) struct Kept {
     pub(crate) secret: bool,
     /// Where it was said.
     pub(crate) origin: Origin,
-    /// The part of Palomar that it waits for, where that is not here yet.
-    pub(crate) waits_for: Option<&'static str>,
 }
 
 /// The variables that are set.
@@ -163,11 +160,7 @@ impl Seeds {
         let set =
             |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.trim().is_empty());
         let mut kept = Vec::new();
-        for (name, secret, purpose) in VARIABLES {
-            let waits_for = match purpose {
-                Use::Channel | Use::Records | Use::Queues | Use::Campaigns => None,
-                Use::Later(part) => Some(part),
-            };
+        for (name, secret, _) in VARIABLES {
             let twin = format!("{name}_FILE");
             let named_file = set(&twin).filter(|_| secret);
             let (value, origin) = match (set(name), named_file) {
@@ -193,7 +186,7 @@ impl Seeds {
                     }
                 },
             };
-            kept.push(Kept { name, value: Secret::new(value), secret, origin, waits_for });
+            kept.push(Kept { name, value: Secret::new(value), secret, origin });
         }
         Seeds { kept }
     }
@@ -251,6 +244,30 @@ impl Seeds {
         SETTINGS.into_iter().filter_map(said).collect()
     }
 
+    /// How browser sessions are kept: the setting, what the variable says of it, and where that was said. Times are in
+    /// milliseconds there.
+    pub(super) fn sessions(&self) -> Vec<(&'static str, toml::Value, Origin)> {
+        const SETTINGS: [(&str, &str); 4] = [
+            ("PUPPETEER_HEADLESS", "web.headless"),
+            ("PUPPETEER_WHATSAPP_URL", "web.url"),
+            ("PUPPETEER_DEFAULT_TIMEOUT", "web.step_timeout"),
+            ("PUPPETEER_NAVIGATION_TIMEOUT", "web.navigation_timeout"),
+        ];
+        let said = |(name, setting): (&str, &'static str)| {
+            let kept = self.kept.iter().find(|kept| kept.name == name)?;
+            let text = kept.value.expose().trim();
+            let value = match (text.parse::<u32>(), text) {
+                (Ok(millis), _) => toml::Value::String(format!("{millis}ms")),
+                // Puppeteer's own words for a browser without a window.
+                (_, "true" | "new" | "shell") => toml::Value::Boolean(true),
+                (_, "false") => toml::Value::Boolean(false),
+                _ => toml::Value::String(text.to_owned()),
+            };
+            Some((setting, value, kept.origin.clone()))
+        };
+        SETTINGS.into_iter().filter_map(said).collect()
+    }
+
     /// The channels that the variables make, where they say enough.
     pub(crate) fn channels(&self) -> Vec<SeedChannel> {
         let complete = |recipe: &&Recipe| {
@@ -290,7 +307,7 @@ impl Seeds {
         })
     }
 
-    /// What a person should know about them: which say too little, which wait for a part that is not here.
+    /// What a person should know about them: which say too little, and which are not used.
     pub(crate) fn notices(&self) -> Vec<String> {
         let mut notices = Vec::new();
         for (Recipe { channel, .. }, set, missing) in self.incomplete() {
@@ -301,18 +318,6 @@ impl Seeds {
         if self.get(DATABASE_URL).is_some() && self.records_url().is_none() {
             notices.push(format!(
                 "${DATABASE_URL} is set and not used: it is not an address of PostgreSQL (postgres://…)"
-            ));
-        }
-        let mut waiting: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for kept in &self.kept {
-            if let Some(part) = kept.waits_for {
-                waiting.entry(part).or_default().push(kept.name);
-            }
-        }
-        for (part, names) in waiting {
-            notices.push(format!(
-                "{} set, kept and not used: this version does not have {part}",
-                names.join(", ")
             ));
         }
         notices
@@ -408,14 +413,19 @@ mod tests {
             ("WHATSAPP_API_TOKEN", "secret"),
             ("REDIS_URL", "redis://x"),
             ("PUPPETEER_HEADLESS", "true"),
+            ("PUPPETEER_DEFAULT_TIMEOUT", "30000"),
             ("BATCH_RETRY_DELAY", "1500"),
         ]);
         assert_eq!(seeds.redis_url().map(|(url, _)| url).as_deref(), Some("redis://x"));
         assert_eq!(seeds.channels(), []);
         let notices = seeds.notices().join("\n");
         assert!(notices.contains("$WHATSAPP_PHONE_NUMBER_ID is not"), "{notices}");
-        assert!(notices.contains("PUPPETEER_HEADLESS set, kept and not used"), "{notices}");
-        assert!(!notices.contains("BATCH_RETRY_DELAY"), "{notices}");
+        assert!(!notices.contains("PUPPETEER") && !notices.contains("BATCH_RETRY_DELAY"), "{notices}");
+        let sessions = seeds.sessions();
+        let sessions: Vec<_> = sessions.iter().map(|(setting, value, _)| (*setting, value.clone())).collect();
+        let expected =
+            [("web.headless", toml::Value::from(true)), ("web.step_timeout", toml::Value::from("30000ms"))];
+        assert_eq!(sessions, expected);
         let [(setting, value, _)] = &seeds.campaigns()[..] else { panic!("one") };
         assert_eq!((*setting, value), ("campaigns.retry_delay", &toml::Value::from("1500ms")));
         assert!(!notices.contains("redis://x"), "{notices}");

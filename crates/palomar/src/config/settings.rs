@@ -25,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) campaigns: Campaigns,
     pub(crate) intake: Intake,
     pub(crate) media: Media,
+    pub(crate) web: Web,
     pub(crate) demo: Demo,
     pub(crate) log: Log,
 }
@@ -149,6 +150,23 @@ pub(crate) struct Media {
     pub(crate) s3_access_key: String,
     #[serde(serialize_with = "exposed")]
     pub(crate) s3_secret_key: Secret,
+}
+
+/// `[web]`: browser sessions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Web {
+    pub(crate) enabled: bool,
+    pub(crate) url: String,
+    pub(crate) chromium: PathBuf,
+    pub(crate) headless: bool,
+    pub(crate) sandbox: bool,
+    pub(crate) language: String,
+    pub(crate) page: PathBuf,
+    pub(crate) sessions: u32,
+    pub(crate) memory: Size,
+    pub(crate) step_timeout: Span,
+    pub(crate) navigation_timeout: Span,
 }
 
 /// `[demo]`.

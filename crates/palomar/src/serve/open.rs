@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use palomar_api::{ApiConfig, OneTimeLink, RateLimit};
-use palomar_app::{App, AppConfig, CampaignConfig, ConsentWords, MediaConfig, Metrics, Providers, S3Config};
+use palomar_app::{
+    App, AppConfig, BrowserConfig, CampaignConfig, ConsentWords, MediaConfig, Metrics, Pool, PoolConfig,
+    Providers, S3Config,
+};
 use palomar_model::{Clock, IdGenerator};
 use palomar_records::{Records, RecordsPlace, random_bytes};
 
@@ -24,7 +27,8 @@ pub(super) async fn open(settings: &Settings, metrics: Metrics) -> Result<Engine
     let records = records(settings, clock.as_ref()).await?;
     let providers = Providers::new(Arc::clone(&clock))
         .map_err(|error| Failure::new(format!("can't set up calls to providers: {error}")))?
-        .reached_at(public_url(settings));
+        .reached_at(public_url(settings))
+        .with_sessions(sessions(settings, Arc::clone(&clock))?);
     let ids = Arc::new(IdGenerator::new(seed()?));
     let config = AppConfig { media: Some(media(settings)?), ..app_config(settings) };
     let app = App::start(config, queues.broker(), records, Arc::new(providers), clock, ids, metrics)
@@ -78,6 +82,51 @@ fn app_config(settings: &Settings) -> AppConfig {
         node_name: machine_name(),
         ..AppConfig::default()
     }
+}
+
+/// The directory of browser sessions, in the data directory.
+const SESSIONS: &str = "sessions";
+
+/// Where browser sessions are kept, where they are switched on.
+fn sessions(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Option<Arc<Pool>>, Failure> {
+    let web = &settings.web;
+    if !web.enabled {
+        return Ok(None);
+    }
+    let named = |path: &std::path::Path| (!path.as_os_str().is_empty()).then(|| path.to_owned());
+    // Chromium runs elsewhere than we do.
+    let dir = std::path::absolute(settings.data_dir.join(SESSIONS))
+        .map_err(|error| Failure::new(format!("the sessions' directory: {error}")))?;
+    let config = PoolConfig {
+        dir,
+        url: web.url.clone(),
+        browser: BrowserConfig {
+            program: named(&web.chromium),
+            headless: web.headless,
+            sandbox: web.sandbox,
+            language: web.language.clone(),
+            memory: web.memory.0,
+        },
+        page: named(&web.page),
+        most: usize::try_from(web.sessions).unwrap_or(usize::MAX),
+        navigation: web.navigation_timeout.0,
+        step: web.step_timeout.0,
+    };
+    let pool = Pool::open(config, clock).map_err(|error| {
+        Failure::new(format!("browser sessions can't be kept: {error}"))
+            .help("See [web] of the configuration.")
+    })?;
+    if !web.sandbox {
+        tracing::warn!(
+            "browser sessions run without Chromium's sandbox: a hostile page could reach this machine"
+        );
+    }
+    if pool.program().is_none() {
+        tracing::warn!(
+            "no Chromium was found: install it (Debian: apt-get install chromium), or name it in [web]"
+        );
+    }
+    Ok(Some(pool))
 }
 
 /// How media are fetched and kept.
