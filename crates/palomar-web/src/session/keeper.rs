@@ -16,7 +16,7 @@ use crate::notes::Notes;
 use crate::page::{PageFile, When};
 use crate::process::Usage;
 use crate::profile::ProfileError;
-use crate::state::{Action, Fault, Input, Patience, Phase, Screen, State, Trouble, next};
+use crate::state::{Action, Fault, Input, Patience, Phase, Screen, State, Status, Trouble, next};
 use crate::tab::{Seen, Tab, host};
 
 /// While something is waited for, the time is looked at so often.
@@ -188,7 +188,9 @@ impl Keeper {
             }
         }
         let after = (self.state.status(&self.shared.settings.patience), self.state.reason());
-        if before != after {
+        // A session that goes from one message to the next is no news.
+        let works = |status| matches!(status, Status::Available | Status::Busy);
+        if before != after && !(works(before.0) && works(after.0)) {
             let (status, reason) = after;
             tracing::info!(session = %self.shared.name, %status, reason, detail = self.state.detail(), "a session");
         }
