@@ -7,6 +7,7 @@ mod http;
 mod intake;
 mod measure;
 mod served;
+mod web;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub(crate) enum What {
     Http(HttpFlags),
     /// Signed webhooks against a server of its own: answers, memory, what a client sees and when, kill -9.
     Intake(IntakeFlags),
+    /// Browser sessions in real Chromium on the simulated page: latency, rate, recovery, what an idle one costs.
+    Web(WebFlags),
 }
 
 /// What every measurement understands.
@@ -142,6 +145,29 @@ pub(crate) struct IntakeFlags {
     records: Option<String>,
 }
 
+/// `palomar bench web`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each part has a server, sessions and data of its own. Chromium shares the processors with what drives it.
+
+Examples:
+  palomar bench web
+  palomar bench web --only drain_sessions --sessions 8 --n 2000")]
+pub(crate) struct WebFlags {
+    /// Messages in a measurement.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = some())]
+    n: usize,
+    /// Where the data is made [usual: a directory of its own, here].
+    #[arg(long, value_name = "DIR", default_value = "palomar-bench")]
+    dir: PathBuf,
+    /// Only these parts, with commas between.
+    #[arg(long, value_name = "PARTS", value_delimiter = ',', value_enum)]
+    only: Vec<web::Part>,
+    /// Sessions, for the part `drain_sessions`.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = some())]
+    sessions: usize,
+}
+
 /// A number of things, at least one.
 fn some() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..)
@@ -181,6 +207,9 @@ pub(crate) async fn run(what: What) -> Result<(), Failure> {
             let stores = redis.into_iter().chain(records).collect();
             let IntakeFlags { only, rate, kills, .. } = flags;
             intake::run(intake::Options { n, only, dir, rate, kills, stores }).await
+        }
+        What::Web(WebFlags { n, dir, only, sessions }) => {
+            web::run(web::Options { n, only, dir, sessions }).await
         }
     };
     measured.map_err(|error| Failure::new(format!("{error:#}")))

@@ -20,3 +20,4 @@ mod media;
 mod metrics;
 mod provider;
 mod twilio;
+mod web;
