@@ -72,7 +72,17 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
             Part::Idle => place.idle().await?,
         }
         drop(place);
-        std::fs::remove_dir_all(&dir)?;
+        clear(&dir).await?;
+    }
+    Ok(())
+}
+
+/// Removes what a part has left. Browsers end with their server, and write until then.
+async fn clear(dir: &Path) -> anyhow::Result<()> {
+    let begun = instant();
+    while let Err(error) = std::fs::remove_dir_all(dir) {
+        ensure!(begun.elapsed() < PATIENCE, "{}: {error}", dir.display());
+        tokio::time::sleep(LOOK).await;
     }
     Ok(())
 }
