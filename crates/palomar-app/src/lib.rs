@@ -44,14 +44,14 @@ mod request;
 mod retry;
 mod sessions;
 mod setup;
+mod sheet;
 mod spool;
 mod submit;
 
 pub use app::{App, AppConfig, StartError};
 pub use audience::{
-    Body, Chosen, Encoding, FileKind, Import, ImportCounts, ImportLine, ImportOptions, KeptContact,
-    NewSegment, Preview, PreviewVariable, RefusedRow, SegmentPatch, TemplateStanding, read_attributes,
-    read_values,
+    Body, Chosen, FileKind, Import, ImportCounts, ImportLine, ImportOptions, KeptContact, NewSegment,
+    Preview, PreviewVariable, RefusedRow, SegmentPatch, TemplateStanding, read_attributes, read_values,
 };
 pub use campaigns::{
     AudienceInput, AutoPause, CampaignAnswer, CampaignConfig, CampaignMetrics, CampaignPatch,
@@ -89,6 +89,7 @@ pub use readiness::{Check, Health, Readiness};
 pub use reparse::Reparsed;
 pub use request::NewMessage;
 pub use sessions::{NewSession, QrView, SessionView};
+pub use sheet::{CsvFault, CsvReader, CsvRow, Encoding};
 pub use spool::{SpoolSource, SpoolView, refused_later};
 pub use submit::{MAX_BATCH, RowInput, RowResult, Submitted};
 

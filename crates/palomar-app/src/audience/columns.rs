@@ -8,7 +8,7 @@ use palomar_model::attribute::{AttributeName, AttributeValue, ConsentState, Numb
 use palomar_model::{FieldError, Recipient, Timestamp, keyword};
 use palomar_records::{ConsentChange, ContactChange};
 
-use super::sheet::Cell;
+use crate::sheet::Cell;
 
 /// Names by which columns are known, in the languages of those who write them; as [`keyword`] has them.
 const PHONE: [&str; 16] = [

@@ -1,9 +1,5 @@
 //! Contacts and suppressions as CSV: what a spreadsheet opens as it stands, and what imports as the same.
-//!
-//! What always holds: no cell begins as a formula does; one that would gets an apostrophe in front, and so does one that has
-//! such an apostrophe already, so that reading takes exactly one away.
 
-use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -14,26 +10,11 @@ use palomar_records::{AudienceContact, Suppression, Whom};
 
 use super::Body;
 use super::columns::{Kind, header};
+use crate::sheet::Csv;
 use crate::{App, AppError};
 
 /// Contacts that are read together.
 const PAGE: usize = 1_000;
-
-/// What a spreadsheet may take for the beginning of a formula, full-width forms too.
-const LIVE: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\0', '＝', '＋', '－', '＠'];
-
-/// A text that no spreadsheet runs.
-fn marked(text: &str) -> Cow<'_, str> {
-    if text.trim_start_matches('\'').starts_with(LIVE) { format!("'{text}").into() } else { text.into() }
-}
-
-/// The text that was marked.
-pub(super) fn unmarked(text: &str) -> &str {
-    match text.strip_prefix('\'') {
-        Some(rest) if rest.trim_start_matches('\'').starts_with(LIVE) => rest,
-        _ => text,
-    }
-}
 
 /// Those who are meant, as CSV. All attributes that they have when it begins get columns.
 pub(super) async fn contacts(app: Arc<App>, whom: Whom) -> Result<Body, AppError> {
@@ -49,40 +30,6 @@ pub(super) fn suppressions(app: Arc<App>) -> Body {
     Box::pin(stream::try_unfold(export, async |mut export| {
         Ok(export.next().await?.map(|piece| (piece, export)))
     }))
-}
-
-/// Rows in the making.
-#[derive(Default)]
-struct Csv(Vec<u8>);
-
-impl Csv {
-    /// A cell with words, which may be anybody's.
-    fn text(&mut self, text: &str) {
-        let text = marked(text);
-        if text.contains([',', ';', '\t', '"', '\r', '\n']) || text.starts_with(' ') || text.ends_with(' ') {
-            self.0.push(b'"');
-            self.0.extend_from_slice(text.replace('"', "\"\"").as_bytes());
-            self.0.push(b'"');
-        } else {
-            self.0.extend_from_slice(text.as_bytes());
-        }
-        self.0.push(b',');
-    }
-
-    /// A cell with a number or a word of ours.
-    fn plain(&mut self, value: impl std::fmt::Display) {
-        self.0.extend_from_slice(value.to_string().as_bytes());
-        self.0.push(b',');
-    }
-
-    fn empty(&mut self) {
-        self.0.push(b',');
-    }
-
-    fn end(&mut self) {
-        self.0.pop();
-        self.0.extend_from_slice(b"\r\n");
-    }
 }
 
 /// A CSV of contacts under way.
@@ -144,11 +91,11 @@ impl ContactExport {
                 self.row(&mut csv, to.expose(), contact);
             }
         }
-        Ok(Some(Bytes::from(csv.0)))
+        Ok(Some(csv.into_bytes()))
     }
 
     fn head(&self) -> Bytes {
-        let mut csv = Csv::default();
+        let mut csv = Csv::begin();
         for name in ["phone", "name", "tags", "consent", "consent_source", "consent_at"] {
             csv.plain(name);
         }
@@ -156,8 +103,7 @@ impl ContactExport {
             csv.text(&header(name, *kind));
         }
         csv.end();
-        // Without the mark a spreadsheet takes the file for Latin-1.
-        Bytes::from([b"\xef\xbb\xbf", csv.0.as_slice()].concat())
+        csv.into_bytes()
     }
 
     fn row(&self, csv: &mut Csv, to: &str, contact: &AudienceContact) {
@@ -170,10 +116,7 @@ impl ContactExport {
             state => csv.plain(state),
         }
         csv.text(contact.consent.source.as_deref().unwrap_or_default());
-        match contact.consent.at {
-            Some(at) => csv.plain(at),
-            None => csv.empty(),
-        }
+        csv.some(contact.consent.at);
         for (name, column) in &self.columns {
             match contact.attributes.get(name).filter(|value| kind(value) == *column) {
                 Some(AttributeValue::Text(text)) => csv.text(text),
@@ -195,8 +138,9 @@ struct SuppressionExport {
 
 impl SuppressionExport {
     fn begin(app: Arc<App>) -> SuppressionExport {
-        let head = Bytes::from_static(b"\xef\xbb\xbfrecipient,channel,reason,detail,created_at\r\n");
-        SuppressionExport { app, waiting: VecDeque::from([head]), cursor: None, ended: false }
+        let mut head = Csv::begin();
+        head.head(&["recipient", "channel", "reason", "detail", "created_at"]);
+        SuppressionExport { app, waiting: VecDeque::from([head.into_bytes()]), cursor: None, ended: false }
     }
 
     /// The next rows; none at the end.
@@ -211,7 +155,7 @@ impl SuppressionExport {
         (self.ended, self.cursor) = (page.next_cursor.is_none(), page.next_cursor);
         let mut csv = Csv::default();
         page.items.iter().for_each(|one| suppression(&mut csv, one));
-        Ok(Some(Bytes::from(csv.0)))
+        Ok(Some(csv.into_bytes()))
     }
 }
 
@@ -222,39 +166,4 @@ fn suppression(csv: &mut Csv, one: &Suppression) {
     csv.text(one.detail.as_deref().unwrap_or_default());
     csv.plain(one.created_at);
     csv.end();
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_cell_begins_as_a_formula_and_each_is_read_as_it_was() {
-        let texts = [
-            "",
-            "=1+1",
-            "'=1+1",
-            "''=1",
-            "'hello",
-            "+34",
-            "-5",
-            "@x",
-            "\tx",
-            "＝1",
-            "\u{0}",
-            "hello",
-            "'",
-            "''",
-            "a=b",
-            "x\"y",
-            "a,b;c",
-            "two\nlines",
-            " spaced ",
-        ];
-        for text in texts {
-            let marked = marked(text);
-            assert!(!marked.starts_with(LIVE), "{text:?} as {marked:?}");
-            assert_eq!(unmarked(&marked), text);
-        }
-    }
 }

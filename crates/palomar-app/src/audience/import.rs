@@ -22,8 +22,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
 use super::columns::{BadCell, Columns};
-use super::sheet::{Cell, CsvSheet, Encoding, LARGEST_XLSX, Portion, SheetRow, read_xlsx};
 use super::suppression_columns::SuppressionColumns;
+use crate::sheet::{Cell, CsvReader, CsvRow, Encoding, LARGEST_XLSX, Portion, SheetRow, read_xlsx};
 use crate::{App, AppError};
 
 /// It is said how far the file is, so often at least.
@@ -121,7 +121,7 @@ pub struct Import {
 enum Source {
     Csv {
         body: Body,
-        sheet: Box<CsvSheet>,
+        reader: Box<CsvReader>,
         rows: Vec<SheetRow>,
         ended: bool,
     },
@@ -141,8 +141,8 @@ impl Import {
         };
         let source = match kind {
             FileKind::Csv => {
-                let sheet = Box::new(CsvSheet::new(encoding));
-                Source::Csv { body, sheet, rows: Vec::new(), ended: false }
+                let reader = Box::new(CsvReader::new(encoding));
+                Source::Csv { body, reader, rows: Vec::new(), ended: false }
             }
             FileKind::Xlsx => Source::Xlsx { body, sheet },
         };
@@ -296,17 +296,19 @@ impl Source {
             *self = Source::Reading(read_beside(file, sheet.take()));
         }
         match self {
-            Source::Csv { body, sheet, rows, ended } => {
+            Source::Csv { body, reader, rows, ended } => {
                 // A piece of the body brings few rows: what is beyond a portion stays for the next.
                 while Portion::first_of(rows) == rows.len() && !*ended {
-                    let said = match body.next().await {
-                        Some(piece) => sheet.push(&piece?, rows),
+                    let piece = body.next().await.transpose()?;
+                    let mut each = |row: CsvRow<'_>| rows.push(SheetRow::of(row));
+                    let read = match piece {
+                        Some(piece) => reader.push(&piece, &mut each),
                         None => {
                             *ended = true;
-                            sheet.finish(rows)
+                            reader.finish(&mut each)
                         }
                     };
-                    said.map_err(|why| AppError::invalid("", why))?;
+                    read.map_err(|fault| AppError::invalid("", fault.to_string()))?;
                 }
                 let rest = rows.split_off(Portion::first_of(rows));
                 Ok(std::mem::replace(rows, rest))

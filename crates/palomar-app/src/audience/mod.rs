@@ -4,7 +4,6 @@ mod columns;
 mod export;
 mod import;
 mod segments;
-mod sheet;
 mod suppression_columns;
 mod templates;
 
@@ -23,7 +22,6 @@ use import::Taker;
 
 pub use import::{Body, FileKind, Import, ImportCounts, ImportLine, ImportOptions, RefusedRow};
 pub use segments::{NewSegment, SegmentPatch};
-pub use sheet::Encoding;
 pub use templates::{Preview, PreviewVariable, TemplateStanding, read_values};
 
 /// Contacts that are tagged together.

@@ -4,8 +4,8 @@ use palomar_model::{ChannelName, Recipient, Timestamp};
 use palomar_records::{Suppression, SuppressionReason};
 
 use super::columns::BadCell;
-use super::sheet::Cell;
 use crate::AppError;
+use crate::sheet::Cell;
 
 /// The columns of a file of suppressions.
 pub(super) struct SuppressionColumns(Vec<Option<&'static str>>);

@@ -11,10 +11,12 @@
 
 mod csv;
 mod decode;
+mod write;
 mod xlsx;
 
-pub(crate) use csv::CsvSheet;
+pub use csv::{CsvFault, CsvReader, CsvRow};
 pub use decode::Encoding;
+pub(crate) use write::{Csv, unmarked};
 pub(crate) use xlsx::{LARGEST_XLSX, read_xlsx};
 
 /// Bytes of one row.
@@ -34,7 +36,7 @@ impl Cell {
     /// The cell as a text, without the space around it and the mark that keeps a text from being a formula.
     pub(crate) fn text(&self) -> String {
         match self {
-            Cell::Text(text) => super::export::unmarked(text.trim()).to_owned(),
+            Cell::Text(text) => unmarked(text.trim()).to_owned(),
             Cell::Number(number) => number.to_string(),
             Cell::Flag(flag) => flag.to_string(),
         }
@@ -60,27 +62,33 @@ const MOST_BYTES: usize = 4 << 20;
 
 /// How much of rows is in a portion.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Portion {
+pub(crate) struct Portion {
     rows: usize,
     bytes: usize,
 }
 
 impl Portion {
     /// With one row more; whether it is full with that.
-    pub(super) fn fills(&mut self, row: &SheetRow) -> bool {
+    pub(crate) fn fills(&mut self, row: &SheetRow) -> bool {
         self.rows += 1;
         self.bytes += row.size();
         self.rows >= MOST_ROWS || self.bytes >= MOST_BYTES
     }
 
     /// How many of these rows are the first portion.
-    pub(super) fn first_of(rows: &[SheetRow]) -> usize {
+    pub(crate) fn first_of(rows: &[SheetRow]) -> usize {
         let mut portion = Portion::default();
         rows.iter().position(|row| portion.fills(row)).map_or(rows.len(), |last| last + 1)
     }
 }
 
 impl SheetRow {
+    /// A row of a CSV: texts.
+    pub(crate) fn of(row: CsvRow<'_>) -> SheetRow {
+        let text = |cells: Vec<&str>| cells.into_iter().map(|cell| Cell::Text(cell.to_owned())).collect();
+        SheetRow { line: row.line, cells: row.cells().map(text).map_err(|fault| fault.to_string()) }
+    }
+
     /// Bytes that it takes, more or less.
     fn size(&self) -> usize {
         let of = |cell: &Cell| match cell {

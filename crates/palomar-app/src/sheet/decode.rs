@@ -7,6 +7,8 @@ use encoding_rs::{CoderResult, Decoder, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 /// So many bytes are looked at before it is said what they are.
 const HEAD: usize = 1024;
+/// A byte order mark has so many at most.
+const MARK: usize = 3;
 
 /// How characters are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +63,7 @@ impl Decode {
         match &mut self.state {
             State::Head(head, said) => {
                 head.extend_from_slice(piece);
-                if head.len() >= HEAD {
+                if head.len() >= if said.is_some() { MARK } else { HEAD } {
                     let (head, said) = (std::mem::take(head), *said);
                     self.begin(&head, said, out);
                 }

@@ -1,4 +1,4 @@
-//! CSV as it arrives: pieces of any size in, rows out.
+//! CSV as it arrives: pieces of any size in, rows out. Keeps no more than one row.
 //!
 //! Whichever of `,`, `;` and tab the first line holds most of separates; `sep=;` on a line of its own says it too. Line
 //! ends may be quoted. A quotation mark that is never closed would swallow all that follows: such a row is refused.
@@ -6,17 +6,64 @@
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
 use super::decode::{Decode, Encoding};
-use super::{Cell, MAX_COLUMNS, MAX_ROW, SheetRow};
+use super::{MAX_COLUMNS, MAX_ROW};
 
 /// A first line that is longer is none.
 const MAX_HEADER: usize = 64 * 1024;
 
-/// Reads rows.
-pub(crate) struct CsvSheet {
+/// What is wrong with a row, or with the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CsvFault {
+    /// Of the file: it is no CSV.
+    #[error("the first line is longer than 64 KiB: is this a CSV file?")]
+    FirstLine,
+    /// The row has more columns or bytes than a row may have.
+    #[error("a row has at most 256 columns and 256 KiB: is a quotation mark not closed?")]
+    TooLarge,
+    /// The file ends within a quoted cell.
+    #[error("a quotation mark is opened here and never closed")]
+    OpenQuote,
+    /// The row is no text.
+    #[error("it is not UTF-8, as the rest of the file is: save it anew, or say its encoding")]
+    NotUtf8,
+}
+
+/// A row that was read, as long as the next one is not.
+#[derive(Clone, Copy, Debug)]
+pub struct CsvRow<'r> {
+    /// The line of the file on which it begins, from 1.
+    pub line: u64,
+    /// Its cells one after the other, unquoted.
+    pub bytes: &'r [u8],
+    ends: &'r [usize],
+    fault: Option<CsvFault>,
+}
+
+impl<'r> CsvRow<'r> {
+    /// Its cells.
+    ///
+    /// # Errors
+    /// Where it can't be read.
+    pub fn cells(&self) -> Result<Vec<&'r str>, CsvFault> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        let mut start = 0;
+        let mut cells = Vec::with_capacity(self.ends.len());
+        for end in self.ends {
+            cells.push(std::str::from_utf8(&self.bytes[start..*end]).map_err(|_| CsvFault::NotUtf8)?);
+            start = *end;
+        }
+        Ok(cells)
+    }
+}
+
+/// Reads rows, and hands each on.
+pub struct CsvReader {
     decode: Decode,
     /// Decoded, and not read yet: until the first line is whole.
     begun: Vec<u8>,
-    parser: Option<Parser>,
+    parser: Option<Box<Parser>>,
     /// The line that the next byte stands on.
     line: u64,
 }
@@ -34,33 +81,35 @@ struct Parser {
     too_large: bool,
 }
 
-impl CsvSheet {
-    pub(crate) const fn new(said: Option<Encoding>) -> CsvSheet {
-        CsvSheet { decode: Decode::new(said), begun: Vec::new(), parser: None, line: 1 }
+impl CsvReader {
+    /// For a file that is said to be of this encoding; the bytes tell where nothing is said.
+    #[must_use]
+    pub const fn new(said: Option<Encoding>) -> CsvReader {
+        CsvReader { decode: Decode::new(said), begun: Vec::new(), parser: None, line: 1 }
     }
 
-    /// Takes a piece; appends the rows that are whole.
+    /// Takes a piece; hands on the rows that are whole.
     ///
     /// # Errors
     /// Where the first line does not end: it is no CSV.
-    pub(crate) fn push(&mut self, piece: &[u8], rows: &mut Vec<SheetRow>) -> Result<(), String> {
+    pub fn push(&mut self, piece: &[u8], each: &mut dyn FnMut(CsvRow<'_>)) -> Result<(), CsvFault> {
         let mut text = std::mem::take(&mut self.begun);
         self.decode.push(piece, &mut text);
-        self.read(text, false, rows)
+        self.read(text, false, each)
     }
 
     /// The file has ended.
     ///
     /// # Errors
-    /// As [`CsvSheet::push`].
-    pub(crate) fn finish(&mut self, rows: &mut Vec<SheetRow>) -> Result<(), String> {
+    /// As [`CsvReader::push`].
+    pub fn finish(&mut self, each: &mut dyn FnMut(CsvRow<'_>)) -> Result<(), CsvFault> {
         let mut text = std::mem::take(&mut self.begun);
         self.decode.finish(&mut text);
-        self.read(text, true, rows)?;
+        self.read(text, true, each)?;
         let Some(parser) = &mut self.parser else { return Ok(()) };
         while parser.begun_on.is_some() {
             match parser.step(b"").1 {
-                ReadRecordResult::Record => rows.push(parser.row(true)),
+                ReadRecordResult::Record => parser.end_row(true, each),
                 ReadRecordResult::End => break,
                 _ => {}
             }
@@ -68,31 +117,33 @@ impl CsvSheet {
         Ok(())
     }
 
-    fn read(&mut self, mut text: Vec<u8>, last: bool, rows: &mut Vec<SheetRow>) -> Result<(), String> {
+    fn read(
+        &mut self,
+        mut text: Vec<u8>,
+        last: bool,
+        each: &mut dyn FnMut(CsvRow<'_>),
+    ) -> Result<(), CsvFault> {
         let mut parser = match self.parser.take() {
             Some(parser) => parser,
             None => match self.first_line(&mut text, last)? {
-                Some(parser) => parser,
+                Some(parser) => Box::new(parser),
                 None => {
                     self.begun = text;
                     return Ok(());
                 }
             },
         };
-        self.rows(&mut parser, &text, rows);
+        self.rows(&mut parser, &text, each);
         self.parser = Some(parser);
         Ok(())
     }
 
     /// Tells by the first line what separates; none where it has not ended.
-    fn first_line(&mut self, text: &mut Vec<u8>, last: bool) -> Result<Option<Parser>, String> {
+    fn first_line(&mut self, text: &mut Vec<u8>, last: bool) -> Result<Option<Parser>, CsvFault> {
         let blank = text.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         let end = text[blank..].iter().position(|byte| matches!(byte, b'\r' | b'\n'));
         let Some(length) = end.or(last.then_some(text.len() - blank)) else {
-            if text.len() > MAX_HEADER {
-                return Err("the first line is longer than 64 KiB: is this a CSV file?".to_owned());
-            }
-            return Ok(None);
+            return if text.len() > MAX_HEADER { Err(CsvFault::FirstLine) } else { Ok(None) };
         };
         self.line += lines(&text[..blank]);
         let line = &text[blank..blank + length];
@@ -102,7 +153,7 @@ impl CsvSheet {
         Ok(Some(Parser::new(separator)))
     }
 
-    fn rows(&mut self, parser: &mut Parser, mut text: &[u8], rows: &mut Vec<SheetRow>) {
+    fn rows(&mut self, parser: &mut Parser, mut text: &[u8], each: &mut dyn FnMut(CsvRow<'_>)) {
         loop {
             if parser.begun_on.is_none() {
                 let blank = text.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
@@ -120,7 +171,7 @@ impl CsvSheet {
             parser.quotes += read.iter().filter(|byte| **byte == b'"').count();
             text = &text[taken..];
             if matches!(result, ReadRecordResult::Record) {
-                rows.push(parser.row(false));
+                parser.end_row(false, each);
             }
         }
     }
@@ -161,35 +212,20 @@ impl Parser {
         (taken, result)
     }
 
-    /// The record that has ended; the next one may begin.
-    fn row(&mut self, at_end: bool) -> SheetRow {
-        let line = self.begun_on.take().unwrap_or(1);
-        let cells = if self.too_large {
-            Err("a row has at most 256 columns and 256 KiB: is a quotation mark not closed?".to_owned())
-        } else if at_end && self.quotes % 2 == 1 {
-            Err("a quotation mark is opened here and never closed".to_owned())
+    /// The record has ended; the next one may begin.
+    fn end_row(&mut self, at_end: bool, each: &mut dyn FnMut(CsvRow<'_>)) {
+        let fault = if self.too_large {
+            Some(CsvFault::TooLarge)
         } else {
-            self.cells()
+            (at_end && self.quotes % 2 == 1).then_some(CsvFault::OpenQuote)
         };
+        let (bytes, ends) = (&self.cells[..self.filled], &self.ends[..self.ended]);
+        each(CsvRow { line: self.begun_on.take().unwrap_or(1), bytes, ends, fault });
         if self.cells.len() > 64 * 1024 {
             self.cells.truncate(1024);
             self.cells.shrink_to_fit();
         }
         (self.filled, self.ended, self.quotes, self.too_large) = (0, 0, 0, false);
-        SheetRow { line, cells }
-    }
-
-    fn cells(&self) -> Result<Vec<Cell>, String> {
-        let bad =
-            |_| "it is not UTF-8, as the rest of the file is: save it anew, or say its encoding".to_owned();
-        let mut start = 0;
-        let mut cells = Vec::with_capacity(self.ended);
-        for end in &self.ends[..self.ended] {
-            let cell = std::str::from_utf8(&self.cells[start..*end]).map_err(bad)?;
-            cells.push(Cell::Text(cell.to_owned()));
-            start = *end;
-        }
-        Ok(cells)
     }
 }
 
@@ -214,13 +250,22 @@ fn lines(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sheet::{Cell, SheetRow};
 
     fn read(bytes: &[u8], size: usize) -> Vec<(u64, Result<Vec<String>, String>)> {
-        let (mut sheet, mut rows) = (CsvSheet::new(None), Vec::new());
-        bytes.chunks(size).for_each(|piece| sheet.push(piece, &mut rows).expect("a CSV"));
-        sheet.finish(&mut rows).expect("a CSV");
-        let text = |cells: Vec<Cell>| cells.iter().map(Cell::text).collect();
-        rows.into_iter().map(|row| (row.line, row.cells.map(text))).collect()
+        read_as(None, bytes, size)
+    }
+
+    fn read_as(said: Option<Encoding>, bytes: &[u8], size: usize) -> Vec<(u64, Result<Vec<String>, String>)> {
+        let (mut reader, mut rows) = (CsvReader::new(said), Vec::new());
+        let mut each = |row: CsvRow<'_>| {
+            let row = SheetRow::of(row);
+            let text = |cells: Vec<Cell>| cells.iter().map(Cell::text).collect();
+            rows.push((row.line, row.cells.map(text)));
+        };
+        bytes.chunks(size).for_each(|piece| reader.push(piece, &mut each).expect("a CSV"));
+        reader.finish(&mut each).expect("a CSV");
+        rows
     }
 
     fn row(line: u64, cells: &[&str]) -> (u64, Result<Vec<String>, String>) {
@@ -267,8 +312,18 @@ mod tests {
         let long = read(format!("a,b\n\"{}\"\n1,2\n", "x".repeat(MAX_ROW)).as_bytes(), 4_096);
         assert!(long[1].1.is_err());
         assert_eq!(long[2], row(3, &["1", "2"]));
-        let mut sheet = CsvSheet::new(None);
-        assert!(sheet.push(&[b'x'; MAX_HEADER + 2_000], &mut Vec::new()).is_err());
+        let mut reader = CsvReader::new(None);
+        let endless = reader.push(&[b'x'; MAX_HEADER + 2_000], &mut |_| {});
+        assert_eq!(endless, Err(CsvFault::FirstLine));
+    }
+
+    #[test]
+    fn rows_of_a_known_encoding_come_out_as_soon_as_they_are_whole() {
+        let (mut reader, mut rows) = (CsvReader::new(Some(Encoding::Utf8)), 0);
+        reader.push(b"to,text\n1,a\n", &mut |_| rows += 1).expect("a CSV");
+        assert_eq!(rows, 2);
+        assert!(read_as(Some(Encoding::Utf8), b"a\n\xff\n", 1)[1].1.is_err());
+        assert_eq!(read(b"a\n\xff\n", 1)[1].1, Ok(vec!["\u{ff}".to_owned()]), "Latin-1");
     }
 
     /// A small generator with a seed, so that a failure can be repeated.
@@ -299,13 +354,8 @@ mod tests {
         };
         for _ in 0..20_000 {
             let bytes: Vec<u8> = (0..roll(40)).flat_map(|_| PIECES[roll(PIECES.len())].to_vec()).collect();
-            let (mut sheet, mut rows) = (CsvSheet::new(None), Vec::new());
-            for piece in bytes.chunks(1 + roll(9)) {
-                sheet.push(piece, &mut rows).expect("short");
-            }
-            sheet.finish(&mut rows).expect("short");
             let whole = read(&bytes, bytes.len().max(1));
-            assert_eq!(rows.len(), whole.len(), "{bytes:?}");
+            assert_eq!(read(&bytes, 1 + roll(9)), whole, "{bytes:?}");
         }
     }
 }
