@@ -24,6 +24,8 @@ mod retry;
 mod secret;
 mod state;
 pub mod template;
+#[cfg(test)]
+mod testing;
 mod time;
 mod trace;
 

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::testing::Dice;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
@@ -96,18 +97,6 @@ fn what_is_wrong_is_said_with_its_place() {
     ] {
         let error = Filter::parse(text).expect_err(text).to_string();
         assert!(error.contains(expected), "{error}\nexpected {expected}");
-    }
-}
-
-/// A small generator with a seed, so that a failure can be repeated.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % sides as u64).expect("small")
     }
 }
 

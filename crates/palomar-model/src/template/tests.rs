@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::*;
+use crate::testing::Dice;
 
 fn person() -> AttributeMap {
     let json = serde_json::json!({
@@ -81,18 +82,6 @@ fn variables_are_told_with_what_they_need() {
     let told: Vec<_> = variables.iter().map(|one| (one.name.as_str(), one.required)).collect();
     assert_eq!(told, [("a", true), ("b", true), ("c", false), ("d", true), ("e", false)]);
     assert!(Template::parse("}  \\}}").expect("a template").is_plain());
-}
-
-/// A small generator with a seed, so that a failure can be repeated.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % sides as u64).expect("small")
-    }
 }
 
 #[test]
