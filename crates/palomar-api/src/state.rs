@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
-use palomar_app::{App, ConversationId};
+use palomar_app::{App, Caller, ConversationId};
 use palomar_model::{ChannelName, IdGenerator, MessageId};
 use serde::Serialize;
 
@@ -135,5 +135,23 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
         } else {
             Err(Problem::new(Code::BadId, "The id in the path is not one."))
         }
+    }
+}
+
+/// A thing that the path names by its id, and who asks for it.
+pub(crate) struct Named {
+    pub(crate) api: Arc<Api>,
+    pub(crate) caller: Caller,
+    pub(crate) id: String,
+}
+
+impl FromRequestParts<Arc<Api>> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Named, Problem> {
+        let PathId(id) = PathId::from_request_parts(parts, api).await?;
+        let caller = parts.extensions.get::<Caller>().cloned();
+        let caller = caller.ok_or_else(|| Problem::new(Code::Internal, "Nobody said who asks."))?;
+        Ok(Named { api: Arc::clone(api), caller, id })
     }
 }

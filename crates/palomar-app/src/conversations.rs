@@ -48,14 +48,8 @@ impl App {
         limit: usize,
         caller: &Caller,
     ) -> Result<Page<ConversationView>, AppError> {
-        if let Some(own) = &caller.channels {
-            if filter.channels.is_empty() {
-                filter.channels = own.to_vec();
-            }
-            filter.channels.retain(|name| caller.may_use(name));
-            if filter.channels.is_empty() {
-                return Ok(Page { items: Vec::new(), next_cursor: None });
-            }
+        if !caller.narrow(&mut filter.channels) {
+            return Ok(Page { items: Vec::new(), next_cursor: None });
         }
         Ok(self.records.conversations(filter, cursor, limit.clamp(1, MAX_PAGE)).await?)
     }

@@ -96,6 +96,17 @@ impl Caller {
     pub fn may_use(&self, channel: &ChannelName) -> bool {
         self.channels.as_ref().is_none_or(|channels| channels.contains(channel))
     }
+
+    /// Leaves of the channels that a list is asked for those that they may use; all of these where none is named. Whether
+    /// anything is left to ask for.
+    pub(crate) fn narrow(&self, asked: &mut Vec<ChannelName>) -> bool {
+        let Some(own) = &self.channels else { return true };
+        if asked.is_empty() {
+            *asked = own.to_vec();
+        }
+        asked.retain(|name| own.contains(name));
+        !asked.is_empty()
+    }
 }
 
 /// A key to be made.

@@ -106,14 +106,8 @@ impl App {
         limit: usize,
         caller: &Caller,
     ) -> Result<Page<MessageView>, AppError> {
-        if let Some(own) = &caller.channels {
-            if filter.channels.is_empty() {
-                filter.channels = own.to_vec();
-            }
-            filter.channels.retain(|channel| own.contains(channel));
-            if filter.channels.is_empty() {
-                return Ok(Page { items: Vec::new(), next_cursor: None });
-            }
+        if !caller.narrow(&mut filter.channels) {
+            return Ok(Page { items: Vec::new(), next_cursor: None });
         }
         Ok(self.records.messages(filter, cursor, limit.clamp(1, MAX_PAGE)).await?)
     }

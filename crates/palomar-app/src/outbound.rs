@@ -8,7 +8,7 @@ use palomar_broker::worker::{Handled, Handler};
 use palomar_broker::{LeasedJob, OnUncertain, Outcome, Signal};
 use palomar_channels::Sent;
 use palomar_model::{
-    Clock, Content, ErrorClass, MessageId, Outbound, Phone, Provider, RetryPolicy, SendFailure, Tag, TraceId,
+    Clock, Content, ErrorClass, MessageId, Outbound, Phone, RetryPolicy, SendFailure, Tag, TraceId,
 };
 use palomar_records::{Records, TimelineEntry};
 
@@ -219,8 +219,7 @@ impl Sender {
     /// Text or template is decided now: outside of the window in which free text is allowed, a message goes as the
     /// template that it brought for that.
     async fn as_dispatched(&self, line: &Line, mut message: Outbound) -> Outbound {
-        let has_windows = matches!(line.provider, Provider::CloudApi | Provider::Twilio);
-        if !has_windows || matches!(message.content, Content::Template(_)) {
+        if !line.provider.has_windows() || matches!(message.content, Content::Template(_)) {
             return message;
         }
         let Some(fallback) = message.fallback.take() else {

@@ -62,6 +62,10 @@ pub enum PauseCause {
     FailureRate,
     /// A batch could not be queued.
     Batch,
+    /// The provider would refuse a template that it sends.
+    Template,
+    /// It can't be read whom it goes to.
+    Audience,
 }
 
 /// What is done to campaigns.
@@ -188,8 +192,14 @@ impl CampaignState {
 
 impl PauseCause {
     /// All of them.
-    pub const ALL: [PauseCause; 4] =
-        [PauseCause::Person, PauseCause::Late, PauseCause::FailureRate, PauseCause::Batch];
+    pub const ALL: [PauseCause; 6] = [
+        PauseCause::Person,
+        PauseCause::Late,
+        PauseCause::FailureRate,
+        PauseCause::Batch,
+        PauseCause::Template,
+        PauseCause::Audience,
+    ];
 
     /// The word for it.
     #[must_use]
@@ -199,6 +209,8 @@ impl PauseCause {
             PauseCause::Late => "late",
             PauseCause::FailureRate => "failure_rate",
             PauseCause::Batch => "batch",
+            PauseCause::Template => "template",
+            PauseCause::Audience => "audience",
         }
     }
 }
@@ -208,7 +220,7 @@ impl std::str::FromStr for PauseCause {
 
     fn from_str(text: &str) -> Result<PauseCause, &'static str> {
         let known = PauseCause::ALL.into_iter().find(|cause| cause.as_str() == text);
-        known.ok_or("is none of person, late, failure_rate and batch")
+        known.ok_or("is none of person, late, failure_rate, batch, template and audience")
     }
 }
 

@@ -180,6 +180,12 @@ impl Provider {
             Provider::Sandbox => "sandbox",
         }
     }
+
+    /// Whether it takes free text only for people who wrote in the last 24 hours.
+    #[must_use]
+    pub const fn has_windows(self) -> bool {
+        matches!(self, Provider::CloudApi | Provider::Twilio)
+    }
 }
 
 impl OnUncertain {

@@ -140,10 +140,10 @@ impl Records {
         Ok(found.map(CreatedCampaign::earlier))
     }
 
-    /// Adds recipients to a campaign that has not begun.
+    /// Adds recipients to a campaign that has no batches yet.
     ///
     /// # Errors
-    /// [`RecordsError::NotFound`] where it has begun.
+    /// [`RecordsError::NotFound`] where it has some, or has ended.
     pub async fn add_recipients(
         &self,
         campaign: CampaignRecord,
@@ -326,6 +326,18 @@ impl Records {
         limit: usize,
     ) -> Result<Vec<CampaignRecipient>> {
         self.read(move |db| campaign_recipients::after(db, number, after, limit)).await
+    }
+
+    /// Those of these recipients whom a campaign does not have, each once.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn not_in_campaign(
+        &self,
+        number: u64,
+        recipients: Vec<NewRecipient>,
+    ) -> Result<Vec<NewRecipient>> {
+        self.read(move |db| campaign_recipients::strangers(db, number, recipients)).await
     }
 
     /// All campaigns in numbers.

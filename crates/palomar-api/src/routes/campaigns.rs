@@ -18,7 +18,7 @@ use crate::idempotency::{self, mark_replayed};
 use crate::params::Params;
 use crate::problem::{Code, Problem};
 use crate::schema;
-use crate::state::{Answer, PathId, Shared, json as answer_json, no_content, ok};
+use crate::state::{Answer, Named, Shared, json as answer_json, no_content, ok};
 
 const CAMPAIGNS: &str = "/api/campaigns";
 
@@ -83,12 +83,7 @@ pub(crate) async fn create(
     params(("id" = String, Path, description = "The campaign")),
     responses((status = 200, description = "The campaign", body = schema::Campaign), schema::Errors),
 )]
-pub(crate) async fn show(
-    State(api): Shared,
-    Extension(caller): Extension<Caller>,
-    PathId(id): PathId,
-    uri: Uri,
-) -> Answer {
+pub(crate) async fn show(Named { api, caller, id }: Named, uri: Uri) -> Answer {
     Params::none(&uri)?;
     ok(&api.app.campaign(&id, &caller).await?)
 }
@@ -102,12 +97,7 @@ pub(crate) async fn show(
     request_body = schema::CampaignPatch,
     responses((status = 200, description = "As it is now", body = schema::Campaign), schema::Errors),
 )]
-pub(crate) async fn update(
-    State(api): Shared,
-    Extension(caller): Extension<Caller>,
-    PathId(id): PathId,
-    body: JsonBytes,
-) -> Answer {
+pub(crate) async fn update(Named { api, caller, id }: Named, body: JsonBytes) -> Answer {
     let patch: CampaignPatch = body.typed()?;
     ok(&api.app.update_campaign(&id, patch, &caller).await?)
 }
@@ -120,11 +110,7 @@ pub(crate) async fn update(
     params(("id" = String, Path, description = "The campaign")),
     responses((status = 204, description = "Deleted"), schema::Errors),
 )]
-pub(crate) async fn delete(
-    State(api): Shared,
-    Extension(caller): Extension<Caller>,
-    PathId(id): PathId,
-) -> Answer {
+pub(crate) async fn delete(Named { api, caller, id }: Named) -> Answer {
     api.app.delete_campaign(&id, &caller).await?;
     no_content()
 }
@@ -137,7 +123,7 @@ pub(crate) struct MoreContacts {
     #[serde(default)]
     #[schema(value_type = Option<Vec<Object>>)]
     contacts: Option<Vec<Value>>,
-    /// In their place: contacts by what is known of them, as they are now.
+    /// In their place: contacts by what is known of them. Who they are is read when the campaign begins.
     #[serde(default)]
     #[schema(value_type = Option<schema::CampaignAudience>)]
     audience: Option<AudienceInput>,
@@ -152,20 +138,13 @@ pub(crate) struct MoreContacts {
     request_body = MoreContacts,
     responses((status = 200, description = "What became of them", body = schema::ContactsAdded), schema::Errors),
 )]
-pub(crate) async fn contacts(
-    State(api): Shared,
-    Extension(caller): Extension<Caller>,
-    PathId(id): PathId,
-    body: JsonBytes,
-) -> Answer {
+pub(crate) async fn contacts(Named { api, caller, id }: Named, body: JsonBytes) -> Answer {
     match body.typed::<MoreContacts>()? {
         MoreContacts { contacts: Some(contacts), audience: None } => {
             ok(&api.app.add_contacts(&id, contacts, &caller).await?)
         }
         MoreContacts { contacts: None, audience: Some(audience) } => {
-            // Everybody's contacts are for those who may see all of them.
-            unbound(&caller)?;
-            ok(&api.app.add_audience(&id, &audience, &caller).await?)
+            ok(&api.app.add_audience(&id, audience, &caller).await?)
         }
         _ => Err(Problem::invalid_at("", "needs either contacts or audience")),
     }
@@ -179,11 +158,7 @@ pub(crate) async fn contacts(
     params(("id" = String, Path, description = "The campaign")),
     responses((status = 200, description = "It runs", body = schema::CampaignStarted), schema::Errors),
 )]
-pub(crate) async fn start(
-    State(api): Shared,
-    Extension(caller): Extension<Caller>,
-    PathId(id): PathId,
-) -> Answer {
+pub(crate) async fn start(Named { api, caller, id }: Named) -> Answer {
     ok(&api.app.start_campaign(&id, &caller).await?)
 }
 
@@ -193,12 +168,7 @@ pub(crate) async fn start(
     params(("id" = String, Path, description = "The campaign")),
     responses((status = 200, description = "How far it is", body = schema::CampaignStatusAnswer), schema::Errors),
 )]
-pub(crate) async fn status(
-    State(api): Shared,
-    Extension(caller): Extension<Caller>,
-    PathId(id): PathId,
-    uri: Uri,
-) -> Answer {
+pub(crate) async fn status(Named { api, caller, id }: Named, uri: Uri) -> Answer {
     Params::none(&uri)?;
     ok(&json!({"success": true, "status": api.app.campaign_status(&id, &caller).await?}))
 }
@@ -211,11 +181,7 @@ pub(crate) async fn status(
     params(("id" = String, Path, description = "The campaign")),
     responses((status = 200, description = "Paused", body = schema::CampaignOrdered), schema::Errors),
 )]
-pub(crate) async fn pause(
-    State(api): Shared,
-    Extension(caller): Extension<Caller>,
-    PathId(id): PathId,
-) -> Answer {
+pub(crate) async fn pause(Named { api, caller, id }: Named) -> Answer {
     ok(&api.app.pause_campaign(&id, &caller).await?)
 }
 
@@ -225,11 +191,7 @@ pub(crate) async fn pause(
     params(("id" = String, Path, description = "The campaign")),
     responses((status = 200, description = "Resumed", body = schema::CampaignOrdered), schema::Errors),
 )]
-pub(crate) async fn resume(
-    State(api): Shared,
-    Extension(caller): Extension<Caller>,
-    PathId(id): PathId,
-) -> Answer {
+pub(crate) async fn resume(Named { api, caller, id }: Named) -> Answer {
     ok(&api.app.resume_campaign(&id, &caller).await?)
 }
 
@@ -241,11 +203,7 @@ pub(crate) async fn resume(
     params(("id" = String, Path, description = "The campaign")),
     responses((status = 200, description = "Stopped", body = schema::CampaignOrdered), schema::Errors),
 )]
-pub(crate) async fn stop(
-    State(api): Shared,
-    Extension(caller): Extension<Caller>,
-    PathId(id): PathId,
-) -> Answer {
+pub(crate) async fn stop(Named { api, caller, id }: Named) -> Answer {
     ok(&api.app.stop_campaign(&id, &caller).await?)
 }
 
@@ -270,12 +228,7 @@ pub(crate) struct PreviewFor {
     request_body(content = Option<PreviewFor>),
     responses((status = 200, description = "What they would get", body = schema::CampaignPreviews), schema::Errors),
 )]
-pub(crate) async fn preview(
-    State(api): Shared,
-    Extension(caller): Extension<Caller>,
-    PathId(id): PathId,
-    body: JsonBytes,
-) -> Answer {
+pub(crate) async fn preview(Named { api, caller, id }: Named, body: JsonBytes) -> Answer {
     let PreviewFor { contacts, limit } = body.typed_or_default()?;
     let items = api.app.preview_campaign(&id, contacts, limit.unwrap_or(10), &caller).await?;
     ok(&json!({ "items": items }))
@@ -290,13 +243,7 @@ pub(crate) async fn preview(
     request_body = schema::CampaignTest,
     responses((status = 200, description = "What became of each", body = schema::CampaignTested), schema::Errors),
 )]
-pub(crate) async fn test(
-    State(api): Shared,
-    Extension(caller): Extension<Caller>,
-    PathId(id): PathId,
-    headers: HeaderMap,
-    body: JsonBytes,
-) -> Answer {
+pub(crate) async fn test(Named { api, caller, id }: Named, headers: HeaderMap, body: JsonBytes) -> Answer {
     let key = idempotency::key(&headers, &format!("{CAMPAIGNS}/{id}/test"))?;
     let test: TestSend = body.typed()?;
     let to = test.to.clone();
@@ -319,12 +266,7 @@ pub(crate) async fn test(
     ),
     responses((status = 200, description = "What it would do", body = schema::CampaignDryRun), schema::Errors),
 )]
-pub(crate) async fn dry_run(
-    State(api): Shared,
-    Extension(caller): Extension<Caller>,
-    PathId(id): PathId,
-    uri: Uri,
-) -> Answer {
+pub(crate) async fn dry_run(Named { api, caller, id }: Named, uri: Uri) -> Answer {
     let mut params = Params::of(&uri)?;
     let listed = params.read::<usize>("limit", "a number")?.unwrap_or(crate::params::PAGE);
     params.finish()?;
@@ -337,12 +279,7 @@ pub(crate) async fn dry_run(
     params(("id" = String, Path, description = "The campaign")),
     responses((status = 200, description = "What became of it", body = schema::CampaignReport), schema::Errors),
 )]
-pub(crate) async fn report(
-    State(api): Shared,
-    Extension(caller): Extension<Caller>,
-    PathId(id): PathId,
-    uri: Uri,
-) -> Answer {
+pub(crate) async fn report(Named { api, caller, id }: Named, uri: Uri) -> Answer {
     Params::none(&uri)?;
     ok(&api.app.campaign_report(&id, &caller).await?)
 }
@@ -355,12 +292,7 @@ pub(crate) async fn report(
     params(("id" = String, Path, description = "The campaign"), schema::PageParams),
     responses((status = 200, description = "A page", body = schema::Page<schema::CampaignRecipient>), schema::Errors),
 )]
-pub(crate) async fn recipients(
-    State(api): Shared,
-    Extension(caller): Extension<Caller>,
-    PathId(id): PathId,
-    uri: Uri,
-) -> Answer {
+pub(crate) async fn recipients(Named { api, caller, id }: Named, uri: Uri) -> Answer {
     let mut params = Params::of(&uri)?;
     let (limit, cursor) = params.page()?;
     params.finish()?;

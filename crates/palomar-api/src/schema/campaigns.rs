@@ -14,6 +14,39 @@ pub(crate) struct NewCampaign {
     name: String,
     /// The only one there is, where it is left out.
     channel: Option<String>,
+    #[schema(inline)]
+    #[serde(flatten)]
+    plan: CampaignPlan,
+    /// Numbers, ids of contacts, or objects with `phone` (or `id`) and what is known of them.
+    #[schema(value_type = Option<Vec<Object>>)]
+    contacts: Option<Vec<Value>>,
+    /// Contacts by what is known of them, read when it begins.
+    audience: Option<CampaignAudience>,
+    /// The same as an `audience` that is a segment: its id or its name.
+    segment: Option<String>,
+    /// When it begins by itself.
+    scheduled_at: Option<String>,
+}
+
+/// A change of a campaign: the members of a new one but `channel`. What is left out stays; contacts are replaced. Of one that
+/// has begun, only `name` and `autoPause` may be changed.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct CampaignPatch {
+    name: Option<String>,
+    #[schema(inline)]
+    #[serde(flatten)]
+    plan: CampaignPlan,
+    #[schema(value_type = Option<Vec<Object>>)]
+    contacts: Option<Vec<Value>>,
+    /// Null: it does not begin by itself.
+    scheduled_at: Option<String>,
+}
+
+/// What a campaign sends, when, how fast.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct CampaignPlan {
     /// A text, with places for what is known of a contact: `{{name}}`, `{{name|amigo}}`.
     message: Option<String>,
     /// A template, in place of a text; its parameters may have places too.
@@ -26,11 +59,6 @@ pub(crate) struct NewCampaign {
     content: Option<Value>,
     /// Several contents, each for its share of the contacts.
     variants: Option<Vec<CampaignVariant>>,
-    /// Numbers, ids of contacts, or objects with `phone` (or `id`) and what is known of them.
-    #[schema(value_type = Option<Vec<Object>>)]
-    contacts: Option<Vec<Value>>,
-    /// When it begins by itself.
-    scheduled_at: Option<String>,
     /// A template that is sent in place of free text where only a template may be.
     #[schema(value_type = Option<Object>)]
     fallback: Option<Value>,
@@ -49,45 +77,12 @@ pub(crate) struct NewCampaign {
     /// How long after `scheduledAt` it may still begin by itself; 21600 by default.
     max_lateness_seconds: Option<u64>,
     auto_pause: Option<CampaignAutoPause>,
-    /// Free text to people who did not write in the last 24 hours: `send` (the default: the provider decides) or
-    /// `leaveOut`.
+    /// Free text to people who did not write in the last 24 hours: `leaveOut` (the default where the provider refuses it:
+    /// `cloud_api`, `twilio`) or `send` (the provider decides).
     outside_window: Option<String>,
     /// `hold`, `retry` or `drop`; the channel's setting by default.
     on_uncertain: Option<String>,
     /// Handed back with every event.
-    #[schema(value_type = Option<Object>)]
-    metadata: Option<Value>,
-}
-
-/// A change of a campaign: the members of a new one but `channel`. What is left out stays; contacts are replaced. Of one that
-/// has begun, only `name` and `autoPause` may be changed.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-pub(crate) struct CampaignPatch {
-    name: Option<String>,
-    message: Option<String>,
-    #[schema(value_type = Option<Object>)]
-    template: Option<Value>,
-    r#type: Option<String>,
-    #[schema(value_type = Option<Object>)]
-    content: Option<Value>,
-    variants: Option<Vec<CampaignVariant>>,
-    #[schema(value_type = Option<Vec<Object>>)]
-    contacts: Option<Vec<Value>>,
-    /// Null: it does not begin by itself.
-    scheduled_at: Option<String>,
-    #[schema(value_type = Option<Object>)]
-    fallback: Option<Value>,
-    hold_out: Option<f64>,
-    priority: Option<String>,
-    hours: Option<CampaignHours>,
-    time_zone: Option<String>,
-    daily_cap: Option<u32>,
-    spread_seconds: Option<u64>,
-    max_lateness_seconds: Option<u64>,
-    auto_pause: Option<CampaignAutoPause>,
-    outside_window: Option<String>,
-    on_uncertain: Option<String>,
     #[schema(value_type = Option<Object>)]
     metadata: Option<Value>,
 }
@@ -136,7 +131,7 @@ pub(crate) struct Campaign {
     channel: String,
     /// `draft`, `scheduled`, `sending`, `paused`, `finished` or `stopped`.
     status: String,
-    /// What paused it: `person`, `late`, `failure_rate` or `batch`.
+    /// What paused it: `person`, `late`, `failure_rate`, `batch`, `template` or `audience`.
     pause_cause: Option<String>,
     pause_reason: Option<String>,
     scheduled_at: Option<String>,
@@ -189,6 +184,8 @@ pub(crate) struct ContactsAdded {
     /// Of these, how many can't be reached.
     left_out: u64,
     duplicates: u64,
+    /// Where an audience was added: how many it means now.
+    audience: Option<u64>,
 }
 
 /// A campaign that was started.
@@ -370,6 +367,8 @@ pub(crate) struct CampaignDryRun {
     /// In milliseconds.
     estimated_time: u64,
     estimated_end: Option<String>,
+    /// Why it can't begin as things stand, where that is known: a template that the provider would refuse.
+    refused: Option<String>,
     /// The first of its contacts, as many as were asked for.
     recipients: Vec<CampaignDryRunRecipient>,
 }

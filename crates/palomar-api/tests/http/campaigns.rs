@@ -88,10 +88,11 @@ async fn an_audience_is_who_the_filter_means() {
         .await
         .json();
     let path = format!("/api/campaigns/{}/contacts", made["id"].as_str().expect("an id"));
-    let all = post(&house, &path, json!({"audience": {"all": true}})).await;
-    assert_eq!(all.json(), json!({"added": 2, "leftOut": 0, "duplicates": 0}), "{}", all.text());
     let some = post(&house, &path, json!({"audience": {"filter": "last_seen >= 1d ago"}})).await;
-    assert_eq!(some.json(), json!({"added": 0, "leftOut": 0, "duplicates": 2}), "{}", some.text());
+    let meant = json!({"added": 0, "leftOut": 0, "duplicates": 0, "audience": 2});
+    assert_eq!(some.json(), meant, "{}", some.text());
+    let all = post(&house, &path, json!({"audience": {"all": true}})).await;
+    assert_eq!(all.json(), meant, "{}", all.text());
     for body in [
         json!({"audience": {"filter": "city = "}}),
         json!({"audience": {"segment": "nobody"}}),
@@ -101,6 +102,81 @@ async fn an_audience_is_who_the_filter_means() {
     ] {
         assert_eq!(post(&house, &path, body.clone()).await.status.as_u16(), 422, "{body}");
     }
+    // Who they are is read when it begins: whoever came meanwhile is among them.
+    let body = json!({"to": "+34600111224", "name": "Sol"});
+    assert_eq!(post(&house, "/api/contacts", body).await.status.as_u16(), 201);
+    let path = path.trim_end_matches("/contacts");
+    let dry = post(&house, &format!("{path}/dry-run"), json!({})).await.json();
+    assert_eq!((&dry["contacts"], &dry["wouldSend"], &dry["duplicates"]), (&json!(3), &json!(3), &json!(2)));
+    let preview = post(&house, &format!("{path}/preview"), json!({})).await.json();
+    assert_eq!(preview["items"].as_array().map(Vec::len), Some(2), "{preview}");
+    let started = post(&house, &format!("{path}/start"), json!({})).await;
+    assert_eq!(started.status.as_u16(), 200, "{}", started.text());
+    let status = done(&house, path).await;
+    let all = json!({"processed": 3, "total": 3, "success": 3, "failed": 0, "percentage": 100});
+    assert_eq!(status["status"]["progress"], all);
+}
+
+#[tokio::test]
+async fn a_key_that_is_bound_to_a_channel_has_its_campaigns_and_no_others() {
+    let house = House::open().await;
+    let body = json!({"name": "bound", "role": "admin", "channels": ["meta"]});
+    let key = house.send("POST", "/api/keys", &house.admin, Some(&body)).await.json();
+    let key = key["secret"].as_str().expect("a secret");
+    let known = post(&house, "/api/contacts", json!({"to": "+34600111222", "name": "Lucía"})).await.json();
+    let contact = known["id"].as_str().expect("an id");
+    let make = async |channel: &str| {
+        let body = json!({"name": "x", "channel": channel, "message": "Hola", "contacts": ["+34600111222"]});
+        post(&house, "/api/campaigns", body).await.json()["id"].as_str().expect("an id").to_owned()
+    };
+    let (own, other) = (make("meta").await, make("demo").await);
+    let nothing = Some(json!({}));
+    for (method, what, body) in [
+        ("GET", "", None),
+        ("PATCH", "", nothing.clone()),
+        ("DELETE", "", None),
+        ("POST", "/contacts", Some(json!({"contacts": ["+34600111223"]}))),
+        ("POST", "/start", nothing.clone()),
+        ("GET", "/queue-status", None),
+        ("POST", "/queue-pause", nothing.clone()),
+        ("POST", "/queue-resume", nothing.clone()),
+        ("POST", "/queue-stop", nothing.clone()),
+        ("POST", "/preview", nothing.clone()),
+        ("POST", "/test", Some(json!({"to": ["+34600111223"]}))),
+        ("POST", "/dry-run", nothing),
+        ("GET", "/report", None),
+        ("GET", "/recipients", None),
+    ] {
+        let path = format!("/api/campaigns/{other}{what}");
+        let answer = house.send(method, &path, key, body.as_ref()).await;
+        assert_eq!(answer.status.as_u16(), 404, "{method} {path}: {}", answer.text());
+    }
+    for (path, items) in [("/api/campaigns", 1), ("/api/campaigns?channel=demo", 0)] {
+        let list = house.send("GET", path, key, None).await.json();
+        assert_eq!(list["items"].as_array().map(Vec::len), Some(items), "{list}");
+    }
+    let body = json!({"name": "x", "channel": "demo", "message": "Hola"});
+    let answer = house.send("POST", "/api/campaigns", key, Some(&body)).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["errors"][0]["pointer"]), (422, &json!("/channel")));
+    // Contacts are everybody's: it can't read them by way of a campaign.
+    let own = format!("/api/campaigns/{own}");
+    for (path, body) in [
+        (format!("{own}/contacts"), json!({"contacts": [contact]})),
+        (format!("{own}/contacts"), json!({"audience": {"all": true}})),
+        (format!("{own}/preview"), json!({"contacts": [contact]})),
+        (
+            "/api/campaigns".to_owned(),
+            json!({"name": "x", "message": "Hola", "channel": "meta", "segment": "vip"}),
+        ),
+    ] {
+        let answer = house.send("POST", &path, key, Some(&body)).await;
+        assert_eq!(answer.status.as_u16(), 403, "{path} {body}: {}", answer.text());
+    }
+    let more = Some(json!({"contacts": ["+34600111223"]}));
+    let answer = house.send("POST", &format!("{own}/contacts"), key, more.as_ref()).await;
+    assert_eq!(answer.json()["added"], 1);
+    let metrics = house.send("GET", "/api/dashboard/campaign-queue-metrics", key, None).await;
+    assert_eq!(metrics.status.as_u16(), 403);
 }
 
 #[tokio::test]

@@ -2,16 +2,19 @@
 //! By the same functions that then make the messages: what is shown can't be something else.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use palomar_model::{CampaignState, Content, Provider, Recipient, Timestamp};
-use palomar_records::{CampaignLane, CampaignRecipient, CampaignRecord, NewRecipient};
+use palomar_model::{CampaignState, Content, Recipient, Timestamp};
+use palomar_records::{CampaignLane, CampaignRecipient, CampaignRecord};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::contacts::as_recipient;
 use super::definition::Definition;
 use super::messages::{Drafts, Facts, LeftOut, facts};
 use super::orders::{definition_of, gone};
+use super::snapshot::Foreseen;
 use crate::channels::Line;
 use crate::identity::IdempotencyKey;
 use crate::request::NewMessage;
@@ -64,6 +67,8 @@ pub struct DryRun {
     pub estimated_time: u64,
     /// When it would be done, if it began now or when it is scheduled.
     pub estimated_end: Option<Timestamp>,
+    /// Why it can't begin as things stand, where that is known.
+    pub refused: Option<String>,
     /// The first of its recipients, as far as they were asked for.
     pub recipients: Vec<DryRunRecipient>,
 }
@@ -105,10 +110,9 @@ struct Checked {
 }
 
 impl Checked {
-    fn drafts(&self, lane: u32, before: u64, now: Timestamp) -> Result<Drafts<'_>, AppError> {
-        let none = CampaignLane { lane, zones: String::new(), recipients: 0 };
-        let lane = self.lanes.iter().find(|known| known.lane == lane).unwrap_or(&none);
-        Drafts::new(&self.campaign, &self.definition, &self.line, lane, before, now)
+    /// Messages for people who may be in these zones.
+    fn drafts(&self, zones: &str, before: u64, now: Timestamp) -> Result<Drafts<'_>, AppError> {
+        Drafts::new(&self.campaign, &self.definition, &self.line, zones, before, now)
             .map_err(AppError::Unavailable)
     }
 
@@ -124,7 +128,7 @@ impl Checked {
         until: Option<Timestamp>,
         now: Timestamp,
     ) -> bool {
-        matches!(self.line.provider, Provider::CloudApi | Provider::Twilio)
+        self.line.provider.has_windows()
             && !matches!(content, Content::Template(_))
             && !has_fallback
             && until.is_none_or(|until| until <= now)
@@ -158,16 +162,28 @@ impl App {
     ) -> Result<Vec<CampaignPreview>, AppError> {
         let checked = self.checked(id, caller).await?;
         let limit = limit.clamp(1, MOST_LISTED);
-        let recipients = if contacts.is_empty() {
-            self.records.campaign_recipients(checked.campaign.number, None, limit).await?
-        } else {
-            let read = self.read_contacts(contacts, &checked.definition).await?;
-            read.into_iter().take(limit).map(as_recipient).collect()
-        };
-        let known = facts(&self.records, &checked.line, &checked.definition, &recipients).await?;
         let now = self.now();
-        let previews = recipients.iter().zip(&known).zip(0..).map(|((recipient, facts), n)| {
-            let drafts = checked.drafts(recipient.lane, 0, now)?;
+        let definition = &checked.definition;
+        let recipients: Vec<(CampaignRecipient, String)> = if contacts.is_empty() {
+            let mut foreseen = Foreseen::of(self, checked.campaign.number, definition).await?;
+            let mut first = Vec::new();
+            while let Some(page) = foreseen.next(definition, &checked.lanes, limit, now).await? {
+                first = page.recipients;
+                if !first.is_empty() {
+                    break;
+                }
+            }
+            first
+        } else {
+            let read = self.read_contacts(contacts, definition, caller).await?;
+            let read = read.into_iter().take(limit).map(|new| (new.zones.clone(), new));
+            read.map(|(zones, new)| (as_recipient(new), zones)).collect()
+        };
+        let (recipients, zones): (Vec<_>, Vec<_>) = recipients.into_iter().unzip();
+        let known = facts(&self.records, &checked.line, definition, &recipients).await?;
+        let previews = recipients.iter().zip(&zones).zip(&known).zip(0..);
+        let previews = previews.map(|(((recipient, zones), facts), n)| {
+            let drafts = checked.drafts(zones, 0, now)?;
             Ok(match outcome(&drafts, recipient, facts, n) {
                 Ok(message) => CampaignPreview {
                     recipient: recipient.recipient.clone(),
@@ -253,7 +269,7 @@ impl App {
             _ => self.now(),
         };
         let mut run = DryRun {
-            contacts: checked.campaign.recipients,
+            contacts: 0,
             duplicates: checked.campaign.duplicates,
             would_send: 0,
             left_out: BTreeMap::new(),
@@ -261,16 +277,15 @@ impl App {
             by_variant: BTreeMap::new(),
             estimated_time: 0,
             estimated_end: None,
+            refused: None,
             recipients: Vec::new(),
         };
-        let (mut after, mut seen) = (None, 0);
-        loop {
-            let page = self.records.campaign_recipients(checked.campaign.number, after, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = Some((last.lane, last.place));
-            self.dry_run_page(&checked, &page, seen, now, listed.min(MOST_LISTED), &mut run).await?;
-            seen += page.len() as u64;
+        let mut foreseen = Foreseen::of(self, checked.campaign.number, &checked.definition).await?;
+        while let Some(page) = foreseen.next(&checked.definition, &checked.lanes, PAGE, now).await? {
+            run.duplicates += page.duplicates;
+            self.dry_run_page(&checked, page.recipients, now, listed.min(MOST_LISTED), &mut run).await?;
         }
+        run.refused = self.refused_template(&checked.campaign.channel, &checked.definition).await?;
         let progress = self.records.campaign_progress(&checked.campaign.id).await?.ok_or(gone())?;
         run.estimated_end = self.foresee_end(&progress).await?;
         let took = run.estimated_end.map(|end| end.since(now)).unwrap_or_default();
@@ -281,24 +296,27 @@ impl App {
     async fn dry_run_page(
         &self,
         checked: &Checked,
-        page: &[CampaignRecipient],
-        before: u64,
+        page: Vec<(CampaignRecipient, String)>,
         now: Timestamp,
         listed: usize,
         run: &mut DryRun,
     ) -> Result<(), AppError> {
-        let known = facts(&self.records, &checked.line, &checked.definition, page).await?;
+        let before = run.contacts;
+        run.contacts += page.len() as u64;
+        let (page, zones): (Vec<_>, Vec<_>) = page.into_iter().unzip();
+        let known = facts(&self.records, &checked.line, &checked.definition, &page).await?;
         let whom = page.iter().map(|one| {
             let key = Recipient::parse(&one.recipient, None).map(|to| to.key()).unwrap_or_default();
             (checked.line.name.clone(), key)
         });
         let windows = self.records.windows_until(whom.collect()).await?;
-        let mut drafts: BTreeMap<u32, Drafts<'_>> = BTreeMap::new();
-        for (((recipient, facts), until), n) in page.iter().zip(&known).zip(windows).zip(0..) {
-            if let std::collections::btree_map::Entry::Vacant(place) = drafts.entry(recipient.lane) {
-                place.insert(checked.drafts(recipient.lane, before, now)?);
+        let mut drafts: BTreeMap<&str, Drafts<'_>> = BTreeMap::new();
+        let each = page.iter().zip(&zones).zip(&known).zip(windows).zip(0..);
+        for ((((recipient, zones), facts), until), n) in each {
+            if let Entry::Vacant(place) = drafts.entry(zones) {
+                place.insert(checked.drafts(zones, before, now)?);
             }
-            let Some(drafts) = drafts.get(&recipient.lane) else { continue };
+            let Some(drafts) = drafts.get(zones.as_str()) else { continue };
             let mut listed_as = DryRunRecipient {
                 recipient: recipient.recipient.clone(),
                 variant: None,
@@ -338,15 +356,5 @@ fn outcome(
     match &recipient.left_out {
         Some(reason) => Err(reason.clone()),
         None => drafts.message(recipient, facts, n).map_err(|reason: LeftOut| reason.as_str().to_owned()),
-    }
-}
-
-fn as_recipient(new: NewRecipient) -> CampaignRecipient {
-    CampaignRecipient {
-        lane: 0,
-        place: 0,
-        recipient: new.recipient,
-        fields: new.fields,
-        left_out: new.left_out.map(str::to_owned),
     }
 }

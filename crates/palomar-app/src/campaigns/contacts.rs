@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use palomar_model::attribute::{AttributeName, ConsentState};
 use palomar_model::filter::Filter;
 use palomar_model::{Recipient, Timestamp};
-use palomar_records::{AudienceContact, ContactIds, NewRecipient, Records, Whom};
-use serde::Deserialize;
+use palomar_records::{AudienceContact, CampaignRecipient, ContactIds, NewRecipient, Records, Whom};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::definition::Definition;
 use super::zones;
-use crate::AppError;
+use crate::{AppError, Caller};
 
 /// Contacts that are read in one go.
 pub(super) const PAGE: usize = 500;
@@ -24,7 +24,7 @@ const ZONE_FIELDS: [&str; 3] = ["timezone", "time_zone", "zone"];
 const ADDRESS_FIELDS: [&str; 5] = ["phone", "to", "recipient", "number", "bsuid"];
 
 /// Contacts that are meant by what is known of them.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum AudienceInput {
     /// Those whom a filter means.
@@ -54,6 +54,28 @@ impl AudienceInput {
             AudienceInput::All(false) => Err(AppError::invalid("/audience/all", "must be true")),
         }
     }
+
+    /// How many they are now.
+    ///
+    /// # Errors
+    /// As [`AudienceInput::whom`].
+    pub(super) async fn count(&self, records: &Records, now: Timestamp) -> Result<u64, AppError> {
+        let filter = match self.whom(records).await? {
+            Whom::Filter(filter) => Some(filter),
+            _ => None,
+        };
+        Ok(records.audience_count(filter, now).await?)
+    }
+}
+
+/// Refuses those who may not see everybody.
+pub(super) fn may_see_all(caller: &Caller) -> Result<(), AppError> {
+    if caller.channels.is_none() {
+        return Ok(());
+    }
+    Err(AppError::Forbidden(
+        "this key is bound to channels, and contacts are everybody's: give numbers instead",
+    ))
 }
 
 /// Reads contacts. One that can't be reached is kept, with the reason: nobody is dropped silently.
@@ -65,10 +87,14 @@ pub(super) async fn read(
     definition: &Definition,
     default_region: Option<&str>,
     records: &Records,
+    caller: &Caller,
     now: Timestamp,
 ) -> Result<Vec<NewRecipient>, AppError> {
     let entries = contacts.into_iter().zip(0..).map(|(contact, n)| entry(contact, n));
     let entries = entries.collect::<Result<Vec<_>, _>>()?;
+    if entries.iter().any(|entry| matches!(entry, Entry::Contact(_))) {
+        may_see_all(caller)?;
+    }
     let known = known(&entries, records, now).await?;
     let mut read = Vec::with_capacity(entries.len());
     for (entry, n) in entries.into_iter().zip(0_usize..) {
@@ -218,5 +244,16 @@ fn unreachable(address: String, fields: Map<String, Value>, reason: &'static str
         fields,
         zones: String::new(),
         left_out: Some(reason),
+    }
+}
+
+/// Somebody who would be in a campaign.
+pub(super) fn as_recipient(new: NewRecipient) -> CampaignRecipient {
+    CampaignRecipient {
+        lane: 0,
+        place: 0,
+        recipient: new.recipient,
+        fields: new.fields,
+        left_out: new.left_out.map(str::to_owned),
     }
 }

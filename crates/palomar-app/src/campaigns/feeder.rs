@@ -221,9 +221,15 @@ impl Feeder {
         again: bool,
     ) -> Result<(Vec<NewJob>, FedBatch), Trouble> {
         let now = self.clock.now();
-        let drafts =
-            Drafts::new(&work.campaign, &work.definition, &work.line, &work.lane, work.batch.place, now)
-                .map_err(Trouble::Failed)?;
+        let drafts = Drafts::new(
+            &work.campaign,
+            &work.definition,
+            &work.line,
+            &work.lane.zones,
+            work.batch.place,
+            now,
+        )
+        .map_err(Trouble::Failed)?;
         let facts = facts(&self.records, &work.line, &work.definition, recipients).await?;
         // The first who fed it may have been a node whose messages are in its spool, where nobody sees them: whoever feeds
         // it again decides by nothing that may have changed since. An attempt asks again for what matters then.

@@ -110,10 +110,10 @@ impl Starts {
 }
 
 impl App {
-    /// How long a campaign will take from now on.
-    pub(super) async fn foresee(&self, progress: &CampaignProgress) -> Result<Duration, AppError> {
+    /// How long a campaign will take from now on, with so many still to come.
+    pub(super) async fn foresee(&self, progress: &CampaignProgress, left: u64) -> Result<Duration, AppError> {
         let now = self.now();
-        Ok(self.foresee_end(progress).await?.unwrap_or(now).since(now))
+        Ok(self.foresee_end_of(progress, left).await?.unwrap_or(now).since(now))
     }
 
     /// When a campaign will be done; none where nothing holds or where nobody can tell: it is paused, or its channel
@@ -121,6 +121,15 @@ impl App {
     pub(super) async fn foresee_end(
         &self,
         progress: &CampaignProgress,
+    ) -> Result<Option<Timestamp>, AppError> {
+        let left = self.still_to_come(progress, &definition_of(&progress.campaign)?).await?;
+        self.foresee_end_of(progress, left).await
+    }
+
+    async fn foresee_end_of(
+        &self,
+        progress: &CampaignProgress,
+        left: u64,
     ) -> Result<Option<Timestamp>, AppError> {
         let campaign = &progress.campaign;
         let Some(line) = self.registry.get(&campaign.channel) else { return Ok(None) };
@@ -132,7 +141,6 @@ impl App {
             _ => self.now(),
         };
         let definition = definition_of(campaign)?;
-        let left = remaining(progress);
         let groups = self.groups(progress, &definition, left).await?;
         let foreseen = Foreseen {
             limits: line.limits.clone(),
@@ -172,7 +180,10 @@ impl App {
             let zones = zones::read(&lane.zones);
             Group { zones: if zones.is_empty() { vec![definition.zone.clone()] } else { zones }, left: own }
         });
-        Ok(groups.collect())
+        let groups: Vec<_> = groups.collect();
+        // Nobody is read yet: whoever comes, comes in the campaign's own zone.
+        let unread = vec![Group { zones: vec![definition.zone.clone()], left }];
+        Ok(if groups.is_empty() { unread } else { groups })
     }
 
     /// How many messages go for each of this campaign, where others send on its channel.

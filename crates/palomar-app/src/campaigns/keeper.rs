@@ -9,11 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use palomar_broker::{Control, JobFilter, JobState, Stats};
-use palomar_model::{
-    CampaignOrder, CampaignState, Daily, OnUncertain, Pause, PauseCause, Timestamp, ZoneName,
-};
+use palomar_model::{CampaignOrder, CampaignState, OnUncertain, Pause, PauseCause, Timestamp};
 use palomar_records::{
-    BatchState, CampaignBatch, CampaignChange, CampaignProgress, CampaignRecord, DailyCap, Follower,
+    BatchState, CampaignBatch, CampaignChange, CampaignProgress, CampaignRecord, Follower,
 };
 use tokio::sync::{Notify, watch as channel};
 use tokio::time::Instant;
@@ -21,13 +19,12 @@ use tokio::time::Instant;
 use super::definition::Definition;
 use super::judge::Judgement;
 use super::orders::{definition_of, give};
-use super::pace::{HORIZON, Room, look_ahead};
+use super::snapshot::{self, Place};
 use super::view::{self, Tally};
-use super::{feeder, messages, zones};
 use crate::{App, AppError};
 
 /// How often campaigns are looked at that send.
-const LOOK: Duration = Duration::from_millis(200);
+pub(super) const LOOK: Duration = Duration::from_millis(200);
 /// How often it is looked whether there are any.
 const IDLE: Duration = Duration::from_secs(1);
 /// A batch that has been queued for so long is looked up: its job may be no more.
@@ -36,7 +33,7 @@ const OVERDUE: Duration = Duration::from_secs(5);
 const TELL: Duration = Duration::from_secs(2);
 /// Messages of a campaign that was stopped are waited for that records do not have: they are in the spool of a node.
 const ON_THEIR_WAY: Duration = Duration::from_secs(3600);
-/// Batches of a lane that are looked at in one round.
+/// Batches that are looked at in one round.
 const MOST_BATCHES: usize = 64;
 
 /// What the keeper is woken by, and what it remembers to spare work.
@@ -45,6 +42,8 @@ pub(crate) struct Keeper {
     /// Told when something has changed that it acts on.
     pub(crate) wake: Arc<Notify>,
     told: Mutex<HashMap<u64, (Instant, u64)>>,
+    /// How far whose audiences were read.
+    places: Mutex<HashMap<u64, Place>>,
 }
 
 /// Looks after campaigns as long as there is an application, wherever this node follows the log.
@@ -100,11 +99,14 @@ impl App {
             CampaignState::Sending { .. } => {
                 self.agree(&progress.campaign, stats).await?;
                 self.tell_progress(&progress, now).await?;
+                let definition = definition_of(&progress.campaign)?;
+                if !snapshot::is_taken(&progress, &definition) {
+                    return self.take_snapshot(progress, &definition, now).await;
+                }
                 if is_accounted_for(&progress) {
                     return self.finish(progress.campaign, now).await;
                 }
-                if let Some(detail) = self.judge(&progress, now).await? {
-                    let why = Pause { cause: PauseCause::FailureRate, detail };
+                if let Some(why) = self.judge(&progress, &definition, now).await? {
                     return self.pause_by_itself(progress.campaign, why, now).await;
                 }
                 self.find_lost(&progress, now).await?;
@@ -113,7 +115,8 @@ impl App {
             CampaignState::Paused { .. } => {
                 self.agree(&progress.campaign, stats).await?;
                 self.tell_progress(&progress, now).await?;
-                if is_accounted_for(&progress) {
+                let definition = definition_of(&progress.campaign)?;
+                if snapshot::is_taken(&progress, &definition) && is_accounted_for(&progress) {
                     return self.finish(progress.campaign, now).await;
                 }
                 Ok(())
@@ -281,23 +284,31 @@ impl App {
         Ok(())
     }
 
-    /// Why a campaign is to be paused, if it is: too many of its messages failed since the last look.
-    async fn judge(&self, progress: &CampaignProgress, now: Timestamp) -> Result<Option<String>, AppError> {
+    /// Why a campaign is to be paused, if it is: too many of its messages failed since the last look, or the provider would
+    /// refuse what it sends.
+    async fn judge(
+        &self,
+        progress: &CampaignProgress,
+        definition: &Definition,
+        now: Timestamp,
+    ) -> Result<Option<Pause>, AppError> {
         let (campaign, tally) = (&progress.campaign, Tally::of(progress));
+        if let Some(reason) = self.refused_template(&campaign.channel, definition).await? {
+            return Ok(Some(Pause { cause: PauseCause::Template, detail: reason }));
+        }
         let ended = (tally.success + tally.failed, tally.failed);
-        let rule = definition_of(campaign)?.auto_pause;
-        match rule.judge(campaign.judged, ended) {
+        match definition.auto_pause.judge(campaign.judged, ended) {
             Judgement::TooFew => Ok(None),
             Judgement::Well => {
                 let judged = CampaignRecord { judged: ended, ..campaign.clone() };
                 self.records.change_campaign(judged, CampaignChange::default(), now).await?;
                 Ok(None)
             }
-            Judgement::Bad(reason) => Ok(Some(reason)),
+            Judgement::Bad(detail) => Ok(Some(Pause { cause: PauseCause::FailureRate, detail })),
         }
     }
 
-    async fn pause_by_itself(
+    pub(super) async fn pause_by_itself(
         &self,
         campaign: CampaignRecord,
         why: Pause,
@@ -317,106 +328,6 @@ impl App {
         }
         self.live.wake();
         Ok(())
-    }
-
-    /// Queues as many batches as there is room for.
-    async fn queue_batches(&self, progress: &CampaignProgress, now: Timestamp) -> Result<(), AppError> {
-        let (campaign, batches) = (&progress.campaign, &progress.batches);
-        if batches.waiting == 0 {
-            return Ok(());
-        }
-        if self.registry.get(&campaign.channel).is_none() {
-            self.setup.take_in().await?;
-        }
-        let Some(line) = self.registry.get(&campaign.channel) else {
-            let detail = format!("the channel {} does not exist, or does not work", campaign.channel);
-            let why = Pause { cause: PauseCause::Batch, detail };
-            return self.pause_by_itself(campaign.clone(), why, now).await;
-        };
-        let config = &self.config.campaigns;
-        let definition = definition_of(campaign)?;
-        let tally = Tally::of(progress);
-        let outstanding = batches.planned.saturating_sub(tally.ended() + batches.left_out);
-        // A day begins with what is left over of the one before, whether there is room for more or not.
-        let day = match definition.daily_cap {
-            Some(cap) => Some((cap, self.day_of(campaign, &definition, outstanding, now).await?)),
-            None => None,
-        };
-        let mut room = Room {
-            look_ahead: look_ahead(&line.limits, config.batch_size, config.look_ahead),
-            outstanding,
-            most_batches: u64::from(config.concurrent_batches.max(1)),
-            batches: batches.queued,
-        };
-        if room.outstanding >= room.look_ahead || room.batches >= room.most_batches {
-            return Ok(());
-        }
-        let mut chosen = Vec::new();
-        let mut place = batches.planned;
-        let mut left = day.map(|(cap, daily)| u64::from(cap).saturating_sub(daily.taken));
-        for batch in self.awake(campaign, &definition, now).await? {
-            let due = messages::pace(campaign, &definition, now).due(place);
-            let is_early = due.is_some_and(|due| due > now.after(HORIZON));
-            let size = batch.size;
-            if is_early || left.is_some_and(|left| left < size) || !room.take(size) {
-                break;
-            }
-            left = left.map(|left| left - size);
-            chosen.push((batch, place));
-            place += size;
-        }
-        if chosen.is_empty() {
-            return Ok(());
-        }
-        let cap = day.map(|(cap, daily)| DailyCap { today: daily.day, cap });
-        let queued = self.records.batches_queued(campaign.number, chosen, cap, now).await?;
-        let jobs: Result<Vec<_>, _> = queued.iter().map(|batch| feeder::job_for(campaign, batch)).collect();
-        // Where this fails, the batches are found lost, and get another turn.
-        self.broker.enqueue(jobs?).await?;
-        Ok(())
-    }
-
-    /// What of today was given out to a campaign whose days have a cap.
-    async fn day_of(
-        &self,
-        campaign: &CampaignRecord,
-        definition: &Definition,
-        waiting: u64,
-        now: Timestamp,
-    ) -> Result<Daily, AppError> {
-        let (number, today) = (campaign.number, definition.zone.day(now));
-        let daily = self.records.campaign_day(number).await?;
-        if daily.day >= today {
-            return Ok(daily);
-        }
-        Ok(self.records.begin_campaign_day(number, today, waiting).await?)
-    }
-
-    /// Batches whose turn could come, of those whose recipients may be written to now or soon.
-    async fn awake(
-        &self,
-        campaign: &CampaignRecord,
-        definition: &Definition,
-        now: Timestamp,
-    ) -> Result<Vec<CampaignBatch>, AppError> {
-        let number = campaign.number;
-        let waiting = BatchState::Waiting;
-        let Some(hours) = &definition.hours else {
-            return Ok(self.records.campaign_batches(number, waiting, None, MOST_BATCHES).await?);
-        };
-        let mut awake = Vec::new();
-        for lane in self.records.campaign_lanes(number).await? {
-            let own = zones::read(&lane.zones);
-            let own: Vec<ZoneName> = if own.is_empty() { vec![definition.zone.clone()] } else { own };
-            // Whoever never may be written to is left out when the batch is fed.
-            let opens = hours.next(now, &own).unwrap_or(now);
-            if opens <= now.after(HORIZON) {
-                awake.extend(
-                    self.records.campaign_batches(number, waiting, Some(lane.lane), MOST_BATCHES).await?,
-                );
-            }
-        }
-        Ok(awake)
     }
 
     /// Tells front ends how far a campaign is, where that is news.
@@ -446,6 +357,21 @@ impl Keeper {
 
     fn forget(&self, number: u64) {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+        self.note_place(number, None);
+    }
+
+    /// How far the audiences of a campaign were read.
+    pub(super) fn place(&self, number: u64) -> Place {
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.get(&number).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn note_place(&self, number: u64, place: Option<Place>) {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        match place {
+            Some(place) => places.insert(number, place),
+            None => places.remove(&number),
+        };
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 use palomar_broker::{Dedupe, NewJob};
 use palomar_model::template::RenderError;
 use palomar_model::{
-    CampaignPlace, Content, HoursThere, MessageId, Outbound, Provider, Recipient, Timestamp, ZoneName,
+    CampaignPlace, Content, HoursThere, MessageId, Outbound, Recipient, Timestamp, ZoneName,
 };
-use palomar_records::{CampaignLane, CampaignRecipient, CampaignRecord, Records};
+use palomar_records::{CampaignRecipient, CampaignRecord, Records};
 
-use super::definition::{Definition, OutsideWindow};
+use super::definition::Definition;
 use super::words::{Form, NotCompleted};
 use super::{lots, pace::Pace, zones};
 use crate::channels::Line;
@@ -45,8 +45,7 @@ pub(super) async fn facts(
     };
     let whom = || recipients.iter().map(|one| (line.name.clone(), key(one)));
     let suppressed = consent::suppressed(records, whom().map(|whom| (whom, true)).collect()).await?;
-    let asks_for_windows =
-        line.limits.budget.is_some() || definition.outside_window == OutsideWindow::LeaveOut;
+    let asks_for_windows = line.limits.budget.is_some() || definition.keeps_to_windows(line.provider);
     let windows = if asks_for_windows {
         records.windows_until(whom().collect()).await?
     } else {
@@ -106,16 +105,16 @@ pub(super) struct Drafts<'w> {
 }
 
 impl<'w> Drafts<'w> {
-    /// Of recipients of one lane, before whom so many others were queued.
+    /// Of recipients who may be in these zones, before whom so many others were queued.
     pub(super) fn new(
         campaign: &'w CampaignRecord,
         definition: &'w Definition,
         line: &'w Line,
-        lane: &CampaignLane,
+        zones: &str,
         before: u64,
         now: Timestamp,
     ) -> Result<Drafts<'w>, String> {
-        let own = zones::read(&lane.zones);
+        let own = zones::read(zones);
         Ok(Drafts {
             forms: definition.forms().map_err(|error| error.to_string())?,
             fallback: definition.fallback_form().map_err(|error| error.to_string())?,
@@ -208,8 +207,7 @@ impl<'w> Drafts<'w> {
         if !self.line.channel.validate(to, content).is_empty() {
             return Err(LeftOut::NotSendable);
         }
-        let asks = matches!(self.line.provider, Provider::CloudApi | Provider::Twilio)
-            && self.definition.outside_window == OutsideWindow::LeaveOut;
+        let asks = self.definition.keeps_to_windows(self.line.provider);
         let free = !matches!(content, Content::Template(_)) && !has_fallback;
         if asks && free && facts.window_until.is_none_or(|until| until <= self.now) {
             return Err(LeftOut::OutsideWindow);

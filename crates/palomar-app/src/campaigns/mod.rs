@@ -20,6 +20,7 @@ mod contacts;
 mod definition;
 mod feeder;
 mod foresight;
+mod input;
 mod judge;
 mod keeper;
 mod lots;
@@ -27,6 +28,8 @@ mod messages;
 mod orders;
 mod pace;
 mod results;
+mod snapshot;
+mod supply;
 mod view;
 mod words;
 mod writing;
@@ -40,9 +43,8 @@ use crate::AppError;
 
 pub use checks::{CampaignPreview, DryRun, DryRunRecipient, TestSend};
 pub use contacts::AudienceInput;
-pub use definition::{
-    CampaignPatch, Definition, MOST_CONTACTS, NewCampaign, OutsideWindow, PlanInput, Variant, VariantInput,
-};
+pub use definition::{Definition, OutsideWindow, Variant};
+pub use input::{CampaignPatch, MOST_CONTACTS, NewCampaign, PlanInput, VariantInput};
 pub use judge::AutoPause;
 pub use orders::{CampaignAnswer, StartAnswer};
 pub use results::{CampaignReport, RecipientResult, VariantReport};

@@ -6,13 +6,16 @@
 use std::sync::Arc;
 
 use palomar_broker::{Control, ControlError, Controlled};
-use palomar_model::{CampaignOrder, CampaignState, Ordered, Pause, PauseCause, Timestamp, portion};
+use palomar_model::{
+    CampaignOrder, CampaignState, ChannelName, Ordered, Pause, PauseCause, Timestamp, portion,
+};
 use palomar_records::{CampaignChange, CampaignFilter, CampaignProgress, CampaignRecord, Page, Records};
 use serde::Serialize;
 
 use super::batches_queue;
 use super::definition::Definition;
 use super::view::{self, CampaignView};
+use crate::audience::TemplateStanding;
 use crate::messages::MAX_PAGE;
 use crate::queues::outbound_queue;
 use crate::{App, AppError, Caller};
@@ -76,6 +79,8 @@ async fn give_with(
         };
         // One that was too late is paused before it ever began.
         let begins = campaign.started_at.is_none() && matches!(moved, CampaignState::Sending { .. });
+        // Whom an audience means is read first.
+        let is_complete = begins && definition_of(campaign)?.audiences.is_empty();
         let mut next = campaign.clone();
         // What has ended is looked after until its group is nothing special any more.
         next.live = !matches!(moved, CampaignState::Draft);
@@ -91,7 +96,7 @@ async fn give_with(
         }
         next.state = moved;
         let change = CampaignChange {
-            batches_of: batches_of.filter(|_| begins),
+            batches_of: batches_of.filter(|_| is_complete),
             renew_batches: matches!(order, CampaignOrder::Resume),
             told: Some(view::told(&next)),
         };
@@ -118,8 +123,8 @@ impl App {
         let message =
             if moved { "Campaign queued for sending" } else { "The campaign is being sent already" };
         let progress = self.records.campaign_progress(&campaign.id).await?.ok_or(gone())?;
-        let left = remaining(&progress);
-        let estimated = self.foresee(&progress).await?;
+        let left = self.still_to_come(&progress, &definition_of(&campaign)?).await?;
+        let estimated = self.foresee(&progress, left).await?;
         let started = campaign.started_at.unwrap_or(campaign.created_at);
         Ok(StartAnswer {
             message: message.to_owned(),
@@ -137,6 +142,19 @@ impl App {
         order: CampaignOrder,
     ) -> Result<(CampaignRecord, bool), AppError> {
         if campaign.state.is_open() {
+            self.check_beginning(&campaign).await?;
+        }
+        let size = self.batch_size(&campaign)?;
+        let moved = give_with(&self.records, &mut campaign, order, self.now(), Some(size)).await?;
+        self.live.wake();
+        self.keeper.wake.notify_one();
+        Ok((campaign, moved))
+    }
+
+    /// Refuses to begin what nobody would get, or what can't be sent.
+    async fn check_beginning(&self, campaign: &CampaignRecord) -> Result<(), AppError> {
+        let definition = definition_of(campaign)?;
+        if definition.audiences.is_empty() {
             let counts = self.records.campaign_progress(&campaign.id).await?.ok_or(gone())?.counts;
             if campaign.recipients == 0 {
                 return Err(AppError::wrong_state("the campaign has no contacts: nobody would get it"));
@@ -146,23 +164,45 @@ impl App {
                     "all contacts of the campaign are left out: nobody would get it",
                 ));
             }
-            if self.registry.get(&campaign.channel).is_none() {
-                self.setup.take_in().await?;
-            }
-            if self.registry.get(&campaign.channel).is_none() {
-                let detail = format!("the channel {} does not exist, or does not work", campaign.channel);
-                return Err(AppError::wrong_state(detail));
+        } else if campaign.recipients == 0 && !self.means_anybody(&definition).await? {
+            return Err(AppError::wrong_state(
+                "nobody is in the campaign's audience now: nobody would get it",
+            ));
+        }
+        if self.registry.get(&campaign.channel).is_none() {
+            self.setup.take_in().await?;
+        }
+        if self.registry.get(&campaign.channel).is_none() {
+            let detail = format!("the channel {} does not exist, or does not work", campaign.channel);
+            return Err(AppError::wrong_state(detail));
+        }
+        match self.refused_template(&campaign.channel, &definition).await? {
+            Some(reason) => Err(AppError::wrong_state(reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// Why the provider would refuse a template that a campaign sends, as far as it told.
+    pub(super) async fn refused_template(
+        &self,
+        channel: &ChannelName,
+        definition: &Definition,
+    ) -> Result<Option<String>, AppError> {
+        for (name, language) in definition.templates() {
+            let standing = self.template_standing(channel, &name, &language).await?;
+            if let TemplateStanding::Refused { status, reason } = standing {
+                let why = reason.filter(|reason| !reason.is_empty() && reason != "NONE");
+                let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+                return Ok(Some(format!(
+                    "the template {name} ({language}) is {status}{why}: it would be refused"
+                )));
             }
         }
-        let size = self.batch_size(&campaign)?;
-        let moved = give_with(&self.records, &mut campaign, order, self.now(), Some(size)).await?;
-        self.live.wake();
-        self.keeper.wake.notify_one();
-        Ok((campaign, moved))
+        Ok(None)
     }
 
     /// Recipients of a batch: so many that batches use up the cap of a day, where there is one.
-    fn batch_size(&self, campaign: &CampaignRecord) -> Result<u32, AppError> {
+    pub(super) fn batch_size(&self, campaign: &CampaignRecord) -> Result<u32, AppError> {
         let most = self.config.campaigns.batch_size;
         Ok(definition_of(campaign)?.daily_cap.map_or(most, |cap| portion(most, cap)))
     }
@@ -185,6 +225,12 @@ impl App {
         let campaign = self.campaign_of(id, caller).await?;
         if let CampaignState::Paused { why: Pause { cause: PauseCause::Late, .. }, .. } = campaign.state {
             tracing::info!(campaign = id, "a campaign whose time had passed begins by a person's word");
+        }
+        if matches!(campaign.state, CampaignState::Paused { .. }) {
+            let refused = self.refused_template(&campaign.channel, &definition_of(&campaign)?).await?;
+            if let Some(reason) = refused {
+                return Err(AppError::wrong_state(reason));
+            }
         }
         self.order_campaign(id, CampaignOrder::Resume, "Campaign resumed", caller).await
     }
@@ -278,14 +324,8 @@ impl App {
         limit: usize,
         caller: &Caller,
     ) -> Result<Page<CampaignView>, AppError> {
-        if let Some(own) = &caller.channels {
-            if filter.channels.is_empty() {
-                filter.channels = own.to_vec();
-            }
-            filter.channels.retain(|name| caller.may_use(name));
-            if filter.channels.is_empty() {
-                return Ok(Page { items: Vec::new(), next_cursor: None });
-            }
+        if !caller.narrow(&mut filter.channels) {
+            return Ok(Page { items: Vec::new(), next_cursor: None });
         }
         let page = self.records.campaigns(filter, cursor, limit.clamp(1, MAX_PAGE)).await?;
         let now = self.now();

@@ -10,10 +10,14 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::contacts::{self, AudienceInput};
-use super::definition::{CampaignPatch, Definition, MOST_CONTACTS, NewCampaign, is_name};
+use super::definition::Definition;
+use super::input::{CampaignPatch, MOST_CONTACTS, NewCampaign, is_name};
 use super::orders::{changed_meanwhile, definition_of, give};
 use super::view::CampaignView;
 use crate::{App, AppError, Caller, IdempotencyKey, identity};
+
+/// Audiences that one campaign has.
+const MOST_AUDIENCES: usize = 20;
 
 /// What became of contacts that were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -25,6 +29,9 @@ pub struct ContactsAdded {
     pub left_out: u64,
     /// Those that it had.
     pub duplicates: u64,
+    /// Contacts whom the audience that was added means now; they are read when the campaign begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audience: Option<u64>,
 }
 
 /// A campaign that a request made.
@@ -66,8 +73,12 @@ impl App {
             Some(at) => CampaignState::Scheduled { at },
             None => CampaignState::Draft,
         };
-        let recipients = self.read_contacts(new.contacts, &definition).await?;
-        if recipients.is_empty() && matches!(state, CampaignState::Scheduled { .. }) {
+        for audience in new.audience.into_iter().chain(new.segment.map(AudienceInput::Segment)) {
+            self.add_audience_to(&mut definition, audience, caller).await?;
+        }
+        let recipients = self.read_contacts(new.contacts, &definition, caller).await?;
+        let nobody = recipients.is_empty() && definition.audiences.is_empty();
+        if nobody && matches!(state, CampaignState::Scheduled { .. }) {
             return Err(AppError::invalid("/contacts", "there are none: nobody would get it"));
         }
         let campaign = CampaignRecord {
@@ -121,47 +132,53 @@ impl App {
         if !campaign.state.is_open() {
             return Err(begun());
         }
-        let recipients = self.read_contacts(contacts, &definition_of(&campaign)?).await?;
+        let recipients = self.read_contacts(contacts, &definition_of(&campaign)?, caller).await?;
         let added = self.records.add_recipients(campaign, recipients, self.now()).await.map_err(is_begun)?;
         let AddedRecipients { added, left_out, duplicates } = added;
-        Ok(ContactsAdded { added, left_out, duplicates })
+        Ok(ContactsAdded { added, left_out, duplicates, audience: None })
     }
 
-    /// Adds contacts whom a filter or a segment means now to a campaign that has not begun.
+    /// Adds contacts by what is known of them to a campaign that has not begun. Who they are is read when it begins.
     ///
     /// # Errors
-    /// What is wrong with the filter; a campaign that has begun.
+    /// What is wrong with the audience; a campaign that has begun; a caller who may not see everybody.
     pub async fn add_audience(
         &self,
         id: &str,
-        audience: &AudienceInput,
+        audience: AudienceInput,
         caller: &Caller,
     ) -> Result<ContactsAdded, AppError> {
-        let campaign = self.campaign_of(id, caller).await?;
+        let mut campaign = self.campaign_of(id, caller).await?;
         if !campaign.state.is_open() {
             return Err(begun());
         }
-        let definition = definition_of(&campaign)?;
-        let whom = audience.whom(&self.records).await?;
-        let mut sum = ContactsAdded { added: 0, left_out: 0, duplicates: 0 };
-        let mut after = None;
-        loop {
-            let page = self.records.audience(whom.clone(), after, contacts::PAGE, self.now()).await?;
-            let found = page.contacts.into_iter();
-            let recipients = found.map(|contact| contacts::of_audience(contact, &definition)).collect();
-            let added = self
-                .records
-                .add_recipients(campaign.clone(), recipients, self.now())
-                .await
-                .map_err(is_begun)?;
-            sum.added += added.added;
-            sum.left_out += added.left_out;
-            sum.duplicates += added.duplicates;
-            after = page.next;
-            if after.is_none() {
-                return Ok(sum);
+        let mut definition = definition_of(&campaign)?;
+        let meant = self.add_audience_to(&mut definition, audience, caller).await?;
+        campaign.definition = kept(&definition)?;
+        let changed = self.records.change_campaign(campaign, CampaignChange::default(), self.now()).await?;
+        changed.ok_or_else(changed_meanwhile)?;
+        Ok(ContactsAdded { added: 0, left_out: 0, duplicates: 0, audience: Some(meant) })
+    }
+
+    /// Adds an audience to what a campaign does; how many it means now.
+    async fn add_audience_to(
+        &self,
+        definition: &mut Definition,
+        audience: AudienceInput,
+        caller: &Caller,
+    ) -> Result<u64, AppError> {
+        contacts::may_see_all(caller)?;
+        let meant = audience.count(&self.records, self.now()).await?;
+        if !definition.audiences.contains(&audience) {
+            if definition.audiences.len() >= MOST_AUDIENCES {
+                return Err(AppError::invalid(
+                    "/audience",
+                    format!("a campaign has {MOST_AUDIENCES} at most"),
+                ));
             }
+            definition.audiences.push(audience);
         }
+        Ok(meant)
     }
 
     /// Changes a campaign. Of one that has begun only its name and when it pauses by itself.
@@ -183,6 +200,9 @@ impl App {
             return Err(begun());
         }
         definition_changed(&mut definition, &patch)?;
+        if patch.contacts.is_some() {
+            definition.audiences.clear();
+        }
         if definition.has_lanes() != had_lanes && campaign.recipients > 0 && patch.contacts.is_none() {
             let detail = "whose hours count is decided when contacts are given: give them again with it";
             return Err(AppError::invalid("/contacts", detail));
@@ -203,7 +223,7 @@ impl App {
         };
         campaign.definition = kept(&definition)?;
         if let Some(contacts) = patch.contacts {
-            let recipients = self.read_contacts(contacts, &definition).await?;
+            let recipients = self.read_contacts(contacts, &definition, caller).await?;
             campaign = self.records.replace_recipients(campaign, recipients, now).await.map_err(is_begun)?;
         } else {
             let changed = self.records.change_campaign(campaign, CampaignChange::default(), now).await?;
@@ -220,13 +240,14 @@ impl App {
         &self,
         given: Vec<Value>,
         definition: &Definition,
+        caller: &Caller,
     ) -> Result<Vec<NewRecipient>, AppError> {
         if given.len() > MOST_CONTACTS {
             return Err(AppError::TooLarge(
                 "one request may bring 100,000 contacts; add the others afterwards",
             ));
         }
-        contacts::read(given, definition, self.default_region(), &self.records, self.now()).await
+        contacts::read(given, definition, self.default_region(), &self.records, caller, self.now()).await
     }
 
     fn campaign_channel(

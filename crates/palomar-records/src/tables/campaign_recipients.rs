@@ -142,6 +142,17 @@ pub(crate) fn add(
     Ok((added, reasons))
 }
 
+/// Those whom a campaign does not have, each once.
+pub(crate) fn strangers(
+    db: Db<'_>,
+    campaign: u64,
+    mut recipients: Vec<NewRecipient>,
+) -> Result<Vec<NewRecipient>> {
+    let mut known = known(db, campaign, &recipients)?;
+    recipients.retain(|one| known.insert(key(&one.match_key)));
+    Ok(recipients)
+}
+
 fn known(db: Db<'_>, campaign: u64, recipients: &[NewRecipient]) -> Result<BTreeSet<String>> {
     let mut wanted = Rows::of(const { &[int("of_campaign"), text("asked_key")] });
     let different: BTreeSet<String> = recipients.iter().map(|one| key(&one.match_key)).collect();

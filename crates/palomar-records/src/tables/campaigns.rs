@@ -149,12 +149,13 @@ pub(crate) fn update(db: Db<'_>, campaign: &mut CampaignRecord) -> Result<bool> 
     Ok(true)
 }
 
-/// Counts recipients that were added to one that nobody was written to yet; whether there is such a one.
+/// Counts recipients that were added to one that has no batches yet; whether there is such a one.
 pub(crate) fn grow(db: Db<'_>, number: u64, added: u64, duplicates: u64, now: Timestamp) -> Result<bool> {
     let text =
         "UPDATE campaigns SET recipients = recipients + $2, duplicates = duplicates + $3, updated_at = $4,
              version = version + 1
-         WHERE number = $1 AND state IN ('draft', 'scheduled')";
+         WHERE number = $1 AND state IN ('draft', 'scheduled', 'sending', 'paused')
+             AND NOT EXISTS (SELECT 1 FROM campaign_batches WHERE campaign = $1)";
     Ok(db.execute(text, &values![number, added, duplicates, now])? == 1)
 }
 

@@ -91,7 +91,8 @@ async fn nobody_stands_in_a_campaign_twice(house: House) {
     let stale = records.replace_recipients(stale, others, at(10)).await;
     assert!(matches!(stale, Err(RecordsError::NotFound(_))), "it was changed since: {stale:?}");
     let started = CampaignRecord { state: CampaignState::Sending { since: at(10) }, ..cleared };
-    let started = change(&records, started, CampaignChange::default()).await.expect("changed");
+    let planned = CampaignChange { batches_of: Some(10), ..CampaignChange::default() };
+    let started = change(&records, started, planned).await.expect("changed");
     let late = records.add_recipients(started, vec![recipient(1, "UTC")], at(11)).await;
     assert!(matches!(late, Err(RecordsError::NotFound(_))), "{late:?}");
 }

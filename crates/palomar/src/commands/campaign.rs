@@ -129,10 +129,10 @@ pub(crate) struct Create {
     /// A file of contacts: CSV with a column `phone`, and others that the text may name.
     #[arg(long, value_name = "FILE")]
     contacts: Option<PathBuf>,
-    /// Contacts of a segment, by its id or its name, as they are now.
+    /// Contacts of a segment, by its id or its name, as they are when it begins.
     #[arg(long)]
     segment: Option<String>,
-    /// Contacts whom a filter means, as they are now.
+    /// Contacts whom a filter means, as they are when it begins.
     #[arg(long, conflicts_with = "segment")]
     filter: Option<String>,
     /// When it begins by itself (RFC 3339).

@@ -24,8 +24,9 @@ async fn a_campaign_outlives_its_nodes_and_writes_to_nobody_twice() {
     let latency = "2ms..20ms".parse().expect("a latency");
     let limits = json!({"windows": [{"max": rate, "perSeconds": 1}], "uncertainWaitSeconds": 5});
     let line = all.line("line", Config { latency, statuses, ..quick() }, limits).await;
-    let (status, made) =
-        all.nodes[0].post("/api/campaigns", json!({"name": "Verano", "message": "Hola"})).await;
+    let (status, made) = all.nodes[0]
+        .post("/api/campaigns", json!({"name": "Verano", "message": "Hola", "outsideWindow": "send"}))
+        .await;
     assert_eq!(status, 201, "{made}");
     let path = format!("/api/campaigns/{}", made["id"].as_str().expect("an id"));
     let people: Vec<_> = (0..n).map(|n| json!(format!("+346{n:06}99"))).collect();

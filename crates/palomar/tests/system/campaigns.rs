@@ -66,6 +66,7 @@ async fn twilio_channel(server: &Server) -> twilio::RunningSim {
         "credentials": {"authToken": "0123456789abcdef0123456789abcdef"}});
     let (status, answer) = server.post("/api/channels", body).await;
     assert_eq!(status, 201, "{answer}");
+    sim.set_webhook_url(Some(&format!("http://{}/webhooks/twilio", server.address)));
     sim
 }
 
@@ -73,19 +74,34 @@ async fn twilio_channel(server: &Server) -> twilio::RunningSim {
 async fn simple_scheduled_and_live_control_on_twilio() {
     let server = Server::start().await;
     let sim = twilio_channel(&server).await;
-    // Simple.
+    // Free text goes to people who wrote in the last 24 hours: these did.
+    let people = [(0, 35), (100, 5), (200, 60)].map(|(from, n)| contacts(from, n)).concat();
+    for person in &people {
+        let from = person["phone"].as_str().map(str::to_owned);
+        sim.inbound(twilio::Inbound { from, text: Some("Hola".into()), ..twilio::Inbound::default() })
+            .expect("written")
+            .expect("an id");
+    }
+    until("all wrote", || async {
+        let known = server.get("/api/conversations?channel=twilio&limit=200").await;
+        let all = known["items"].as_array().map(Vec::len) == Some(people.len());
+        if all { Ok(()) } else { Err(known.to_string()) }
+    })
+    .await;
+    // Simple; and somebody who never wrote.
     let body = json!({"name": "Test Campaign", "message": "Hola, esto es una prueba", "channel": "twilio",
-        "contacts": contacts(0, 35)});
+        "contacts": [contacts(0, 35), contacts(999, 1)].concat()});
     let id = create(&server, body).await;
     let started = order(&server, &id, "start").await;
     assert!(started["jobId"].as_str().expect("an id").starts_with(&format!("{id}_")), "{started}");
-    assert_eq!(started["estimatedContacts"], 35);
+    assert_eq!(started["estimatedContacts"], 36);
     let foreseen = started["estimatedTime"].as_u64().expect("a time");
     assert!((3_000..5_000).contains(&foreseen), "35 at ten a second: {started}");
     assert_eq!(order(&server, &id, "start").await["jobId"], started["jobId"], "the one that runs");
     let done = until_status(&server, &id, "finished").await;
-    let expected = json!({"processed": 35, "total": 35, "success": 35, "failed": 0, "percentage": 100});
+    let expected = json!({"processed": 36, "total": 36, "success": 35, "failed": 0, "percentage": 100});
     assert_eq!(done["progress"], expected);
+    assert_eq!(done["metrics"]["leftOut"], json!({"outside_window": 1}));
     let jobs = ["totalJobs", "activeJobs", "waitingJobs", "completedJobs", "failedJobs"];
     assert_eq!(jobs.map(|name| done[name].as_u64().expect("a number")), [1, 0, 0, 1, 0]);
     assert_eq!(sim.accepted(), 35);
@@ -163,8 +179,7 @@ async fn killed_at_random_moments_it_skips_nobody_and_writes_to_nobody_twice() {
     let limits =
         json!({"windows": [{"max": rate, "perSeconds": 1}], "concurrency": 32, "uncertainWaitSeconds": 5});
     server.channel("line", &sim, limits).await;
-    let body =
-        json!({"name": "Verano", "message": "Hola {{name}}", "channel": "line", "onUncertain": "hold"});
+    let body = json!({"name": "Verano", "message": "Hola {{name}}", "channel": "line", "onUncertain": "hold", "outsideWindow": "send"});
     let id = create_large(&server, body, n).await;
     order(&server, &id, "start").await;
     for kill in 0..kills {
@@ -218,7 +233,10 @@ async fn two_campaigns_share_a_channel_and_replies_go_first() {
     server
         .channel("line", &sim, json!({"windows": [{"max": 100, "perSeconds": 1}], "concurrency": 32}))
         .await;
-    let body = |name: &str, from| json!({"name": name, "message": name, "channel": "line", "contacts": contacts(from, 900)});
+    let body = |name: &str, from| {
+        json!({"name": name, "message": name, "channel": "line",
+        "contacts": contacts(from, 900), "outsideWindow": "send"})
+    };
     let ids = [create(&server, body("uno", 0)).await, create(&server, body("dos", 10_000)).await];
     for id in &ids {
         order(&server, id, "start").await;
@@ -270,7 +288,7 @@ async fn a_provider_that_turns_hostile_pauses_it_and_loses_nobody() {
     all.extend(contacts(1_000, 300));
     let total = all.len();
     let body = json!({"name": "Otoño", "message": "Hola", "channel": "line", "contacts": all,
-        "autoPause": {"failureRate": 0.2, "sample": 15}});
+        "outsideWindow": "send", "autoPause": {"failureRate": 0.2, "sample": 15}});
     let id = create(&server, body).await;
     order(&server, &id, "start").await;
     let sent = async |least: usize| {

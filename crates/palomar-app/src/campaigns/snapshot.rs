@@ -1,0 +1,215 @@
+//! Whom a campaign goes to when it begins: the contacts of its audiences are read, some thousands a look, and divided into
+//! batches when all are there.
+//!
+//! Always: nothing is sent before everybody is known; who is in it already, or is meant by several audiences, is in it once.
+//! Who dies in between begins to read again, and passes over those who are there.
+
+use std::collections::{HashSet, VecDeque};
+
+use palomar_model::{CampaignOrder, CampaignState, Pause, PauseCause, Timestamp};
+use palomar_records::{CampaignChange, CampaignLane, CampaignProgress, CampaignRecipient, Records, Whom};
+use tokio::time::Instant;
+
+use super::contacts;
+use super::definition::Definition;
+use super::keeper::LOOK;
+use super::orders::{give, remaining};
+use crate::{App, AppError};
+
+/// Contacts that are added together.
+const PAGE: usize = 2_000;
+
+/// How far the audiences of a campaign were read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Place {
+    audience: usize,
+    after: Option<String>,
+    /// Contacts that were read.
+    read: u64,
+}
+
+/// Whether everybody is known to whom a campaign goes that has begun.
+pub(super) fn is_taken(progress: &CampaignProgress, definition: &Definition) -> bool {
+    definition.audiences.is_empty() || progress.batches.all() > 0
+}
+
+impl App {
+    /// How many contacts the audiences of a campaign mean now.
+    pub(super) async fn meant(&self, definition: &Definition) -> Result<u64, AppError> {
+        let mut meant = 0;
+        for audience in &definition.audiences {
+            // What was right when it was given may be no more: a segment that was deleted.
+            meant += audience.count(&self.records, self.now()).await.map_err(as_conflict)?;
+        }
+        Ok(meant)
+    }
+
+    /// Whether the audiences of a campaign mean anybody now.
+    pub(super) async fn means_anybody(&self, definition: &Definition) -> Result<bool, AppError> {
+        for audience in &definition.audiences {
+            let whom = audience.whom(&self.records).await.map_err(as_conflict)?;
+            let mut after = None;
+            loop {
+                // A page of a filter that means hardly anybody may be empty, and not the last.
+                let page = self.records.audience(whom.clone(), after, 1, self.now()).await?;
+                after = page.next;
+                if !page.contacts.is_empty() {
+                    return Ok(true);
+                }
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Recipients of whom it is not known yet what becomes of them; those of audiences who are not read yet by their number.
+    pub(super) async fn still_to_come(
+        &self,
+        progress: &CampaignProgress,
+        definition: &Definition,
+    ) -> Result<u64, AppError> {
+        let known = remaining(progress);
+        if is_taken(progress, definition) {
+            return Ok(known);
+        }
+        let read = self.keeper.place(progress.campaign.number).read;
+        Ok(known + self.meant(definition).await?.saturating_sub(read))
+    }
+
+    /// Reads on whom a campaign's audiences mean. When all are there they are divided into batches.
+    pub(super) async fn take_snapshot(
+        &self,
+        progress: CampaignProgress,
+        definition: &Definition,
+        now: Timestamp,
+    ) -> Result<(), AppError> {
+        let campaign = progress.campaign;
+        let begun = Instant::now();
+        let mut place = self.keeper.place(campaign.number);
+        while let Some(audience) = definition.audiences.get(place.audience) {
+            let whom = match audience.whom(&self.records).await {
+                Ok(whom) => whom,
+                Err(AppError::Invalid(errors)) => {
+                    let why = errors.first().map_or_else(String::new, |error| error.detail.clone());
+                    let why = Pause { cause: PauseCause::Audience, detail: why };
+                    return self.pause_by_itself(campaign, why, now).await;
+                }
+                Err(error) => return Err(error),
+            };
+            let as_of = campaign.started_at.unwrap_or(now);
+            let page = self.records.audience(whom, place.after.take(), PAGE, as_of).await?;
+            let found = page.contacts.into_iter();
+            let recipients: Vec<_> =
+                found.map(|contact| contacts::of_audience(contact, definition)).collect();
+            let read = place.read + recipients.len() as u64;
+            self.records.add_recipients(campaign.clone(), recipients, now).await?;
+            place = match page.next {
+                Some(after) => Place { after: Some(after), read, ..place },
+                None => Place { audience: place.audience + 1, after: None, read },
+            };
+            if begun.elapsed() > LOOK {
+                // The others have their turn.
+                self.keeper.note_place(campaign.number, Some(place));
+                self.keeper.wake.notify_one();
+                return Ok(());
+            }
+        }
+        self.keeper.note_place(campaign.number, None);
+        let Some(newest) = self.records.campaign_progress(&campaign.id).await? else { return Ok(()) };
+        if newest.batches.all() > 0 || !matches!(newest.campaign.state, CampaignState::Sending { .. }) {
+            return Ok(());
+        }
+        if newest.campaign.recipients == 0 {
+            return give(&self.records, newest.campaign, CampaignOrder::Finish, now).await.map(|_| ());
+        }
+        let batches_of = Some(self.batch_size(&newest.campaign)?);
+        let change = CampaignChange { batches_of, ..CampaignChange::default() };
+        // Whoever changed it meanwhile leaves it to the next look.
+        self.records.change_campaign(newest.campaign, change, now).await?;
+        self.keeper.wake.notify_one();
+        Ok(())
+    }
+}
+
+/// Recipients as a start would find them, a page after another: those who are in the campaign, then those whom its
+/// audiences mean beside them.
+pub(super) struct Foreseen {
+    records: Records,
+    number: u64,
+    place: Option<(u32, u64)>,
+    audiences: VecDeque<Whom>,
+    after: Option<String>,
+    /// What was met in audiences, where there are several: the hashes of their keys.
+    met: Option<HashSet<u64>>,
+    in_table: bool,
+}
+
+/// A page of them, each with the zones that they may be in.
+pub(super) struct ForeseenPage {
+    pub(super) recipients: Vec<(CampaignRecipient, String)>,
+    /// Contacts of audiences who were there already.
+    pub(super) duplicates: u64,
+}
+
+impl Foreseen {
+    pub(super) async fn of(app: &App, number: u64, definition: &Definition) -> Result<Foreseen, AppError> {
+        let mut audiences = VecDeque::with_capacity(definition.audiences.len());
+        for audience in &definition.audiences {
+            audiences.push_back(audience.whom(&app.records).await.map_err(as_conflict)?);
+        }
+        let met = (audiences.len() > 1).then(HashSet::new);
+        let records = app.records.clone();
+        Ok(Foreseen { records, number, place: None, audiences, after: None, met, in_table: true })
+    }
+
+    /// The next of them; none at the end.
+    pub(super) async fn next(
+        &mut self,
+        definition: &Definition,
+        lanes: &[CampaignLane],
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Option<ForeseenPage>, AppError> {
+        if self.in_table {
+            let page = self.records.campaign_recipients(self.number, self.place, limit).await?;
+            if let Some(last) = page.last() {
+                self.place = Some((last.lane, last.place));
+                let zones = |lane: u32| lanes.iter().find(|known| known.lane == lane);
+                let recipients = page.into_iter().map(|one| {
+                    let zones = zones(one.lane).map(|lane| lane.zones.clone()).unwrap_or_default();
+                    (one, zones)
+                });
+                return Ok(Some(ForeseenPage { recipients: recipients.collect(), duplicates: 0 }));
+            }
+            self.in_table = false;
+        }
+        let Some(whom) = self.audiences.front().cloned() else { return Ok(None) };
+        let page = self.records.audience(whom, self.after.take(), limit, now).await?;
+        self.after = page.next;
+        if self.after.is_none() {
+            self.audiences.pop_front();
+        }
+        let found: Vec<_> =
+            page.contacts.into_iter().map(|contact| contacts::of_audience(contact, definition)).collect();
+        let all = found.len();
+        let mut fresh = self.records.not_in_campaign(self.number, found).await?;
+        if let Some(met) = &mut self.met {
+            fresh.retain(|one| met.insert(crate::fingerprint(one.match_key.as_bytes())));
+        }
+        let duplicates = (all - fresh.len()) as u64;
+        let recipients = fresh.into_iter().map(|new| (new.zones.clone(), new));
+        let recipients = recipients.map(|(zones, new)| (contacts::as_recipient(new), zones)).collect();
+        Ok(Some(ForeseenPage { recipients, duplicates }))
+    }
+}
+
+fn as_conflict(error: AppError) -> AppError {
+    match error {
+        AppError::Invalid(errors) => {
+            AppError::wrong_state(errors.first().map_or_else(String::new, ToString::to_string))
+        }
+        other => other,
+    }
+}
