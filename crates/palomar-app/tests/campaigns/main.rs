@@ -1,12 +1,17 @@
 //! Campaigns on a real broker, real records and a sandbox: everybody gets one message or a reason, whatever is ordered
 //! meanwhile.
 
+#[path = "../house/mod.rs"]
 mod house;
+mod mortal;
+mod walk;
 
 use std::time::Duration;
 
 use house::{House, SystemClock};
-use palomar_app::{AppError, Caller, CampaignPatch, CampaignReport, NewCampaign, QueueStatus};
+use palomar_app::{
+    AppError, Caller, CampaignPatch, CampaignReport, NewCampaign, ProviderTemplate, QueueStatus,
+};
 use palomar_model::{Clock as _, MessageState};
 use serde_json::{Value, json};
 
@@ -313,5 +318,55 @@ async fn a_scheduled_one_begins_by_itself_and_a_late_one_waits() {
     assert!(paused.metrics.pause_reason.is_some_and(|reason| reason.contains("it was to begin at")));
     house.app.resume_campaign(&late, &caller()).await.expect("resumed");
     wait_until(&house, &late, |status| status.status == "finished" && status.progress.success == 3).await;
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_template_that_the_provider_would_refuse_is_not_sent() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let house = House::open(dir.path()).await;
+    let mut demo = house::demo();
+    demo.limits = serde_json::from_value(json!({"windows": [{"max": 50, "perSeconds": 1}]})).expect("limits");
+    house.app.create_channel(demo).await.expect("created");
+    let told = async |status: &str| {
+        let told = ProviderTemplate {
+            channel: "demo".parse().expect("a name"),
+            name: "promo".to_owned(),
+            language: "es".to_owned(),
+            provider_id: "1".to_owned(),
+            category: "MARKETING".to_owned(),
+            status: status.to_owned(),
+            quality: None,
+            reason: None,
+            components: json!([]),
+            pulled_at: house.app.now(),
+        };
+        house.app.records().replace_templates(told.channel.clone(), vec![told]).await.expect("kept");
+    };
+    let body =
+        json!({"name": "Verano", "template": {"name": "promo", "language": "es"}, "contacts": contacts(300)});
+    let id = create(&house, body).await;
+    told("REJECTED").await;
+    let dry = house.app.dry_run_campaign(&id, 0, &caller()).await.expect("a dry run");
+    assert!(dry.refused.is_some_and(|why| why.contains("promo (es) is REJECTED")));
+    let refused = house.app.start_campaign(&id, &caller()).await;
+    assert!(
+        matches!(&refused, Err(AppError::Conflict { detail, .. }) if detail.contains("REJECTED")),
+        "{refused:?}"
+    );
+    told("APPROVED").await;
+    house.app.start_campaign(&id, &caller()).await.expect("started");
+    wait_until(&house, &id, |status| status.progress.success > 0).await;
+    told("PAUSED").await;
+    let paused = wait_until(&house, &id, |status| status.status == "paused").await;
+    assert!(paused.metrics.pause_reason.is_some_and(|why| why.contains("promo (es) is PAUSED")));
+    let view = house.app.campaign(&id, &caller()).await.expect("found");
+    assert_eq!(view.pause_cause, Some("template"));
+    assert!(matches!(house.app.resume_campaign(&id, &caller()).await, Err(AppError::Conflict { .. })));
+    told("APPROVED").await;
+    house.app.resume_campaign(&id, &caller()).await.expect("resumed");
+    let done = wait_until(&house, &id, |status| status.status == "finished").await;
+    assert_eq!((done.progress.success, done.progress.failed), (300, 0));
+    house.sound().await;
     house.close().await;
 }
