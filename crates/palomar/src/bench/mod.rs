@@ -3,6 +3,7 @@
 //! Absolute figures move by tens of percent between machines and minutes; only ratios taken in one run count.
 
 mod broker;
+mod campaign;
 mod http;
 mod intake;
 mod measure;
@@ -31,6 +32,8 @@ pub(crate) enum What {
     Intake(IntakeFlags),
     /// Browser sessions in real Chromium on the simulated page: latency, rate, recovery, what an idle one costs.
     Web(WebFlags),
+    /// A campaign of many against a server of its own: contacts from a file, the start, the feed, orders, memory, replies.
+    Campaign(CampaignFlags),
 }
 
 /// What every measurement understands.
@@ -168,6 +171,29 @@ pub(crate) struct WebFlags {
     sessions: usize,
 }
 
+/// `palomar bench campaign`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each part has a server and data of its own.
+
+Examples:
+  palomar bench campaign --n 1000000
+  palomar bench campaign --only forecast")]
+pub(crate) struct CampaignFlags {
+    /// Contacts of a campaign.
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = some())]
+    n: usize,
+    /// Contacts of the small campaign that memory is compared with.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = some())]
+    few: usize,
+    /// Where the data is made; it should lie on the disk that is meant [usual: a directory of its own, here].
+    #[arg(long, value_name = "DIR", default_value = "palomar-bench")]
+    dir: PathBuf,
+    /// Only these parts, with commas between.
+    #[arg(long, value_name = "PARTS", value_delimiter = ',', value_enum)]
+    only: Vec<campaign::Part>,
+}
+
 /// A number of things, at least one.
 fn some() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..)
@@ -210,6 +236,9 @@ pub(crate) async fn run(what: What) -> Result<(), Failure> {
         }
         What::Web(WebFlags { n, dir, only, sessions }) => {
             web::run(web::Options { n, only, dir, sessions }).await
+        }
+        What::Campaign(CampaignFlags { n, few, dir, only }) => {
+            campaign::run(campaign::Options { n, few, only, dir }).await
         }
     };
     measured.map_err(|error| Failure::new(format!("{error:#}")))
