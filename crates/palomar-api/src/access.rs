@@ -106,6 +106,7 @@ const RULES: &[Rule] = &[
     rule("POST",   "/api/campaigns/{id}/dry-run",       Key(Viewer)),
     rule("GET",    "/api/campaigns/{id}/report",        Key(Viewer)),
     rule("GET",    "/api/campaigns/{id}/recipients",    Key(Viewer)),
+    rule("GET",    "/api/campaigns/{id}/recipients/export", Key(Viewer)),
     rule("GET",    "/api/dashboard/campaign-queue-metrics", Whole(Viewer)),
     rule("GET",    "/api/contacts",                     Whole(Viewer)),
     rule("POST",   "/api/contacts",                     Whole(Operator)),

@@ -1,5 +1,7 @@
 //! Campaigns: written, looked at beforehand, started, held in the hand while they run, and read afterwards.
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -17,8 +19,8 @@ use crate::body::JsonBytes;
 use crate::idempotency::{self, mark_replayed};
 use crate::params::Params;
 use crate::problem::{Code, Problem};
-use crate::schema;
 use crate::state::{Answer, Named, Shared, json as answer_json, no_content, ok};
+use crate::{files, schema};
 
 const CAMPAIGNS: &str = "/api/campaigns";
 
@@ -298,6 +300,20 @@ pub(crate) async fn recipients(Named { api, caller, id }: Named, uri: Uri) -> An
     params.finish()?;
     let found = api.app.campaign_results(&id, cursor.as_deref(), limit, &caller).await?;
     page(&uri, &Page { items: found.items, next_cursor: found.next_cursor })
+}
+
+/// Export a campaign's contacts
+///
+/// Each with what became of it, as CSV. No cell is a formula: one that would be has an apostrophe in front.
+#[utoipa::path(
+    get, path = "/api/campaigns/{id}/recipients/export", tag = "campaigns", operation_id = "exportCampaignRecipients",
+    params(("id" = String, Path, description = "The campaign")),
+    responses((status = 200, description = "The contacts", content((String = "text/csv"))), schema::Errors),
+)]
+pub(crate) async fn export(Named { api, caller, id }: Named, uri: Uri) -> Answer {
+    Params::none(&uri)?;
+    let csv = Arc::clone(&api.app).export_campaign(&id, &caller).await?;
+    files::export(&format!("{id}.csv"), csv)
 }
 
 /// Show all campaigns in the queues

@@ -75,6 +75,7 @@ pub(crate) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(campaigns::dry_run))
         .routes(routes!(campaigns::report))
         .routes(routes!(campaigns::recipients))
+        .routes(routes!(campaigns::export))
         .routes(routes!(campaigns::metrics))
         .routes(routes!(events::follow))
         .routes(routes!(contacts::list, contacts::create))

@@ -59,6 +59,12 @@ async fn a_campaign_from_its_draft_to_its_report() {
     assert_eq!((&report["sent"], report["variants"].as_array().map(Vec::len)), (&json!(2), Some(2)));
     let results = house.get(&format!("{path}/recipients?limit=2")).await.json();
     assert!(results["nextCursor"].is_string() && results["items"][1]["status"] == "left_out", "{results}");
+    let file = house.get(&format!("{path}/recipients/export")).await;
+    let text = file.text();
+    let rows: Vec<_> = text.trim_start_matches('\u{feff}').lines().collect();
+    assert_eq!(rows[0], "recipient,status,reason,code,message_id,sent_at,delivered_at,read_at,failed_at");
+    assert!(rows.len() == 4 && rows[1].starts_with("'+34600111222,"), "{text}");
+    assert!(rows[2].starts_with("12,left_out,invalid_number,,,"), "{text}");
     let metrics = house.get("/api/dashboard/campaign-queue-metrics").await.json();
     assert_eq!(metrics["metrics"]["system"]["campaignsProcessed"], 1);
     let list = house.get("/api/campaigns?status=finished&channel=demo").await.json();
@@ -146,6 +152,7 @@ async fn a_key_that_is_bound_to_a_channel_has_its_campaigns_and_no_others() {
         ("POST", "/dry-run", nothing),
         ("GET", "/report", None),
         ("GET", "/recipients", None),
+        ("GET", "/recipients/export", None),
     ] {
         let path = format!("/api/campaigns/{other}{what}");
         let answer = house.send(method, &path, key, body.as_ref()).await;

@@ -18,6 +18,7 @@
 mod checks;
 mod contacts;
 mod definition;
+mod export;
 mod feeder;
 mod foresight;
 mod input;

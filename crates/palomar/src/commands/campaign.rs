@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::campaign_shown::{dry_run, items, list, ordered, previews, report, show, span, watch};
-use super::{confirm, number, row, segment, text};
+use super::{confirm, files, number, row, segment, text};
 use crate::cli::Context;
 use crate::client::Client;
 use crate::failure::Failure;
@@ -98,6 +98,13 @@ pub(crate) enum Verb {
         /// So many at most [usual: all].
         #[arg(long)]
         limit: Option<usize>,
+    },
+    /// Give what became of each of its contacts out as CSV.
+    Export {
+        /// The campaign.
+        id: String,
+        /// Where to [usual: standard output].
+        file: Option<PathBuf>,
     },
     /// Forget one that does not run. Its messages stay.
     Delete {
@@ -238,6 +245,9 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             let heads = ["contact", "state", "reason", "code", "message", "sent", "delivered", "read"];
             out.table(&heads, &rows, "no contacts");
             Ok(())
+        }
+        Verb::Export { id, file } => {
+            files::export(context, &client, &path(&id, "/recipients/export"), &[], file.as_ref()).await
         }
         Verb::Delete { id, yes } => {
             confirm(context, yes, &format!("forget {id}"))?;
