@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::AppError;
+use crate::alerts::{self, AlertConfig, HOOK_CALLS, HOOKS, HookSender};
 use crate::campaigns::{self, CAMPAIGNS, CampaignConfig, Feeder, Keeper};
 use crate::channels::{Defaults, LEASE, ProviderFactory, Registry};
 use crate::consent::ConsentWords;
@@ -53,6 +54,8 @@ pub struct AppConfig {
     pub campaign_attempts: u32,
     /// How campaigns are fed.
     pub campaigns: CampaignConfig,
+    /// When alerts fire, and who is told.
+    pub alerts: AlertConfig,
     /// What a channel allows as far as neither its provider nor its owner says.
     pub limits: Limits,
     /// What becomes of messages whose outcome stays unknown, where their channel does not say.
@@ -87,6 +90,7 @@ impl Default for AppConfig {
             retry: RetryPolicy::default(),
             campaign_attempts: 5,
             campaigns: CampaignConfig::default(),
+            alerts: AlertConfig::default(),
             limits: Limits::default(),
             on_uncertain: OnUncertain::Hold,
             consent: ConsentWords::default(),
@@ -240,6 +244,9 @@ impl App {
         app.last_stats.set(app.now(), &stats);
         let (queue, limits) = (campaigns::batches_queue()?, campaigns::batches_limits(&app.config.campaigns));
         app.broker.control(Control::Configure { queue, limits }).await?.map_err(AppError::from)?;
+        if app.config.alerts.hook.is_some() {
+            app.broker.control(alerts::hook_queue()?).await?.map_err(AppError::from)?;
+        }
         app.metrics.begin(stats, app.registry.known());
         let app = Arc::new(app);
         app.nodes.beat().await;
@@ -249,6 +256,8 @@ impl App {
         tokio::spawn(running.stop.clone().run_until_cancelled_owned(sessions::watch(Arc::downgrade(&app))));
         let keeper = campaigns::watch(Arc::downgrade(&app), app.right.subscribe());
         tokio::spawn(running.stop.clone().run_until_cancelled_owned(keeper));
+        let alerts = alerts::watch(Arc::downgrade(&app), app.right.subscribe());
+        tokio::spawn(running.stop.clone().run_until_cancelled_owned(alerts));
         *app.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
         Ok(app)
     }
@@ -367,6 +376,7 @@ impl App {
             OUTBOUND => Some(self.sender()),
             MEDIA => Some(self.fetcher(self.config.media.as_ref()?)),
             CAMPAIGNS => Some(self.feeder()),
+            HOOKS => self.teller(),
             _ => Some(self.receiver()),
         }
     }
@@ -421,6 +431,21 @@ impl App {
         Worker::spawn(Arc::clone(&self.broker), config, feeder)
     }
 
+    fn teller(&self) -> Option<Worker> {
+        let hook = self.config.alerts.hook.clone()?;
+        let client = match palomar_channels::http::client() {
+            Ok(client) => client,
+            Err(error) => {
+                tracing::error!(%error, "alerts can't be told: calls can't be set up");
+                return None;
+            }
+        };
+        let sender = HookSender { hook, client, clock: Arc::clone(&self.clock) };
+        // What is told twice has one id.
+        let config = WorkerConfig { on_panic: OnPanic::Retry, ..WorkerConfig::new(HOOKS, HOOK_CALLS) };
+        Some(Worker::spawn(Arc::clone(&self.broker), config, sender))
+    }
+
     fn receiver(&self) -> Worker {
         let receiver = Receiver {
             broker: Arc::clone(&self.broker),
@@ -449,6 +474,7 @@ impl App {
                 OUTBOUND => self.config.send_concurrency,
                 MEDIA => self.config.media.as_ref().map_or(0, |media| media.concurrency),
                 CAMPAIGNS => self.config.campaigns.concurrent_batches as usize,
+                HOOKS => HOOK_CALLS,
                 _ => self.config.inbound_concurrency,
             };
             let workers = running.workers.iter();

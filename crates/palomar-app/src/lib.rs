@@ -12,6 +12,7 @@
 //! Always: what must not be lost is a job before anybody is told "accepted"; what became of a job and what was learned
 //! from it are one atomic step of the broker; records are written by the projector alone.
 
+mod alerts;
 mod app;
 mod attempt;
 mod audience;
@@ -48,6 +49,7 @@ mod sheet;
 mod spool;
 mod submit;
 
+pub use alerts::{AlertConfig, AlertHook, AlertNumber, AlertView, HookSecret};
 pub use app::{App, AppConfig, StartError};
 pub use audience::{
     Body, Chosen, FileKind, Import, ImportCounts, ImportLine, ImportOptions, KeptContact, NewSegment,

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::alerts::HOOKS;
 use crate::campaigns::CAMPAIGNS;
 use crate::queues::{INBOUND, MEDIA, OUTBOUND};
 
@@ -49,7 +50,7 @@ impl NodeRole {
     /// The pools of queues that it works.
     pub(crate) const fn pools(self) -> &'static [&'static str] {
         match self {
-            NodeRole::All | NodeRole::Worker => &[OUTBOUND, INBOUND, MEDIA, CAMPAIGNS],
+            NodeRole::All | NodeRole::Worker => &[OUTBOUND, INBOUND, MEDIA, CAMPAIGNS, HOOKS],
             NodeRole::Api | NodeRole::Intake => &[],
         }
     }

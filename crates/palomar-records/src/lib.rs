@@ -7,6 +7,7 @@
 //! They are kept in SQLite, or in PostgreSQL where several nodes share them: the same statements, the same folds, the same
 //! tests. SQL is in one file a table (`tables/`), the ways to run it are in `store/`.
 
+mod alerts;
 mod apply;
 mod audience;
 mod campaigns;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 use palomar_model::{ChannelName, MessageId, Timestamp};
 
+pub use alerts::{AlertChange, AlertRecord, ToTell};
 pub use apply::{Applied, Failed, Step};
 pub use audience::{
     AudienceContact, AudiencePage, ConsentChange, ContactChange, ContactIds, ConversationFacts, NewContact,

@@ -12,8 +12,8 @@ use palomar_model::Secret;
 use crate::bench;
 use crate::client::Client;
 use crate::commands::{
-    campaign, channel, config, contacts, conversation, key, message, queue, segments, send, session, shell,
-    simulate, store, suppressions, template, webhook,
+    alert, campaign, channel, config, contacts, conversation, key, message, queue, segments, send, session,
+    shell, simulate, store, suppressions, template, webhook,
 };
 use crate::config::{Loaded, Sources, Span, load};
 use crate::failure::Failure;
@@ -105,6 +105,9 @@ pub(crate) enum Command {
     /// Write to many: campaigns, with live control.
     #[command(subcommand)]
     Campaign(campaign::Verb),
+    /// See what is wrong, and say that you know.
+    #[command(subcommand)]
+    Alert(alert::Verb),
     /// Look at queues and control them.
     #[command(subcommand)]
     Queue(queue::Verb),

@@ -86,6 +86,7 @@ async fn talk(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Conversation(verb) => commands::conversation::run(context, verb).await,
         Command::Webhook(verb) => commands::webhook::run(context, verb).await,
         Command::Channel(verb) => commands::channel::run(context, verb).await,
+        Command::Alert(verb) => commands::alert::run(context, verb).await,
         Command::Campaign(verb) => commands::campaign::run(context, verb).await,
         Command::Queue(verb) => commands::queue::run(context, verb).await,
         Command::Contacts(verb) => commands::contacts::run(context, verb).await,

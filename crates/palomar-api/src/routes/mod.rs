@@ -1,5 +1,6 @@
 //! The routes, a file for each noun. Routing and OpenAPI document are one thing: what is registered is documented.
 
+mod alerts;
 mod campaigns;
 mod channels;
 mod contacts;
@@ -92,6 +93,9 @@ pub(crate) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(templates::list))
         .routes(routes!(templates::pull))
         .routes(routes!(templates::preview))
+        .routes(routes!(alerts::list))
+        .routes(routes!(alerts::show))
+        .routes(routes!(alerts::acknowledge))
         .routes(routes!(failed_webhooks::list))
         .routes(routes!(failed_webhooks::show))
         .routes(routes!(failed_webhooks::replay_all))

@@ -5,6 +5,7 @@
 
 #![expect(dead_code, reason = "descriptions")]
 
+mod alerts;
 mod campaigns;
 mod channels;
 mod contacts;
@@ -20,6 +21,7 @@ use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use crate::problem::ProblemDocument;
 
+pub(crate) use alerts::Alert;
 pub(crate) use campaigns::{
     Campaign, CampaignAudience, CampaignDryRun, CampaignOrdered, CampaignPatch, CampaignPreviews,
     CampaignQueueMetricsAnswer, CampaignRecipient, CampaignReport, CampaignStarted, CampaignStatusAnswer,

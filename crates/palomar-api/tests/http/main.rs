@@ -2,6 +2,7 @@
 //! the router without a socket. Every answer is compared with the OpenAPI document on its way.
 
 mod access;
+mod alerts;
 mod bulk;
 mod campaigns;
 mod contacts;

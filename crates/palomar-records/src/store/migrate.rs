@@ -21,6 +21,7 @@ const STEPS: &[(&str, &str)] = &[
     ("0009_campaign_pace", include_str!("../../migrations/0009_campaign_pace.sql")),
     ("0010_media_places", include_str!("../../migrations/0010_media_places.sql")),
     ("0011_sessions", include_str!("../../migrations/0011_sessions.sql")),
+    ("0012_alerts", include_str!("../../migrations/0012_alerts.sql")),
 ];
 
 /// The newest schema.

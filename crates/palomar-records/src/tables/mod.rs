@@ -1,5 +1,6 @@
 //! One file a table: its SQL and the way between its rows and our values. Nothing else says SQL about that table.
 
+pub(crate) mod alerts;
 pub(crate) mod api_keys;
 pub(crate) mod campaign_batches;
 pub(crate) mod campaign_counts;
@@ -37,7 +38,7 @@ use crate::error::{RecordsError, Result};
 use crate::store::{Row, Table};
 
 /// All tables, each once.
-pub(crate) const ALL: [&Table; 33] = [
+pub(crate) const ALL: [&Table; 34] = [
     &messages::MESSAGES,
     &message_changes::MESSAGE_CHANGES,
     &media::MEDIA,
@@ -69,6 +70,7 @@ pub(crate) const ALL: [&Table; 33] = [
     &campaign_counts::COUNTS,
     &campaign_days::DAYS,
     &campaign_requests::REQUESTS,
+    &alerts::ALERTS,
     &seals::SEALS,
     &SCHEMA_STEPS,
 ];

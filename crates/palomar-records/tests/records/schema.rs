@@ -106,7 +106,8 @@ async fn records_of_an_earlier_schema_go_on() {
                 "0008_campaigns",
                 "0009_campaign_pace",
                 "0010_media_places",
-                "0011_sessions"
+                "0011_sessions",
+                "0012_alerts"
             ]
         )
     );

@@ -1,6 +1,7 @@
 //! One file per command. Each has its flags or verbs and one `run`; adding a command is adding a file and its line in
 //! `cli::Command`.
 
+pub(crate) mod alert;
 pub(crate) mod bulk;
 pub(crate) mod campaign;
 mod campaign_shown;

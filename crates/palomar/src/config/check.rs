@@ -6,7 +6,7 @@ use palomar_app::NodeRole;
 use palomar_records::{LEAST_CONNECTIONS, LEAST_RETENTION, NotPostgres, PostgresUrl};
 
 use super::problem::{Origin, Problem};
-use super::settings::{Broker, Media, Settings, Web};
+use super::settings::{Alerts, Broker, Media, Settings, Web};
 use super::units::Span;
 use super::{RECORDS_URL, REDIS};
 
@@ -80,6 +80,9 @@ pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec
         ("campaigns.look_ahead", campaigns.look_ahead, 1_000_000),
     ] {
         demand((1..=most).contains(&count), key, format!("{count} is not within 1 and {most}"));
+    }
+    for (key, what) in alert_problems(&settings.alerts) {
+        demand(false, key, what);
     }
     demand(
         settings.broker.payload_memory.0 >= 1 << 20,
@@ -192,6 +195,41 @@ fn redis_problems(broker: &Broker) -> Vec<(&'static str, String)> {
 }
 
 /// Why the settings of media can't be meant, by key.
+/// Why the settings of alerts can't be meant, by key.
+fn alert_problems(alerts: &Alerts) -> Vec<(&'static str, String)> {
+    let mut problems = Vec::new();
+    for (key, percent) in [
+        ("alerts.failure_percent", alerts.failure_percent),
+        ("alerts.failure_percent_critical", alerts.failure_percent_critical),
+    ] {
+        if percent > 100 {
+            problems.push((key, format!("{percent} is not within 0 and 100")));
+        }
+    }
+    if alerts.failure_sample == 0 {
+        problems.push(("alerts.failure_sample", "must be 1 at least".to_owned()));
+    }
+    if !alerts.hook_url.is_empty() {
+        let is_url = alerts.hook_url.starts_with("https://") || alerts.hook_url.starts_with("http://");
+        if !is_url {
+            problems.push(("alerts.hook_url", "expected an address that begins with https://".to_owned()));
+        }
+        if let Err(why) = palomar_app::HookSecret::read(alerts.hook_secret.clone()) {
+            problems.push(("alerts.hook_secret", why.to_owned()));
+        }
+    }
+    if !alerts.whatsapp_to.is_empty() {
+        if palomar_model::Recipient::parse(&alerts.whatsapp_to, None).is_err() {
+            let what = "is no number: expected it with its country, such as +34600111222";
+            problems.push(("alerts.whatsapp_to", what.to_owned()));
+        }
+        if alerts.whatsapp_channel.parse::<palomar_model::ChannelName>().is_err() {
+            problems.push(("alerts.whatsapp_channel", "needs the name of a channel".to_owned()));
+        }
+    }
+    problems
+}
+
 fn media_problems(media: &Media) -> Vec<(&'static str, String)> {
     let mut problems = Vec::new();
     let mut demand = |holds: bool, key, what: String| {

@@ -23,6 +23,7 @@ pub(crate) struct Settings {
     pub(crate) records: Records,
     pub(crate) sending: Sending,
     pub(crate) campaigns: Campaigns,
+    pub(crate) alerts: Alerts,
     pub(crate) intake: Intake,
     pub(crate) media: Media,
     pub(crate) web: Web,
@@ -126,6 +127,27 @@ pub(crate) struct Campaigns {
     pub(crate) retry_attempts: u32,
     pub(crate) retry_delay: Span,
     pub(crate) look_ahead: u32,
+}
+
+/// `[alerts]`: when they fire, and who is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Alerts {
+    pub(crate) breaker_open: Span,
+    pub(crate) failure_percent: u32,
+    pub(crate) failure_percent_critical: u32,
+    pub(crate) failure_sample: u32,
+    pub(crate) failure_window: Span,
+    pub(crate) wait: Span,
+    pub(crate) inbound_wait: Span,
+    pub(crate) saturated: u32,
+    pub(crate) saturated_for: Span,
+    pub(crate) calm: Span,
+    pub(crate) hook_url: String,
+    #[serde(serialize_with = "exposed")]
+    pub(crate) hook_secret: Secret,
+    pub(crate) whatsapp_to: String,
+    pub(crate) whatsapp_channel: String,
 }
 
 /// `[intake]`: webhooks.

@@ -6,16 +6,16 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use palomar_api::{ApiConfig, OneTimeLink, RateLimit};
 use palomar_app::{
-    App, AppConfig, BrowserConfig, CampaignConfig, ConsentWords, MediaConfig, Metrics, Pool, PoolConfig,
-    Providers, S3Config,
+    AlertConfig, AlertHook, AlertNumber, App, AppConfig, BrowserConfig, CampaignConfig, ConsentWords,
+    HookSecret, MediaConfig, Metrics, Pool, PoolConfig, Providers, S3Config,
 };
-use palomar_model::{Clock, IdGenerator};
+use palomar_model::{Clock, IdGenerator, Recipient};
 use palomar_records::{Records, RecordsPlace, random_bytes};
 
 use super::Engine;
 use super::queues::{Queues, durability};
 use crate::clock::SystemClock;
-use crate::config::{Settings, records_url};
+use crate::config::{Alerts, Settings, records_url};
 use crate::failure::Failure;
 
 /// Opens everything that is kept, and starts what works on it.
@@ -73,6 +73,7 @@ fn app_config(settings: &Settings) -> AppConfig {
             retry_delay: settings.campaigns.retry_delay.0,
             look_ahead: settings.campaigns.look_ahead.into(),
         },
+        alerts: alerts(&settings.alerts),
         consent: ConsentWords::new(&settings.intake.opt_out, &settings.intake.opt_in),
         inbound_concurrency: count(settings.intake.concurrency),
         journal_retention: settings.records.journal_for.0,
@@ -127,6 +128,27 @@ fn sessions(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Option<Arc<Poo
         );
     }
     Ok(Some(pool))
+}
+
+fn alerts(alerts: &Alerts) -> AlertConfig {
+    // The rules of the configuration have looked at each of these.
+    let secret = HookSecret::read(alerts.hook_secret.clone()).ok();
+    let secret = secret.filter(|_| !alerts.hook_url.is_empty());
+    let to = Recipient::parse(&alerts.whatsapp_to, None).ok();
+    AlertConfig {
+        breaker_open: alerts.breaker_open.0,
+        failure_percent: alerts.failure_percent,
+        failure_percent_critical: alerts.failure_percent_critical,
+        failure_sample: alerts.failure_sample.into(),
+        failure_window: alerts.failure_window.0,
+        wait: alerts.wait.0,
+        inbound_wait: alerts.inbound_wait.0,
+        saturated: alerts.saturated.into(),
+        saturated_for: alerts.saturated_for.0,
+        calm: alerts.calm.0,
+        hook: secret.map(|secret| AlertHook { url: alerts.hook_url.clone(), secret }),
+        number: to.zip(alerts.whatsapp_channel.parse().ok()).map(|(to, channel)| AlertNumber { to, channel }),
+    }
 }
 
 /// How media are fetched and kept.

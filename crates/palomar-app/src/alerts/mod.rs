@@ -1,0 +1,226 @@
+//! Alerts: what is wrong is found by rules, kept from its firing to its end, told to a hook or a number, and listed.
+//!
+//! ```text
+//! queues in numbers ─> rules: what is wrong now ─> board: for long enough? ─> records ─> tell: hook, WhatsApp
+//! ```
+//!
+//! Always: an alert is kept before it is told; whoever dies in between tells it at the next look. The node that follows the
+//! log looks, for all.
+
+mod board;
+mod rules;
+mod sign;
+mod tell;
+
+use std::collections::HashMap;
+use std::sync::Weak;
+use std::time::Duration;
+
+use palomar_broker::{JobFilter, JobState, QueueName, Stats};
+use palomar_model::{Priority, Timestamp};
+use palomar_records::{AlertRecord, Follower, Page};
+use serde::Serialize;
+use tokio::sync::watch as channel;
+
+use board::Board;
+use rules::Seen;
+
+use crate::messages::MAX_PAGE;
+use crate::queues::OUTBOUND;
+use crate::{App, AppError, Caller};
+
+pub use sign::HookSecret;
+pub use tell::{AlertHook, AlertNumber};
+
+pub(crate) use tell::{HOOK_CALLS, HOOKS, HookSender, hook_queue};
+
+/// How often it is looked.
+const LOOK: Duration = Duration::from_secs(2);
+/// Alerts that are over are kept for so long.
+const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+/// How often those are forgotten that are older, in looks.
+const TRIM_EVERY: u32 = 1_800;
+/// Jobs among which the oldest urgent one is looked for.
+const LOOKED_AT: usize = 200;
+
+/// When alerts fire, and who is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertConfig {
+    /// A breaker may be open for so long.
+    pub breaker_open: Duration,
+    /// Percent of messages that may fail: a warning beyond.
+    pub failure_percent: u32,
+    /// Critical beyond.
+    pub failure_percent_critical: u32,
+    /// Of so many at least.
+    pub failure_sample: u64,
+    /// That came to an end within so long.
+    pub failure_window: Duration,
+    /// How long a critical or high message may wait.
+    pub wait: Duration,
+    /// How long a webhook may.
+    pub inbound_wait: Duration,
+    /// How many jobs of a queue may wait.
+    pub saturated: u64,
+    /// More of them for so long are too many.
+    pub saturated_for: Duration,
+    /// What was wrong must be well for so long.
+    pub calm: Duration,
+    /// The hook that is told.
+    pub hook: Option<AlertHook>,
+    /// The number that is told.
+    pub number: Option<AlertNumber>,
+}
+
+impl Default for AlertConfig {
+    fn default() -> AlertConfig {
+        AlertConfig {
+            breaker_open: Duration::from_secs(120),
+            failure_percent: 5,
+            failure_percent_critical: 20,
+            failure_sample: 20,
+            failure_window: Duration::from_secs(300),
+            wait: Duration::from_secs(60),
+            inbound_wait: Duration::from_secs(10),
+            saturated: 100_000,
+            saturated_for: Duration::from_secs(300),
+            calm: Duration::from_secs(60),
+            hook: None,
+            number: None,
+        }
+    }
+}
+
+/// An alert as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AlertView {
+    /// Its id.
+    pub id: String,
+    /// What was found: `breaker_open`, `failure_rate_high`, `queue_wait_high` or `queue_saturated`.
+    pub rule: String,
+    /// The queue that it is about: `outbound/<channel>`.
+    pub subject: String,
+    /// `warning` or `critical`.
+    pub severity: String,
+    /// `firing` or `resolved`.
+    pub state: &'static str,
+    /// For people.
+    pub detail: String,
+    /// Since when.
+    pub fired_at: Timestamp,
+    /// Until when.
+    pub resolved_at: Option<Timestamp>,
+    /// When somebody said that they know.
+    pub acknowledged_at: Option<Timestamp>,
+    /// Who.
+    pub acknowledged_by: Option<String>,
+}
+
+impl From<AlertRecord> for AlertView {
+    fn from(alert: AlertRecord) -> AlertView {
+        AlertView {
+            id: alert.id,
+            rule: alert.rule,
+            subject: alert.subject,
+            severity: alert.severity,
+            state: if alert.resolved_at.is_none() { "firing" } else { "resolved" },
+            detail: alert.detail,
+            fired_at: alert.fired_at,
+            resolved_at: alert.resolved_at,
+            acknowledged_at: alert.acked_at,
+            acknowledged_by: alert.acked_by,
+        }
+    }
+}
+
+/// Looks for what is wrong as long as there is an application, wherever this node follows the log.
+pub(crate) async fn watch(app: Weak<App>, right: channel::Receiver<Follower>) {
+    let (mut seen, mut board, mut failing) = (Seen::default(), Board::default(), false);
+    for look in 0_u32.. {
+        tokio::time::sleep(LOOK).await;
+        let Some(app) = app.upgrade() else { return };
+        if *right.borrow() == Follower::Another {
+            // Whoever looks on begins anew.
+            (seen, board) = (Seen::default(), Board::default());
+            continue;
+        }
+        let looked = app.look_for_alerts(&mut seen, &mut board).await;
+        match &looked {
+            Err(error) if !failing => tracing::warn!(%error, "alerts can't be looked for now, trying again"),
+            _ => {}
+        }
+        failing = looked.is_err();
+        if look.is_multiple_of(TRIM_EVERY) {
+            // What is not forgotten now is forgotten later.
+            let _ = app.records.trim_alerts(app.now().before(KEPT)).await;
+        }
+    }
+}
+
+impl App {
+    async fn look_for_alerts(&self, seen: &mut Seen, board: &mut Board) -> Result<(), AppError> {
+        let stats = self.broker.stats().await?;
+        let now = self.now();
+        let late = self.late(&stats, now).await?;
+        let found = seen.look(&self.config.alerts, &stats, &late, now);
+        let firing = self.records.firing_alerts().await?;
+        let id = || format!("alert_{}", self.ids.uuid(now).simple());
+        let changes = board.look(&self.config.alerts, found, &firing, now, id);
+        for change in &changes {
+            tracing::warn!(?change, "an alert");
+        }
+        if !changes.is_empty() {
+            self.records.note_alerts(changes, now).await?;
+        }
+        self.tell_alerts().await
+    }
+
+    /// Queues in which a critical or high message has waited for too long, and since when.
+    async fn late(&self, stats: &Stats, now: Timestamp) -> Result<HashMap<QueueName, Timestamp>, AppError> {
+        let mut late = HashMap::new();
+        for queue in stats.queues.iter().filter(|queue| queue.queue.pool() == OUTBOUND) {
+            let urgent = |priority: Priority| matches!(priority, Priority::Critical | Priority::High);
+            if queue.waiting[Priority::Critical as usize] + queue.waiting[Priority::High as usize] == 0 {
+                continue;
+            }
+            let before = Some(now.before(self.config.alerts.wait));
+            let states = vec![JobState::Queued];
+            let queue = Some(queue.queue.clone());
+            let filter = JobFilter { queue: queue.clone(), states, before, ..JobFilter::default() };
+            let jobs = self.broker.jobs(filter, 0, LOOKED_AT).await?;
+            let oldest = jobs.into_iter().filter(|job| urgent(job.priority)).map(|job| job.enqueued_at).min();
+            late.extend(queue.zip(oldest));
+        }
+        Ok(late)
+    }
+
+    /// A page of alerts, the newest first; those that fire, those that are over, or all.
+    ///
+    /// # Errors
+    /// [`AppError::Invalid`] for a cursor of another list.
+    pub async fn alerts(
+        &self,
+        firing: Option<bool>,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<AlertView>, AppError> {
+        Ok(self.records.alerts(firing, cursor, limit.clamp(1, MAX_PAGE)).await?.map(AlertView::from))
+    }
+
+    /// One alert.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`].
+    pub async fn alert(&self, id: &str) -> Result<AlertView, AppError> {
+        Ok(self.records.alert(id).await?.ok_or(AppError::NotFound("alert"))?.into())
+    }
+
+    /// Notes that the caller knows of an alert. The first who says so is kept.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`].
+    pub async fn acknowledge_alert(&self, id: &str, caller: &Caller) -> Result<AlertView, AppError> {
+        Ok(self.records.acknowledge_alert(id, &caller.name, self.now()).await?.into())
+    }
+}

@@ -1,0 +1,92 @@
+//! What each rule finds, and what it lets pass.
+
+use palomar_broker::Limits;
+
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+fn queue(name: &str) -> QueueStats {
+    let (pool, name) = name.split_once('/').expect("a pool");
+    QueueStats {
+        queue: QueueName::new(pool, name).expect("a name"),
+        limits: Limits::default(),
+        paused: None,
+        paused_groups: Vec::new(),
+        breaker: BreakerState::Closed,
+        rate_permille: 1_000,
+        counts: [0; 8],
+        leased: 0,
+        waiting: [0; 4],
+        accepted: 0,
+        starts: 0,
+        finished: [0; 8],
+        duplicate_sends: 0,
+        stale: 0,
+        expired_leases: [0; 2],
+        taken_back: [0; 8],
+        breaker_opens: 0,
+        resolved: [0; 3],
+        rate_held: Vec::new(),
+        oldest_waiting: None,
+        next_start: None,
+        budget_used: None,
+    }
+}
+
+fn look(seen: &mut Seen, queue: QueueStats, now: Timestamp) -> Vec<(AlertRule, Severity)> {
+    let stats = Stats { queues: vec![queue], ..Stats::default() };
+    let found = seen.look(&AlertConfig::default(), &stats, &HashMap::new(), now);
+    found.into_iter().map(|finding| (finding.rule, finding.severity)).collect()
+}
+
+#[test]
+fn a_breaker_that_is_not_closed_is_found() {
+    let of = |breaker| look(&mut Seen::default(), QueueStats { breaker, ..queue("outbound/line") }, NOW);
+    assert_eq!(of(BreakerState::Closed), []);
+    let open = (AlertRule::BreakerOpen, Severity::Critical);
+    assert_eq!(of(BreakerState::Open { until: NOW }), [open]);
+    assert_eq!(of(BreakerState::HalfOpen), [open]);
+}
+
+#[test]
+fn failures_count_by_what_came_to_an_end_lately() {
+    let mut seen = Seen::default();
+    let mut at = |seconds: i64, done: u64, dead: u64| {
+        let mut queue = queue("outbound/line");
+        (queue.finished[JobState::Done as usize], queue.finished[JobState::Dead as usize]) = (done, dead);
+        look(&mut seen, queue, Timestamp::from_seconds(1_800_000_000 + seconds))
+    };
+    let warning = (AlertRule::FailureRateHigh, Severity::Warning);
+    let critical = (AlertRule::FailureRateHigh, Severity::Critical);
+    // What had failed before anybody looked says nothing.
+    assert_eq!(at(0, 1_000, 900), []);
+    assert_eq!(at(10, 1_010, 905), [], "15 are too few");
+    assert_eq!(at(20, 1_092, 908), [warning]);
+    assert_eq!(at(30, 1_092, 950), [critical]);
+    assert_eq!(at(200, 2_500, 950), []);
+    assert_eq!(at(600, 2_500, 950), [], "the window is past");
+    assert_eq!(at(610, 0, 0), [], "a new queue of that name");
+    assert_eq!(at(620, 0, 100), [critical]);
+}
+
+#[test]
+fn webhooks_that_wait_and_queues_that_are_full_are_found() {
+    let of = |queue| look(&mut Seen::default(), queue, NOW);
+    let since = |seconds| Some(NOW.before(Duration::from_secs(seconds)));
+    let late = (AlertRule::QueueWaitHigh, Severity::Critical);
+    assert_eq!(of(QueueStats { oldest_waiting: since(9), ..queue("inbound/line") }), []);
+    assert_eq!(of(QueueStats { oldest_waiting: since(11), ..queue("inbound/line") }), [late]);
+    let paused = Some("by hand".into());
+    assert_eq!(of(QueueStats { oldest_waiting: since(11), paused, ..queue("inbound/line") }), []);
+    assert_eq!(of(QueueStats { oldest_waiting: since(9_999), ..queue("outbound/line") }), [], "a campaign");
+    let full = (AlertRule::QueueSaturated, Severity::Warning);
+    assert_eq!(of(QueueStats { waiting: [0, 0, 0, 100_000], ..queue("outbound/line") }), []);
+    assert_eq!(of(QueueStats { waiting: [1, 0, 0, 100_000], ..queue("outbound/line") }), [full]);
+    // Urgent messages are looked up one by one.
+    let stats = Stats { queues: vec![queue("outbound/line")], ..Stats::default() };
+    let waits = HashMap::from([(stats.queues[0].queue.clone(), NOW.before(Duration::from_secs(61)))]);
+    let found = Seen::default().look(&AlertConfig::default(), &stats, &waits, NOW);
+    assert_eq!(found.iter().map(|one| one.rule).collect::<Vec<_>>(), [AlertRule::QueueWaitHigh]);
+    assert_eq!(found[0].detail, "an urgent message has waited for 61 s; 60 s may");
+}
