@@ -37,7 +37,7 @@ impl ZoneName {
         &self.0
     }
 
-    fn rules(&self) -> TimeZone {
+    pub(crate) fn rules(&self) -> TimeZone {
         TimeZone::get(&self.0).unwrap_or(TimeZone::UTC)
     }
 

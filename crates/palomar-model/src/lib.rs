@@ -3,6 +3,7 @@
 //! Everything here is a value or a function of values. No clock, no randomness, no I/O, no async: this crate does
 //! not depend on anything that could do it.
 
+pub mod analytics;
 pub mod attribute;
 mod campaign;
 mod content;

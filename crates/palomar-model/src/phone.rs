@@ -94,6 +94,20 @@ impl Phone {
         self.0.get(1..).unwrap_or_default()
     }
 
+    /// The country it belongs to (ISO 3166); where several share a calling code, the one whose ranges it lies in.
+    #[must_use]
+    pub fn country(&self) -> Option<String> {
+        let code_of = |length| self.digits().get(..length)?.parse::<i32>().ok();
+        let (code, shared) = (1..=3).filter_map(code_of).find_map(|code| {
+            let regions = PHONE_NUMBER_UTIL.get_regions_for_country_calling_code(code)?;
+            (regions.len() > 0).then_some((code, regions.len() > 1))
+        })?;
+        let own =
+            shared.then(|| PHONE_NUMBER_UTIL.parse(self.e164(), None).ok()?.get_region_code()).flatten();
+        let region = own.or_else(|| PHONE_NUMBER_UTIL.get_region_for_country_code(code))?;
+        Some(region.as_region_str().to_string()).filter(|country| country.len() == 2)
+    }
+
     /// What two spellings of one WhatsApp account have in common: the digits, Argentine mobiles without their `9`.
     #[must_use]
     pub fn match_key(&self) -> String {

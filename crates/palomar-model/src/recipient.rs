@@ -33,6 +33,12 @@ impl Bsuid {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// The country that it begins with (ISO 3166).
+    #[must_use]
+    pub fn country(&self) -> &str {
+        self.0.get(..2).unwrap_or_default()
+    }
 }
 
 impl fmt::Display for Bsuid {
@@ -97,6 +103,15 @@ impl Recipient {
         match self {
             Recipient::Phone(phone) => phone.e164(),
             Recipient::Bsuid(bsuid) => bsuid.expose(),
+        }
+    }
+
+    /// The country of the number or id (ISO 3166).
+    #[must_use]
+    pub fn country(&self) -> Option<String> {
+        match self {
+            Recipient::Phone(phone) => phone.country(),
+            Recipient::Bsuid(bsuid) => Some(bsuid.country().to_owned()),
         }
     }
 

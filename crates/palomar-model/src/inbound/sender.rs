@@ -41,6 +41,13 @@ impl Sender {
         self.phone.is_some() || self.bsuid.is_some() || self.parent_bsuid.is_some() || named
     }
 
+    /// Their country (ISO 3166), by their number or id.
+    #[must_use]
+    pub fn country(&self) -> Option<String> {
+        let by_id = || self.bsuid.as_ref().map(|bsuid| bsuid.country().to_owned());
+        self.phone.as_ref().and_then(Phone::country).or_else(by_id)
+    }
+
     /// What keeps messages of one person in order: the phone's match key, else the BSUID, else what
     /// else came.
     #[must_use]

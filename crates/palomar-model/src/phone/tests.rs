@@ -139,3 +139,18 @@ fn mutated_numbers_are_read_or_refused() {
     }
     assert!(accepted > 5_000, "{accepted} were numbers");
 }
+
+#[test]
+fn a_number_has_a_country() {
+    for (number, country) in [
+        ("+34600111222", Some("ES")),
+        ("+5511987654321", Some("BR")),
+        ("+12125550123", Some("US")),
+        ("+14165550123", Some("CA")),
+        ("+18095550123", Some("DO")),
+        ("+77011234567", Some("KZ")),
+        ("+442079460018", Some("GB")),
+    ] {
+        assert_eq!(Phone::parse(number, None).expect("a number").country().as_deref(), country, "{number}");
+    }
+}
