@@ -542,6 +542,7 @@ fn tell(db: Db<'_>, campaign: &CampaignRecord, detail: Json, last: u64, now: Tim
         message: None,
         detail,
         counted: Vec::new(),
+        measured: 0,
     };
     db.write(vec![journal::add(Partition::WHOLE, &[entry])?])?;
     cursors::end_at(db, PROJECTION, last + 1)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::error::Result;
+use crate::recount;
 use crate::store::{Db, migrate};
 use crate::tables::counters::{self, day};
 use crate::tables::{campaign_counts, cursors, journal, messages};
@@ -62,6 +63,11 @@ pub(crate) fn check(db: Db<'_>) -> Result<RecordsCheck> {
                 "counter {kind} of {channel} on day {day} is {kept}, the journal has {by_journal}"
             ));
         }
+    }
+    if found.problems.len() < MAX_PROBLEMS {
+        let recounted = recount::check(db, from, MAX_PROBLEMS - found.problems.len())?;
+        found.problems.extend(recounted.problems);
+        found.counters_compared += recounted.compared;
     }
     Ok(found)
 }

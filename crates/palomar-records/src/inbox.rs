@@ -194,6 +194,7 @@ fn note(db: Db<'_>, id: &ConversationId, last: u64, now: Timestamp) -> Result<()
         message: None,
         detail: serde_json::to_value(&conversation).unwrap_or_default(),
         counted: Vec::new(),
+        measured: 0,
     };
     db.write(vec![journal::add(Partition::WHOLE, &[entry])?])?;
     cursors::end_at(db, PROJECTION, last + 1)

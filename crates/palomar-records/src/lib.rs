@@ -8,6 +8,7 @@
 //! tests. SQL is in one file a table (`tables/`), the ways to run it are in `store/`.
 
 mod alerts;
+mod analytics;
 mod apply;
 mod audience;
 mod campaigns;
@@ -18,12 +19,15 @@ mod feed;
 mod inbox;
 mod kept;
 mod list;
+mod measure;
 mod media;
 mod message;
 mod place;
+mod recount;
 mod secret_key;
 mod store;
 mod tables;
+mod tally;
 mod transfer;
 
 use std::path::Path;
@@ -34,6 +38,7 @@ use std::time::Duration;
 use palomar_model::{ChannelName, MessageId, Timestamp};
 
 pub use alerts::{AlertChange, AlertRecord, ToTell};
+pub use analytics::{AnalyticsQuery, Counts, Grouped, TrackedEvent};
 pub use apply::{Applied, Failed, Step};
 pub use audience::{
     AudienceContact, AudiencePage, ConsentChange, ContactChange, ContactIds, ConversationFacts, NewContact,
@@ -58,8 +63,10 @@ pub use message::{Direction, MessageStatus, MessageView, UnknownDirection, accep
 pub use place::{Looked, RecordsPlace};
 pub use store::migrate::Schema;
 pub use store::postgres::{LEAST_CONNECTIONS, NotPostgres, PostgresUrl};
+pub use tables::analytics::talks::TopTalk;
 pub use tables::api_keys::KeyRecord;
 pub use tables::channels::ChannelRecord;
+pub use tables::conversions::{Conversion, ConversionSum};
 pub use tables::counters::Counter;
 pub use tables::failed_webhooks::FailedWebhookView;
 pub use tables::followers::Follower;
@@ -79,6 +86,7 @@ pub use transfer::Moved;
 
 use secret_key::SecretKey;
 use store::{Db, Flush, Patience, Store};
+use tables::analytics::tracked;
 use tables::{
     api_keys, channels, conversations, counters, cursors, early_statuses, failed_webhooks, followers,
 };
@@ -199,7 +207,10 @@ impl Records {
         let before = now.before(retention.max(LEAST_RETENTION));
         let work = move |db: Db<'_>| {
             cursors::take_turn(db, PROJECTION, now)?;
-            Ok(early_statuses::forget_before(db, before)? + inbound_seen::forget_before(db, before)?)
+            // What is counted again from the journal's days must still be there: a day more, for clocks that differ.
+            let tracked = tracked::forget_before(db, before.before(Duration::from_secs(24 * 3600)))?;
+            let seen = inbound_seen::forget_before(db, before)?;
+            Ok(early_statuses::forget_before(db, before)? + seen + tracked)
         };
         let mut forgotten = self.write(work).await?;
         loop {

@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use palomar_model::{Change, ChannelName, InboundMessage, MessageId, MessageState, Timestamp};
 
+use super::exchanges::Exchanges;
 use super::known::{Known, Row};
 use crate::Partition;
 use crate::error::Result;
 use crate::store::Db;
+use crate::tables::analytics::talks::Talks;
 use crate::tables::campaign_counts::{self, Counted};
 use crate::tables::contacts::{self, Identity, MatchKey};
-use crate::tables::conversations::{self, Conversation, Effect, Pair, Turn};
+use crate::tables::conversations::{self, Conversation, Effect, Pair, Standing, Turn};
 use crate::tables::counters;
 use crate::tables::early_statuses;
 use crate::tables::failed_webhooks::{self, Came};
@@ -23,6 +25,17 @@ use crate::tables::messages::{self, NewMessage};
 use crate::tables::provider_ids::{self, Named};
 use crate::tables::provider_templates;
 use crate::tables::suppressions::{self, Suppression};
+use crate::tally::Tally;
+
+/// A contact that turned out to be another.
+pub(super) struct Merged {
+    pub(super) loser: String,
+    /// The one that it is part of now.
+    pub(super) winner: String,
+    pub(super) at: Timestamp,
+    /// How many of the batch's messages came before.
+    pub(super) before: usize,
+}
 
 /// What is new.
 #[derive(Default)]
@@ -39,8 +52,8 @@ pub(super) struct Changes<'f> {
     pub(super) identities: BTreeMap<MatchKey, (Identity, String)>,
     /// Identities that somebody else had.
     pub(super) reassigned: BTreeMap<MatchKey, (Identity, String)>,
-    /// Contacts that turned out to be others, each with the one it is part of now; in order.
-    pub(super) merged: Vec<(String, String, Timestamp)>,
+    /// Contacts that turned out to be others; in order.
+    pub(super) merged: Vec<Merged>,
     /// Contacts with their names.
     pub(super) renamed: BTreeMap<String, (String, Timestamp)>,
     pub(super) turns: Vec<Turn>,
@@ -67,7 +80,13 @@ impl Changes<'_> {
     }
 
     /// Writes everything.
-    pub(super) fn write(self, db: Db<'_>, known: &Known, partition: Partition) -> Result<()> {
+    pub(super) fn write(
+        self,
+        db: Db<'_>,
+        known: &Known,
+        partition: Partition,
+        mut tally: Tally,
+    ) -> Result<()> {
         let slots = || known.messages.iter().filter_map(|(id, slot)| Some((id, slot.as_ref()?)));
         let new = slots().filter_map(|(_, slot)| match &slot.row {
             Row::New(message) => Some((&**message, Some(&slot.head))),
@@ -89,11 +108,16 @@ impl Changes<'_> {
             contacts::reassign(self.reassigned.values().map(|(identity, contact)| (identity, contact))),
             contacts::rename(self.renamed.iter()),
         ])?;
-        for (loser, winner, at) in &self.merged {
+        let exchanges = Exchanges::load(db, &self.turns, &self.merged)?;
+        for Merged { loser, winner, at, .. } in &self.merged {
             contacts::merge(db, loser, winner, *at)?;
-            conversations::merge(db, loser, winner)?;
+            conversations::merge(db, loser, winner, *at)?;
         }
-        let conversations = conversations(db, self.turns)?;
+        let mut talks = Talks::default();
+        let turns = read_for_blocked(db, self.turns)?;
+        turns.iter().for_each(|turn| talks.note(&turn.pair, turn.direction, turn.noted));
+        let standing = exchanges.run(&turns, &self.merged, &mut tally);
+        let conversations = conversations(db, &turns, &standing)?;
         let raised = self.counters.iter();
         let moved = moved_in_campaigns(known);
         db.write(vec![
@@ -113,6 +137,9 @@ impl Changes<'_> {
             failed_webhooks::add(&self.webhooks),
             campaign_counts::add(moved.into_iter()),
         ])?;
+        let mut measured = tally.writes(db)?;
+        measured.push(talks.write());
+        db.write(measured)?;
         for told in &self.templates {
             provider_templates::note(db, told)?;
         }
@@ -144,11 +171,10 @@ fn moved_in_campaigns(known: &Known) -> BTreeMap<Counted, i64> {
     moved
 }
 
-/// The conversations that get messages, as they stand then.
-fn conversations(db: Db<'_>, mut turns: Vec<Turn>) -> Result<BTreeMap<Pair, Conversation>> {
+/// Messages with what they do to conversations, now that it is known who is blocked.
+fn read_for_blocked(db: Db<'_>, mut turns: Vec<Turn>) -> Result<Vec<Turn>> {
     let pairs: BTreeSet<_> = turns.iter().map(|turn| &turn.pair).collect();
-    let blocked = suppressions::blocked(db, pairs.iter().copied())?;
-    let mut conversations: BTreeMap<_, _> = conversations::find(db, pairs.into_iter())?.into_iter().collect();
+    let blocked = suppressions::blocked(db, pairs.into_iter())?;
     for turn in turns.iter_mut().filter(|turn| blocked.contains(&turn.pair)) {
         turn.effect = match turn.effect {
             Effect::Written => Effect::Ignored { opens: true },
@@ -156,11 +182,25 @@ fn conversations(db: Db<'_>, mut turns: Vec<Turn>) -> Result<BTreeMap<Pair, Conv
             ours => ours,
         };
     }
-    for turn in &turns {
+    Ok(turns)
+}
+
+/// The conversations that get messages, as they stand then.
+fn conversations(
+    db: Db<'_>,
+    turns: &[Turn],
+    standing: &BTreeMap<Pair, Standing>,
+) -> Result<BTreeMap<Pair, Conversation>> {
+    let pairs: BTreeSet<_> = turns.iter().map(|turn| &turn.pair).collect();
+    let mut conversations: BTreeMap<_, _> = conversations::find(db, pairs.into_iter())?.into_iter().collect();
+    for turn in turns {
         conversations
             .entry(turn.pair.clone())
             .and_modify(|conversation: &mut Conversation| conversation.note(turn))
             .or_insert_with(|| Conversation::begun(turn));
+    }
+    for (pair, conversation) in &mut conversations {
+        conversation.standing = standing.get(pair).copied().unwrap_or(conversation.standing);
     }
     Ok(conversations)
 }

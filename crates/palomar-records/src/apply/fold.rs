@@ -1,5 +1,6 @@
 //! What a fact changes of a message, and what is counted for it. No SQL.
 
+use palomar_model::analytics::SeriesId;
 use palomar_model::{Applied, ChannelName, Fact, MessageState, Timestamp};
 
 use crate::fact::What;
@@ -12,6 +13,7 @@ impl Head {
         match_key: String,
         state: MessageState,
         at: Timestamp,
+        series: SeriesId,
     ) -> Head {
         Head {
             channel,
@@ -28,6 +30,10 @@ impl Head {
             delivered_at: None,
             read_at: None,
             failed_at: None,
+            started_at: None,
+            due: at,
+            campaign: None,
+            series: Some(series),
         }
     }
 }

@@ -2,8 +2,9 @@
 //! who wants to get no more. The provider's id is the identity: however often it comes, it takes effect once.
 
 use data_encoding::HEXLOWER;
+use palomar_model::analytics::{Metric, Series, SeriesId};
 use palomar_model::{
-    ChannelName, Echo, InboundMessage, MessageChange, MessageId, MessageState, Timestamp, Wish,
+    ChannelName, Echo, InboundMessage, MessageChange, MessageId, MessageState, Sender, Timestamp, Wish,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -38,7 +39,9 @@ impl Batch<'_> {
         let mut view = received_view(id, channel, contact, message, fact.at);
         view.possible_duplicate = self.is_like_another(channel, message, fact.at);
         self.known.messages.insert(id, None);
-        self.changes.received.insert(id, new_message(view, match_key, message));
+        let series = self.tally.open(&series_of(channel, &message.from, message));
+        self.tally.count(series, fact.at, Metric::Received);
+        self.changes.received.insert(id, new_message(view, match_key, message, series));
         let effect = if message.content.is_from_a_person() { Effect::Written } else { Effect::Told };
         self.turn(fact, id, &identities, message, effect);
         Trace::of(Some(id), vec!["received"])
@@ -70,13 +73,15 @@ impl Batch<'_> {
         let identities = contacts::of_sender(&echo.to);
         let (contact, match_key) = first_of(&identities);
         let view = echoed_view(id, channel, contact, message, fact.at);
-        let accepted = Head::accepted(channel.clone(), match_key.clone(), MessageState::Sent, fact.at);
+        let series = self.tally.open(&series_of(channel, &echo.to, message));
+        let accepted =
+            Head::accepted(channel.clone(), match_key.clone(), MessageState::Sent, fact.at, series);
         let head = Head {
             provider_id: Some(message.provider_id.to_string()),
             sent_at: Some(message.at),
             ..accepted
         };
-        let row = Row::New(Box::new(new_message(view, match_key, message)));
+        let row = Row::New(Box::new(new_message(view, match_key, message, series)));
         self.known.messages.insert(id, Some(Slot { head, was: None, row }));
         self.turn(fact, id, &identities, message, Effect::Answered);
         Trace::of(Some(id), vec!["echoed"])
@@ -94,7 +99,7 @@ impl Batch<'_> {
         let Some(channel) = fact.channel.clone().filter(|_| !identities.is_empty()) else { return };
         let (name, direction) = match effect {
             // The name beside an echo is not known to be the other side's.
-            Effect::Answered | Effect::Sent => (None, Direction::Outbound),
+            Effect::Answered | Effect::Sent { .. } => (None, Direction::Outbound),
             Effect::Written | Effect::Told | Effect::Ignored { .. } => {
                 (message.from.name.as_deref(), Direction::Inbound)
             }
@@ -102,8 +107,9 @@ impl Batch<'_> {
         let contact = self.person(identities, name, id, fact.at);
         // A group's messages open nobody's window.
         if message.group_id.is_none() {
-            let pair = Pair { channel, contact };
-            self.changes.turns.push(Turn { pair, message: id, direction, at: message.at, effect });
+            let (pair, contact_then) = (Pair { channel, contact: contact.clone() }, contact);
+            let (at, noted) = (message.at, fact.at);
+            self.changes.turns.push(Turn { pair, contact_then, message: id, direction, at, effect, noted });
         }
     }
 
@@ -189,7 +195,18 @@ fn first_of(identities: &[Identity]) -> (String, String) {
     known.map(|known| (known.value.clone(), known.match_key.clone())).unwrap_or_default()
 }
 
-fn new_message(view: MessageView, match_key: String, message: &InboundMessage) -> NewMessage {
+fn new_message(
+    view: MessageView,
+    match_key: String,
+    message: &InboundMessage,
+    series: SeriesId,
+) -> NewMessage {
     let (summary, group) = (message.text.clone(), message.group_id.clone());
-    NewMessage { view, match_key, summary, extras: None, group, place: None }
+    NewMessage { view, match_key, summary, extras: None, group, place: None, series }
+}
+
+/// What a message with this other side is counted under.
+fn series_of(channel: &ChannelName, other_side: &Sender, message: &InboundMessage) -> Series {
+    let country = other_side.country().unwrap_or_default();
+    Series::full([channel.as_str(), "", "", &message.kind, &country, ""])
 }

@@ -9,9 +9,11 @@
 //! has the turn: what was read is still so when it is written, whatever other nodes and partitions bring.
 
 mod changes;
+mod exchanges;
 mod fold;
 mod inbound;
 mod known;
+mod measured;
 mod outbound;
 mod people;
 mod report;
@@ -28,6 +30,7 @@ use crate::tables::counters::day;
 use crate::tables::cursors;
 use crate::tables::inbound_seen::Seen;
 use crate::tables::journal::Entry;
+use crate::tally::Tally;
 use changes::Changes;
 use known::Known;
 
@@ -82,8 +85,8 @@ pub(crate) fn apply(
     let new: Vec<_> = facts.iter().filter(|fact| fact.cursor > stored).collect();
     let mut batch = Batch::of(Known::load(db, &new)?, seq);
     new.iter().try_for_each(|fact| batch.fact(fact))?;
-    let Batch { changes, steps, failed, known, seq } = batch;
-    changes.write(db, &known, partition)?;
+    let Batch { changes, steps, failed, known, tally, seq } = batch;
+    changes.write(db, &known, partition, tally)?;
     if through <= stored {
         return Ok(Applied { applied: 0, cursor: stored, steps, failed });
     }
@@ -112,13 +115,22 @@ struct Batch<'f> {
     changes: Changes<'f>,
     steps: Vec<Step>,
     failed: Vec<Failed>,
+    /// What is counted and measured.
+    tally: Tally,
     /// The number of the journal's last entry.
     seq: u64,
 }
 
 impl<'f> Batch<'f> {
     fn of(known: Known, seq: u64) -> Batch<'f> {
-        Batch { known, changes: Changes::default(), steps: Vec::new(), failed: Vec::new(), seq }
+        Batch {
+            known,
+            changes: Changes::default(),
+            steps: Vec::new(),
+            failed: Vec::new(),
+            tally: Tally::default(),
+            seq,
+        }
     }
 
     fn fact(&mut self, fact: &'f RecordFact) -> Result<()> {
@@ -178,6 +190,7 @@ impl<'f> Batch<'f> {
 
     /// Writes a fact down, and counts.
     fn leave(&mut self, fact: &RecordFact, trace: Trace) {
+        let measured = trace.message.map_or(0, |id| self.measure(id, fact, &trace.counted));
         let head = trace.message.and_then(|id| self.known.head(id));
         let channel = head.map(|head| head.channel.clone()).or_else(|| fact.channel.clone());
         let mut detail = match (&fact.what, head) {
@@ -210,6 +223,7 @@ impl<'f> Batch<'f> {
             message: trace.message,
             detail,
             counted: trace.counted,
+            measured,
         });
     }
 }

@@ -1,6 +1,7 @@
 //! Messages of ours: accepted, attempted, sent.
 
-use palomar_model::{Fact, MessageId, MessageState, Outbound, ProviderMessageId, Timestamp};
+use palomar_model::analytics::Series;
+use palomar_model::{Content, Fact, MessageId, MessageState, Outbound, ProviderMessageId, Timestamp};
 
 use super::fold::{self, advance};
 use super::known::{Row, Slot};
@@ -10,7 +11,7 @@ use crate::fact::{RecordFact, What};
 use crate::message::{Direction, accepted_view};
 use crate::tables::contacts::{self, KnownBy};
 use crate::tables::conversations::{Effect, Pair, Turn};
-use crate::tables::messages::{Head, NewMessage};
+use crate::tables::messages::{self, Head, NewMessage};
 use crate::tables::provider_ids::Named;
 use crate::tables::stored;
 
@@ -27,6 +28,7 @@ impl Batch<'_> {
             return Ok(Trace::of(Some(id), Vec::new()));
         }
         let state = MessageState::accepted(scheduled);
+        let series = self.tally.open(&series_of(message));
         let identity = contacts::of_recipient(&message.to);
         let new = NewMessage {
             view: accepted_view(message, state, at),
@@ -35,18 +37,23 @@ impl Batch<'_> {
             extras: stored::extras(message)?,
             group: None,
             place: message.campaign_place,
+            series,
         };
-        let mut head = Head::accepted(message.channel.clone(), identity.match_key.clone(), state, at);
+        let mut head = Head::accepted(message.channel.clone(), identity.match_key.clone(), state, at, series);
         head.place = message.campaign_place;
+        head.due = messages::due(at, message.scheduled_at);
+        head.campaign.clone_from(&message.campaign_id);
         self.known.messages.insert(id, Some(Slot { head, was: None, row: Row::New(Box::new(new)) }));
         let contact = self.person(&[identity], None, id, at);
-        let pair = Pair { channel: message.channel.clone(), contact };
+        let pair = Pair { channel: message.channel.clone(), contact: contact.clone() };
         self.changes.turns.push(Turn {
             pair,
+            contact_then: contact,
             message: id,
             direction: Direction::Outbound,
             at,
-            effect: Effect::Sent,
+            effect: Effect::Sent { answers: message.campaign_id.is_none() },
+            noted: at,
         });
         Ok(Trace::of(Some(id), vec!["accepted"]))
     }
@@ -114,4 +121,20 @@ impl Batch<'_> {
         let Some(contact) = keys.iter().find_map(|key| self.known.contacts.get(key)).cloned() else { return };
         self.identify(&contacts::of_alias(alias), &contact);
     }
+}
+
+/// What a message is counted under.
+fn series_of(message: &Outbound) -> Series {
+    let template = match &message.content {
+        Content::Template(template) => template.name.as_str(),
+        _ => "",
+    };
+    Series::full([
+        message.channel.as_str(),
+        message.campaign_id.as_deref().unwrap_or_default(),
+        template,
+        message.content.kind().as_str(),
+        message.to.country().as_deref().unwrap_or_default(),
+        message.priority.as_str(),
+    ])
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use palomar_model::{MessageId, PersonNews, Timestamp};
 
+use super::changes::Merged;
 use super::{Batch, Trace};
 use crate::store::clean;
 use crate::tables::contacts::{self, Identity, KnownBy};
@@ -105,7 +106,9 @@ impl Batch<'_> {
         {
             self.rename(winner, name, at);
         }
-        self.changes.merged.push((loser.to_owned(), winner.to_owned(), at));
+        let before = self.changes.turns.len();
+        let (loser, winner) = (loser.to_owned(), winner.to_owned());
+        self.changes.merged.push(Merged { loser, winner, at, before });
     }
 
     /// The name in their profile stands until somebody changes it there.

@@ -22,6 +22,7 @@ const STEPS: &[(&str, &str)] = &[
     ("0010_media_places", include_str!("../../migrations/0010_media_places.sql")),
     ("0011_sessions", include_str!("../../migrations/0011_sessions.sql")),
     ("0012_alerts", include_str!("../../migrations/0012_alerts.sql")),
+    ("0013_analytics", include_str!("../../migrations/0013_analytics.sql")),
 ];
 
 /// The newest schema.

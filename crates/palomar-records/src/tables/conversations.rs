@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use palomar_model::{ChannelName, MessageId, Timestamp};
 
+use super::analytics::talks;
 use super::parsed;
 use crate::error::Result;
 use crate::message::Direction;
@@ -24,15 +25,26 @@ pub(crate) const CONVERSATIONS: Table = Table {
         int("unread"),
         text("assignee"),
         text("labels"),
+        int("waiting_since"),
+        int("answers"),
     ],
     key: 2,
 };
 
 /// Those that the projection writes; people write the others.
-const OF_PROJECTION: &[crate::store::table::Column] = const {
-    let (told, _) = CONVERSATIONS.columns.split_at(9);
-    told
-};
+const OF_PROJECTION: &[crate::store::table::Column] = &[
+    text("channel"),
+    text("contact_id"),
+    int("created_at"),
+    int("last_inbound_at"),
+    int("window_until"),
+    text("last_message_id"),
+    int("last_message_at"),
+    text("last_direction"),
+    int("unread"),
+    int("waiting_since"),
+    int("answers"),
+];
 
 /// Free text may be sent for so long after a person wrote.
 const WINDOW: Duration = Duration::from_secs(24 * 3600);
@@ -48,10 +60,14 @@ pub(crate) struct Pair {
 #[derive(Clone, Debug)]
 pub(crate) struct Turn {
     pub(crate) pair: Pair,
+    /// The contact as it was known then, where it has turned out to be another since.
+    pub(crate) contact_then: String,
     pub(crate) message: MessageId,
     pub(crate) direction: Direction,
     pub(crate) at: Timestamp,
     pub(crate) effect: Effect,
+    /// When we knew of it.
+    pub(crate) noted: Timestamp,
 }
 
 /// What a message does to a conversation beside being its newest.
@@ -62,7 +78,10 @@ pub(crate) enum Effect {
     /// News of the person's account: to be read, and no more.
     Told,
     /// We sent.
-    Sent,
+    Sent {
+        /// Whether it may answer a person: what a campaign sends does not.
+        answers: bool,
+    },
     /// Somebody of the business answered elsewhere: what came before was read.
     Answered,
     /// It is from somebody who is blocked: nobody need read it.
@@ -82,6 +101,30 @@ pub(crate) struct Conversation {
     last_message_at: Timestamp,
     last_direction: Direction,
     unread: u64,
+    pub(crate) standing: Standing,
+}
+
+/// How people are answered in a conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Since when a person waits for an answer.
+    waiting_since: Option<Timestamp>,
+    /// How often they got one.
+    answers: u64,
+}
+
+/// What a message means for how people are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exchange {
+    /// A person wrote, and waits from now on.
+    Asked,
+    /// Somebody who waited is answered.
+    Answered {
+        /// After how long.
+        after: Duration,
+        /// Whether they never were before.
+        first: bool,
+    },
 }
 
 impl Conversation {
@@ -97,6 +140,7 @@ impl Conversation {
             last_message_at: turn.at,
             last_direction: turn.direction,
             unread: u64::from(matches!(turn.effect, Effect::Written | Effect::Told)),
+            standing: Standing::default(),
         }
     }
 
@@ -111,6 +155,7 @@ impl Conversation {
             last_message_at: newer.last_message_at,
             last_direction: newer.last_direction,
             unread: self.unread + other.unread,
+            standing: self.standing.joined(&other.standing),
         }
     }
 
@@ -129,6 +174,33 @@ impl Conversation {
     }
 }
 
+impl Standing {
+    /// How it stands where two conversations turn out to be one.
+    pub(crate) fn joined(&self, other: &Standing) -> Standing {
+        let waiting_since = match (self.waiting_since, other.waiting_since) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        Standing { waiting_since, answers: self.answers + other.answers }
+    }
+
+    /// Notes whether somebody waits for an answer, or got it.
+    pub(crate) fn note(&mut self, turn: &Turn) -> Option<Exchange> {
+        match turn.effect {
+            Effect::Written if self.waiting_since.is_none() => {
+                self.waiting_since = Some(turn.noted);
+                Some(Exchange::Asked)
+            }
+            Effect::Sent { answers: true } | Effect::Answered => {
+                let after = turn.noted.since(self.waiting_since.take()?);
+                self.answers += 1;
+                Some(Exchange::Answered { after, first: self.answers == 1 })
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Those of these conversations that have begun.
 pub(crate) fn find<'a>(
     db: Db<'_>,
@@ -137,7 +209,7 @@ pub(crate) fn find<'a>(
     let mut wanted = Rows::of(&CONVERSATIONS.columns[..2]);
     pairs.for_each(|pair| wanted.push(values![&pair.channel, pair.contact.as_str()]));
     let text = "SELECT channel, contact_id, created_at, last_inbound_at, window_until, last_message_id,
-             last_message_at, last_direction, unread
+             last_message_at, last_direction, unread, waiting_since, answers
          FROM {wanted} JOIN conversations USING (channel, contact_id)";
     db.find(text, &wanted, |row| {
         let table = CONVERSATIONS.name;
@@ -150,13 +222,17 @@ pub(crate) fn find<'a>(
             last_message_at: row.time("last_message_at")?,
             last_direction: parsed(row, table, "last_direction")?,
             unread: row.count("unread")?,
+            standing: Standing {
+                waiting_since: row.optional_time("waiting_since")?,
+                answers: row.count("answers")?,
+            },
         };
         Ok((pair, conversation))
     })
 }
 
 /// Gives the conversations of one contact to another, who is the same person.
-pub(crate) fn merge(db: Db<'_>, loser: &str, winner: &str) -> Result<()> {
+pub(crate) fn merge(db: Db<'_>, loser: &str, winner: &str, at: Timestamp) -> Result<()> {
     let text = "SELECT channel, labels FROM conversations WHERE contact_id = $1";
     let lost = db.rows(text, &values![loser], |row| {
         let channel: ChannelName = parsed(row, CONVERSATIONS.name, "channel")?;
@@ -168,6 +244,10 @@ pub(crate) fn merge(db: Db<'_>, loser: &str, winner: &str) -> Result<()> {
         let found = find(db, both.iter())?;
         let joined = found.into_iter().map(|(_, one)| one).reduce(|one, other| one.joined(&other));
         let winner = &both[1];
+        if let Some(joined) = &joined {
+            let span = (joined.created_at.min(at), at);
+            talks::merge(db, channel.as_str(), (loser, &winner.contact), span)?;
+        }
         if let Some(joined) = joined {
             db.write(vec![put(std::iter::once((winner, &joined)))])?;
         }
@@ -198,13 +278,15 @@ pub(crate) fn put<'a>(conversations: impl Iterator<Item = (&'a Pair, &'a Convers
             conversation.last_message_at,
             conversation.last_direction.as_str(),
             conversation.unread,
+            conversation.standing.waiting_since,
+            conversation.standing.answers,
         ]);
     });
     let newer = "ON CONFLICT (channel, contact_id) DO UPDATE SET created_at = excluded.created_at,
              last_inbound_at = excluded.last_inbound_at,
              window_until = excluded.window_until, last_message_id = excluded.last_message_id,
              last_message_at = excluded.last_message_at, last_direction = excluded.last_direction,
-             unread = excluded.unread";
+             unread = excluded.unread, waiting_since = excluded.waiting_since, answers = excluded.answers";
     Write::insert(&CONVERSATIONS, newer, rows)
 }
 

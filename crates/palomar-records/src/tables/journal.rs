@@ -25,6 +25,7 @@ pub(crate) const JOURNAL: Table = Table {
         text("message_id"),
         text("detail"),
         text("counted"),
+        int("measured"),
     ],
     key: 1,
 };
@@ -54,6 +55,8 @@ pub(crate) struct Entry {
     pub(crate) message: Option<MessageId>,
     pub(crate) detail: Json,
     pub(crate) counted: Vec<&'static str>,
+    /// Whether it was counted by analytics: 1, or the code of the reason that its message failed for.
+    pub(crate) measured: u64,
 }
 
 /// Writes entries of a partition.
@@ -70,6 +73,7 @@ pub(crate) fn add(partition: Partition, entries: &[Entry]) -> Result<Write> {
             entry.message,
             to_json(&entry.detail, JOURNAL.name)?,
             entry.counted.join(" "),
+            entry.measured,
         ]);
     }
     Ok(Write::insert(&JOURNAL, "", rows))
@@ -164,6 +168,54 @@ pub(crate) fn counted(db: Db<'_>, from_day: i64) -> Result<Vec<Counter>> {
         Ok(each.collect::<Vec<_>>())
     })?;
     Ok(found.into_iter().flatten().collect())
+}
+
+/// What an entry says of its message, for whoever counts again.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) message: String,
+    pub(crate) seq: u64,
+    pub(crate) at: Timestamp,
+    pub(crate) kind: String,
+    pub(crate) detail: Json,
+    pub(crate) counted: String,
+    pub(crate) channel: String,
+    pub(crate) campaign: Option<String>,
+    pub(crate) series: Option<i64>,
+    pub(crate) due: Timestamp,
+    pub(crate) sent_at: Option<Timestamp>,
+    pub(crate) delivered_at: Option<Timestamp>,
+    /// As in [`Entry::measured`].
+    pub(crate) measured: u64,
+}
+
+/// Entries that were measured, with their messages: message by message, after one of them.
+pub(crate) fn told(db: Db<'_>, after: (&str, Timestamp, u64), limit: usize) -> Result<Vec<Told>> {
+    let text =
+        "SELECT j.message_id AS message_id, j.seq AS seq, j.at AS at, j.kind AS kind, j.detail AS detail,
+             j.counted AS counted, m.channel AS channel, m.campaign AS campaign, m.series AS series,
+             m.created_at AS created_at, m.scheduled_at AS scheduled_at, m.sent_at AS sent_at,
+             m.delivered_at AS delivered_at, j.measured AS measured
+         FROM journal AS j JOIN messages AS m ON m.id = j.message_id
+         WHERE j.message_id IS NOT NULL AND j.measured > 0 AND (j.message_id, j.at, j.seq) > ($1, $2, $3)
+         ORDER BY j.message_id, j.at, j.seq LIMIT $4";
+    db.rows(text, &values![after.0, after.1, after.2, limit as u64], |row| {
+        Ok(Told {
+            message: row.get("message_id")?,
+            seq: row.count("seq")?,
+            at: row.time("at")?,
+            kind: row.get("kind")?,
+            detail: json(row, JOURNAL.name, "detail")?,
+            counted: row.get("counted")?,
+            channel: row.get("channel")?,
+            campaign: row.get("campaign")?,
+            series: row.get("series")?,
+            due: super::messages::due(row.time("created_at")?, row.optional_time("scheduled_at")?),
+            sent_at: row.optional_time("sent_at")?,
+            delivered_at: row.optional_time("delivered_at")?,
+            measured: row.count("measured")?,
+        })
+    })
 }
 
 /// The oldest entry: its number and its time.

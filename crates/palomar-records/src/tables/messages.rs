@@ -1,5 +1,6 @@
 //! `messages`: outbound and inbound messages as they stand.
 
+use palomar_model::analytics::SeriesId;
 use palomar_model::{
     CampaignPlace, ChannelName, InboundMessage, MessageId, MessageState, Priority, Timestamp,
 };
@@ -49,6 +50,8 @@ pub(crate) const MESSAGES: Table = Table {
         int("campaign_number"),
         int("campaign_step"),
         int("campaign_variant"),
+        int("series"),
+        int("started_at"),
     ],
     key: 1,
 };
@@ -66,6 +69,7 @@ const OF_HEAD: &[Column] = &[
     int("delivered_at"),
     int("read_at"),
     int("failed_at"),
+    int("started_at"),
 ];
 /// More of a text is not searched.
 const SUMMARY_CHARS: usize = 512;
@@ -90,6 +94,13 @@ pub(crate) struct Head {
     pub(crate) delivered_at: Option<Timestamp>,
     pub(crate) read_at: Option<Timestamp>,
     pub(crate) failed_at: Option<Timestamp>,
+    /// Since when an attempt is in flight.
+    pub(crate) started_at: Option<Timestamp>,
+    /// When it was due: what waits is measured from there.
+    pub(crate) due: Timestamp,
+    pub(crate) campaign: Option<String>,
+    /// In which series it is counted; none of one that an earlier version accepted.
+    pub(crate) series: Option<SeriesId>,
 }
 
 /// A message that is not in the table yet.
@@ -106,12 +117,14 @@ pub(crate) struct NewMessage {
     pub(crate) group: Option<String>,
     /// Its place in a campaign.
     pub(crate) place: Option<CampaignPlace>,
+    /// In which series it is counted.
+    pub(crate) series: SeriesId,
 }
 
 /// Writes new messages; an outbound one as far as its head says that it has come.
 pub(crate) fn add<'a>(messages: impl Iterator<Item = (&'a NewMessage, Option<&'a Head>)>) -> Result<Write> {
     let mut rows = Rows::of(MESSAGES.columns);
-    for (NewMessage { view, match_key, summary, extras, group, place }, head) in messages {
+    for (NewMessage { view, match_key, summary, extras, group, place, series }, head) in messages {
         let summary = summary.as_ref().map(|text| text.chars().take(SUMMARY_CHARS).collect::<String>());
         let told = values![
             view.id,
@@ -147,11 +160,13 @@ pub(crate) fn add<'a>(messages: impl Iterator<Item = (&'a NewMessage, Option<&'a
                 view.failed_at,
             ],
         };
+        let started = head.and_then(|head| head.started_at);
         rows.push(
             told.into_iter()
                 .chain(reached)
                 .chain(values![group.as_deref()])
                 .chain(of_place(place.as_ref()))
+                .chain(values![series.0, started])
                 .collect::<Vec<_>>(),
         );
     }
@@ -194,7 +209,8 @@ pub(crate) fn unknown_count(db: Db<'_>, after: &str) -> Result<u64> {
 pub(crate) fn update<'a>(heads: impl Iterator<Item = (&'a MessageId, &'a Head)>) -> Write {
     let mut rows = Rows::of(OF_HEAD);
     for (id, head) in heads {
-        rows.push(values![*id].into_iter().chain(of_head(head)).collect::<Vec<_>>());
+        let row = values![*id].into_iter().chain(of_head(head)).chain(values![head.started_at]);
+        rows.push(row.collect::<Vec<_>>());
     }
     Write::update(&MESSAGES, rows)
 }
@@ -244,7 +260,8 @@ pub(crate) fn heads<'a>(
     let mut wanted = Rows::of(&MESSAGES.columns[..1]);
     ids.for_each(|id| wanted.push(values![*id]));
     let text = "SELECT id, direction, channel, match_key, status, provider_id, attempts, earlier_attempts, code, reason,
-             updated_at, sent_at, delivered_at, read_at, failed_at, campaign_number, campaign_step, campaign_variant
+             updated_at, sent_at, delivered_at, read_at, failed_at, campaign_number, campaign_step, campaign_variant,
+             started_at, created_at, scheduled_at, campaign, series
          FROM {wanted} JOIN messages USING (id)";
     db.find(text, &wanted, |row| {
         let id = parsed(row, TABLE, "id")?;
@@ -271,7 +288,16 @@ fn head(row: &Row<'_>) -> Result<Head> {
         delivered_at: row.optional_time("delivered_at")?,
         read_at: row.optional_time("read_at")?,
         failed_at: row.optional_time("failed_at")?,
+        started_at: row.optional_time("started_at")?,
+        due: due(row.time("created_at")?, row.optional_time("scheduled_at")?),
+        campaign: row.get("campaign")?,
+        series: row.get::<Option<i64>>("series")?.map(SeriesId),
     })
+}
+
+/// When a message is due that was accepted then, for later or not.
+pub(crate) fn due(accepted: Timestamp, scheduled: Option<Timestamp>) -> Timestamp {
+    scheduled.map_or(accepted, |scheduled| scheduled.max(accepted))
 }
 
 /// One message.

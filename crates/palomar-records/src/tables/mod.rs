@@ -1,6 +1,7 @@
 //! One file a table: its SQL and the way between its rows and our values. Nothing else says SQL about that table.
 
 pub(crate) mod alerts;
+pub(crate) mod analytics;
 pub(crate) mod api_keys;
 pub(crate) mod campaign_batches;
 pub(crate) mod campaign_counts;
@@ -11,6 +12,7 @@ pub(crate) mod campaigns;
 pub(crate) mod channels;
 pub(crate) mod contacts;
 pub(crate) mod conversations;
+pub(crate) mod conversions;
 pub(crate) mod counters;
 pub(crate) mod cursors;
 pub(crate) mod early_statuses;
@@ -38,7 +40,7 @@ use crate::error::{RecordsError, Result};
 use crate::store::{Row, Table};
 
 /// All tables, each once.
-pub(crate) const ALL: [&Table; 34] = [
+pub(crate) const ALL: [&Table; 41] = [
     &messages::MESSAGES,
     &message_changes::MESSAGE_CHANGES,
     &media::MEDIA,
@@ -71,6 +73,13 @@ pub(crate) const ALL: [&Table; 34] = [
     &campaign_days::DAYS,
     &campaign_requests::REQUESTS,
     &alerts::ALERTS,
+    &analytics::series::SERIES,
+    &analytics::reasons::REASONS,
+    &analytics::counts::COUNTS,
+    &analytics::times::TIMES,
+    &analytics::talks::TALKS,
+    &analytics::tracked::TRACKED,
+    &conversions::CONVERSIONS,
     &seals::SEALS,
     &SCHEMA_STEPS,
 ];

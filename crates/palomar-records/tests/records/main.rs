@@ -1,5 +1,6 @@
 //! What must hold of records, on SQLite and on PostgreSQL alike.
 
+mod analytics;
 mod audience;
 mod campaigns;
 mod crash;

@@ -107,7 +107,8 @@ async fn records_of_an_earlier_schema_go_on() {
                 "0009_campaign_pace",
                 "0010_media_places",
                 "0011_sessions",
-                "0012_alerts"
+                "0012_alerts",
+                "0013_analytics"
             ]
         )
     );

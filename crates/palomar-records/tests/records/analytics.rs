@@ -1,0 +1,243 @@
+//! Analytics: what is counted is what the messages did, in whatever batches it came, and every number can be counted again.
+
+use std::time::Duration;
+
+use palomar_model::analytics::{Dimension, FailureReason, Metric, Series, Stage, Tier};
+use palomar_model::{ErrorClass, MessageId, ReportedStatus, SendFailure, Timestamp};
+use palomar_records::{AnalyticsQuery, Conversion, Counts, Records, TrackedEvent, What};
+
+use crate::facts::{LOG, START, at, id, log, outbound, report, sent, written};
+use crate::house::{House, on_both, sound};
+
+on_both!(
+    messages_are_counted_at_their_time,
+    a_status_counts_once,
+    answers_are_measured,
+    a_wrong_count_is_named,
+    old_minutes_are_forgotten,
+    events_of_others_count_once,
+    conversions_are_put_down_to_messages,
+);
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+async fn all(records: &Records, query: AnalyticsQuery, tier: Tier) -> Counts {
+    let edges = vec![START, START.after(DAY)];
+    let counted = records.analytics_counts(query, tier, edges).await.expect("counted");
+    let mut sum = Counts::default();
+    counted.into_values().flatten().for_each(|counts| sum.merge(&counts));
+    sum
+}
+
+fn only(dimension: Dimension, part: &str) -> AnalyticsQuery {
+    AnalyticsQuery { only: vec![(dimension, part.to_owned())], ..AnalyticsQuery::default() }
+}
+
+async fn applied(records: &Records, facts: Vec<(Option<MessageId>, What)>) {
+    let through = facts.len() as u64;
+    records.apply(LOG, 0, log(1, facts), through, START).await.expect("applied");
+}
+
+async fn messages_are_counted_at_their_time(house: House) {
+    let records = house.open().await;
+    let mut facts = sent(1);
+    facts.extend(sent(2));
+    facts.push((None, report(1, ReportedStatus::Delivered, true)));
+    facts.push((None, report(1, ReportedStatus::Read, true)));
+    facts.push((None, report(2, ReportedStatus::Read, true)));
+    applied(&records, facts).await;
+    for (query, tier) in [
+        (AnalyticsQuery::default(), Tier::Quarter),
+        (AnalyticsQuery::default(), Tier::Minute),
+        (only(Dimension::Channel, "demo"), Tier::Quarter),
+        (only(Dimension::Country, "ES"), Tier::Quarter),
+    ] {
+        let counts = all(&records, query.clone(), tier).await;
+        let counted = [Metric::Accepted, Metric::Sent, Metric::Delivered, Metric::Read, Metric::Attempts]
+            .map(|metric| counts.of(metric));
+        assert_eq!(counted, [2, 2, 2, 2, 2], "{query:?}");
+    }
+    let campaign = all(&records, only(Dimension::Campaign, "verano"), Tier::Quarter).await;
+    assert_eq!(campaign.of(Metric::Sent), 1);
+    let times = async |stage| {
+        let edges = vec![START, START.after(DAY)];
+        let query = AnalyticsQuery::default();
+        let grouped = records.analytics_times(query, stage, edges).await.expect("timed");
+        let histogram = grouped.into_values().flatten().next().unwrap_or_default();
+        histogram.range().map(|(least, most)| (histogram.count(), least.as_secs(), most.as_secs()))
+    };
+    assert_eq!(times(Stage::QueueWait).await, Some((2, 1, 1)));
+    assert_eq!(times(Stage::ProviderLatency).await, Some((2, 1, 1)));
+    assert_eq!(times(Stage::AcceptedToSent).await, Some((2, 2, 2)));
+    // Of the second message nobody knows when it was delivered: it was read.
+    assert_eq!(times(Stage::SentToDelivered).await, Some((1, 6, 6)));
+    assert_eq!(times(Stage::DeliveredToRead).await, Some((1, 1, 1)));
+    // Cut where minutes begin: each fact is in its own.
+    let edges: Vec<_> = (0..4).map(|minute| at(minute * 60)).collect();
+    let by_minute = records.analytics_counts(AnalyticsQuery::default(), Tier::Minute, edges).await;
+    let by_minute = by_minute.expect("counted").into_values().next().expect("one group");
+    assert_eq!(by_minute.iter().map(|counts| counts.of(Metric::Sent)).collect::<Vec<_>>(), [2, 0, 0]);
+    sound(&records).await;
+}
+
+async fn a_status_counts_once(house: House) {
+    let records = house.open().await;
+    let failure = SendFailure::new(ErrorClass::Transient, "later").with_code("131016");
+    let mut facts = vec![(None, report(3, ReportedStatus::Delivered, false))];
+    facts.extend(sent(3));
+    for _ in 0..3 {
+        facts.push((None, report(3, ReportedStatus::Delivered, false)));
+    }
+    facts.push((Some(id(4)), What::Accepted { message: Box::new(outbound(4)), scheduled: false }));
+    facts.push((Some(id(4)), What::Started { attempt: 1 }));
+    facts.push((Some(id(4)), What::AttemptFailed { attempt: 1, failure }));
+    facts.push((Some(id(4)), What::Dead { reason: "attempts_exhausted".to_owned() }));
+    applied(&records, facts).await;
+    let counts = all(&records, AnalyticsQuery::default(), Tier::Quarter).await;
+    let counted = [Metric::Sent, Metric::Delivered, Metric::Failed, Metric::AttemptsFailed];
+    assert_eq!(counted.map(|metric| counts.of(metric)), [1, 1, 1, 1]);
+    let reasons = records.failure_reasons().await.expect("read");
+    let why: Vec<_> = counts.reasons().map(|(code, count)| (reasons[&code].clone(), count)).collect();
+    assert_eq!(why, [(FailureReason::new("attempts_exhausted", Some("131016")), 1)]);
+    sound(&records).await;
+}
+
+async fn answers_are_measured(house: House) {
+    let records = house.open().await;
+    let answer = |n: u128, campaign: bool| {
+        let mut message = outbound(n);
+        message.to = palomar_model::Recipient::parse("+34600111222", None).expect("a number");
+        message.campaign_id = campaign.then(|| "verano".to_owned());
+        (Some(id(n)), What::Accepted { message: Box::new(message), scheduled: false })
+    };
+    let facts = vec![
+        (None, written(101)),
+        (None, written(102)),
+        // What a campaign sends answers nobody.
+        answer(1, true),
+        answer(2, false),
+        answer(3, false),
+        (None, written(103)),
+        answer(4, false),
+    ];
+    applied(&records, facts).await;
+    let counts = all(&records, AnalyticsQuery::default(), Tier::Quarter).await;
+    let counted = [Metric::ConversationsNew, Metric::ConversationsAsked, Metric::ConversationsAnswered];
+    assert_eq!(counted.map(|metric| counts.of(metric)), [1, 2, 2]);
+    let edges = vec![START, START.after(DAY)];
+    for (stage, expected) in [(Stage::FirstResponse, (1, 3, 3)), (Stage::Response, (2, 1, 3))] {
+        let grouped = records.analytics_times(AnalyticsQuery::default(), stage, edges.clone()).await;
+        let histogram = grouped.expect("timed").into_values().flatten().next().expect("some");
+        let (least, most) = histogram.range().expect("some");
+        assert_eq!((histogram.count(), least.as_secs(), most.as_secs()), expected, "{stage}");
+    }
+    let range = (START, START.after(Duration::from_secs(900)));
+    assert_eq!(records.active_conversations(range, None).await.expect("counted"), 1);
+    let later = (START.after(Duration::from_secs(900)), START.after(DAY));
+    assert_eq!(records.active_conversations(later, None).await.expect("counted"), 0);
+    let top = records.top_conversations(range, Some("demo".to_owned()), 5).await.expect("read");
+    assert_eq!(top.iter().map(|talk| (talk.received, talk.sent)).collect::<Vec<_>>(), [(3, 4)]);
+    sound(&records).await;
+}
+
+async fn a_wrong_count_is_named(house: House) {
+    let records = house.open().await;
+    applied(&records, sent(1)).await;
+    sound(&records).await;
+    // The first quarter of an hour with 1 accepted, 2 sent (1 is right) and 1 attempt.
+    let wrong = match house.address {
+        None => "x'0003000101020a01'",
+        Some(_) => "'\\x0003000101020a01'::bytea",
+    };
+    let channel = "SELECT id FROM analytics_series WHERE depth = 1 AND channel = 'demo'";
+    house
+        .tamper(&format!(
+            "UPDATE analytics_counts SET counts = {wrong} WHERE tier = 1 AND series IN ({channel})"
+        ))
+        .await;
+    let problems = records.check().await.expect("checked").problems;
+    assert!(
+        problems
+            .iter()
+            .any(|line| line == "sent of channel demo at 2026-01-01T00:00:00Z is 2, the journal has 1"),
+        "{problems:?}"
+    );
+    house.tamper("DELETE FROM analytics_times WHERE stage = 2 AND tier = 2").await;
+    let problems = records.check().await.expect("checked").problems;
+    assert!(problems.iter().any(|line| line.starts_with("accepted_to_sent of")), "{problems:?}");
+}
+
+async fn old_minutes_are_forgotten(house: House) {
+    let records = house.open().await;
+    applied(&records, sent(1)).await;
+    let later = START.after(DAY * 3);
+    assert!(records.analytics_forget(DAY * 2, DAY * 400, later).await.expect("forgotten") > 0);
+    assert_eq!(all(&records, AnalyticsQuery::default(), Tier::Minute).await.of(Metric::Sent), 0);
+    assert_eq!(all(&records, AnalyticsQuery::default(), Tier::Quarter).await.of(Metric::Sent), 1);
+    sound(&records).await;
+    assert!(records.analytics_forget(DAY, DAY * 2, later).await.expect("forgotten") > 0);
+    assert_eq!(all(&records, AnalyticsQuery::default(), Tier::Quarter).await.of(Metric::Sent), 0);
+    assert_eq!(records.analytics_forget(DAY, DAY * 2, later).await.expect("forgotten"), 0);
+}
+
+async fn events_of_others_count_once(house: House) {
+    let records = house.open().await;
+    applied(&records, sent(1)).await;
+    let event = |id: &str, metric: Metric| TrackedEvent {
+        id: id.to_owned(),
+        at: at(7),
+        metric,
+        series: Series::full(["crm", "", "", "text", "ES", ""]),
+        reason: (metric == Metric::Failed).then(|| FailureReason::new("told", Some("42"))),
+        took: None,
+    };
+    let told = vec![event("a", Metric::Sent), event("b", Metric::Failed), event("a", Metric::Sent)];
+    assert_eq!(records.track(told.clone(), at(8)).await.expect("counted"), [true, true, false]);
+    assert_eq!(records.track(told, at(9)).await.expect("counted"), [false, false, false]);
+    let counts = all(&records, AnalyticsQuery::default(), Tier::Quarter).await;
+    assert_eq!([Metric::Sent, Metric::Failed].map(|metric| counts.of(metric)), [2, 1]);
+    assert_eq!(all(&records, only(Dimension::Channel, "crm"), Tier::Minute).await.of(Metric::Sent), 1);
+    sound(&records).await;
+}
+
+async fn conversions_are_put_down_to_messages(house: House) {
+    let records = house.open().await;
+    applied(&records, sent(2)).await;
+    let to = outbound(2).to.key();
+    let sale = |id: &str, at: Timestamp| Conversion {
+        id: id.to_owned(),
+        at,
+        kind: "sale".to_owned(),
+        value: Some(12_500_000),
+        currency: Some("EUR".to_owned()),
+        channel: None,
+        match_key: Some(to.clone()),
+        message_id: None,
+        campaign_id: None,
+        metadata: None,
+    };
+    let window = DAY * 7;
+    let (kept, new) = records.convert(sale("a", at(100)), window, at(100)).await.expect("kept");
+    assert_eq!((kept.message_id, kept.campaign_id.as_deref(), new), (Some(id(2)), Some("verano"), true));
+    let (again, new) = records.convert(sale("a", at(100)), window, at(200)).await.expect("kept");
+    assert_eq!((again, new), (kept, false));
+    let (late, _) = records.convert(sale("b", at(100).after(DAY * 8)), window, at(100)).await.expect("kept");
+    assert_eq!((late.message_id, late.campaign_id), (None, None), "after the window");
+    let unknown =
+        Conversion { message_id: Some(id(77)), currency: Some("USD".to_owned()), ..sale("c", at(100)) };
+    let (kept, _) = records.convert(unknown, window, at(100)).await.expect("kept");
+    assert_eq!(kept.message_id, None, "a message that nobody knows");
+    let sums = records.conversion_sums((START, START.after(DAY * 30))).await.expect("read");
+    let told: Vec<_> = sums
+        .iter()
+        .map(|sum| (sum.currency.as_deref(), sum.campaign.as_deref(), sum.count, sum.attributed, sum.value))
+        .collect();
+    assert_eq!(told.len(), 3);
+    for expected in [
+        (Some("EUR"), Some("verano"), 1, 1, 12_500_000),
+        (Some("EUR"), None, 1, 0, 12_500_000),
+        (Some("USD"), None, 1, 0, 12_500_000),
+    ] {
+        assert!(told.contains(&expected), "{told:?}");
+    }
+}
