@@ -8,8 +8,8 @@ use palomar_model::analytics::{FailureReason, Metric, Series, Stage};
 
 use crate::error::Result;
 use crate::store::Db;
-use crate::tables::analytics::tracked::Tracked;
 use crate::tables::analytics::tracked;
+use crate::tables::analytics::tracked::Tracked;
 use crate::tables::cursors;
 use crate::tally::Tally;
 use crate::{PROJECTION, Records};
