@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::AppError;
 use crate::alerts::{self, AlertConfig, HOOK_CALLS, HOOKS, HookSender};
+use crate::analytics::AnalyticsConfig;
 use crate::campaigns::{self, CAMPAIGNS, CampaignConfig, Feeder, Keeper};
 use crate::channels::{Defaults, LEASE, ProviderFactory, Registry};
 use crate::consent::ConsentWords;
@@ -72,6 +73,8 @@ pub struct AppConfig {
     pub media: Option<MediaConfig>,
     /// How long the journal is kept; 8 days at least.
     pub journal_retention: Duration,
+    /// How long analytics are kept.
+    pub analytics: AnalyticsConfig,
     /// What an answer survives, in words: the broker's level of durability.
     pub durability: String,
     /// Clients that may follow events at once.
@@ -99,6 +102,7 @@ impl Default for AppConfig {
             inbound_backoff: Duration::from_secs(2),
             media: None,
             journal_retention: LEAST_RETENTION,
+            analytics: AnalyticsConfig::default(),
             durability: "embedded: SQLite in WAL mode, flushed before every answer".to_owned(),
             realtime_clients: MOST_CLIENTS,
             role: NodeRole::All,
@@ -350,7 +354,7 @@ impl App {
             doubts,
         };
         let stop = CancellationToken::new();
-        let trimmer = trim(self.records.clone(), Arc::clone(&self.clock), self.config.journal_retention);
+        let trimmer = trim(self.records.clone(), Arc::clone(&self.clock), self.config.clone());
         tokio::spawn(stop.clone().run_until_cancelled_owned(trimmer));
         let watch = watch_clock(self.metrics.clone(), Arc::clone(&self.clock));
         tokio::spawn(stop.clone().run_until_cancelled_owned(watch));
@@ -485,9 +489,13 @@ impl App {
     }
 }
 
-async fn trim(records: Records, clock: Arc<dyn Clock>, retention: Duration) {
+async fn trim(records: Records, clock: Arc<dyn Clock>, config: AppConfig) {
+    let AnalyticsConfig { minutes, quarters, .. } = config.analytics;
     loop {
-        match records.trim(retention, clock.now()).await {
+        if let Err(error) = records.analytics_forget(minutes, quarters, clock.now()).await {
+            tracing::warn!(%error, "analytics: what is past its retention was not forgotten");
+        }
+        match records.trim(config.journal_retention, clock.now()).await {
             Ok(rows) => tracing::debug!(rows, "records: forgot what is past its retention"),
             Err(error) => tracing::warn!(%error, "records: what is past its retention was not forgotten"),
         }

@@ -13,6 +13,7 @@
 //! from it are one atomic step of the broker; records are written by the projector alone.
 
 mod alerts;
+mod analytics;
 mod app;
 mod attempt;
 mod audience;
@@ -50,6 +51,11 @@ mod spool;
 mod submit;
 
 pub use alerts::{AlertConfig, AlertHook, AlertNumber, AlertView, HookSecret};
+pub use analytics::{
+    AnalyticsConfig, Asked, ConversationCounts, ConversionCount, ConversionKept, EventInput, EventTold,
+    Filter as AnalyticsFilter, MessageCounts, MessagesView, NewConversion, Performance, Point, Range, Report,
+    SeriesView, TimeSeries, Times, TopConversation,
+};
 pub use app::{App, AppConfig, StartError};
 pub use audience::{
     Body, Chosen, FileKind, Import, ImportCounts, ImportLine, ImportOptions, KeptContact, NewSegment,

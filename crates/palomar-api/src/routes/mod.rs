@@ -1,6 +1,7 @@
 //! The routes, a file for each noun. Routing and OpenAPI document are one thing: what is registered is documented.
 
 mod alerts;
+mod analytics;
 mod campaigns;
 mod channels;
 mod contacts;
@@ -78,6 +79,16 @@ pub(crate) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(campaigns::recipients))
         .routes(routes!(campaigns::export))
         .routes(routes!(campaigns::metrics))
+        .routes(routes!(analytics::messages))
+        .routes(routes!(analytics::conversations))
+        .routes(routes!(analytics::conversions, analytics::convert))
+        .routes(routes!(analytics::track))
+        .routes(routes!(analytics::campaigns))
+        .routes(routes!(analytics::performance))
+        .routes(routes!(analytics::timeseries))
+        .routes(routes!(analytics::top))
+        .routes(routes!(analytics::report))
+        .routes(routes!(analytics::clean))
         .routes(routes!(events::follow))
         .routes(routes!(contacts::list, contacts::create))
         .routes(routes!(contacts::count))

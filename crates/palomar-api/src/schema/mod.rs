@@ -6,6 +6,7 @@
 #![expect(dead_code, reason = "descriptions")]
 
 mod alerts;
+mod analytics;
 mod campaigns;
 mod channels;
 mod contacts;
@@ -22,6 +23,11 @@ use utoipa::{IntoParams, IntoResponses, ToSchema};
 use crate::problem::ProblemDocument;
 
 pub(crate) use alerts::Alert;
+pub(crate) use analytics::{
+    AnalyticsCampaign, AnalyticsConversations, AnalyticsList, AnalyticsMessages, AnalyticsPerformance,
+    AnalyticsReport, Conversion, ConversionCount, Forgotten, NewConversion, RangeParams, TimeSeries,
+    TopConversation, Tracked, TrackedEvent,
+};
 pub(crate) use campaigns::{
     Campaign, CampaignAudience, CampaignDryRun, CampaignOrdered, CampaignPatch, CampaignPreviews,
     CampaignQueueMetricsAnswer, CampaignRecipient, CampaignReport, CampaignStarted, CampaignStatusAnswer,

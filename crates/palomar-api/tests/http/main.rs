@@ -3,6 +3,7 @@
 
 mod access;
 mod alerts;
+mod analytics;
 mod bulk;
 mod campaigns;
 mod contacts;

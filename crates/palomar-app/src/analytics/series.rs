@@ -1,0 +1,211 @@
+//! Time series: one metric, a value a stretch.
+
+use palomar_model::Timestamp;
+use palomar_model::analytics::{Bucket, Metric, Stage, Tier};
+use serde::Serialize;
+
+use super::counts::ms;
+use super::{Asked, Filter, Range};
+use crate::{App, AppError, Caller};
+
+/// More points are not answered at once.
+const MOST_POINTS: usize = 10_000;
+/// More groups are not shown; the largest are.
+const MOST_GROUPS: usize = 50;
+
+/// A series of one metric.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TimeSeries {
+    /// From when to when.
+    #[serde(flatten)]
+    pub range: Range,
+    /// The metric.
+    pub metric: String,
+    /// Of a time: which of a hundred took no longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percentile: Option<u32>,
+    /// How long each stretch is.
+    pub bucket: String,
+    /// The finest that this range and metric have.
+    pub finest: String,
+    /// One series, or one for each group.
+    pub series: Vec<SeriesView>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeriesView {
+    /// The group; empty where nothing is told apart.
+    pub group: String,
+    /// Its points: one for each stretch, also where nothing happened.
+    pub points: Vec<Point>,
+}
+
+/// A stretch with its value.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Point {
+    /// When the stretch begins.
+    pub at: Timestamp,
+    /// How often, or how many milliseconds; none where nothing was measured.
+    pub value: Option<f64>,
+    /// Of a time: how often it was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+}
+
+/// What a series is of.
+#[derive(Clone, Copy)]
+enum Of {
+    Counts(Metric),
+    Times(Stage),
+}
+
+fn of(metric: &str) -> Result<Of, AppError> {
+    let counted = metric.parse().map(Of::Counts);
+    counted.or_else(|_| metric.parse().map(Of::Times)).map_err(|_| {
+        let counted = Metric::ALL.iter().map(|metric| metric.as_str());
+        let known: Vec<_> = counted.chain(Stage::ALL.iter().map(|stage| stage.as_str())).collect();
+        AppError::invalid("/metric", format!("is not known: there are {}", known.join(", ")))
+    })
+}
+
+impl App {
+    /// A time series. The finest stretch is a minute for what is recent, and a quarter of an hour before that and of times.
+    ///
+    /// # Errors
+    /// [`AppError::Invalid`] for an unknown metric, and stretches finer than what is kept: it says the finest.
+    pub async fn analytics_series(
+        &self,
+        metric: &str,
+        bucket: Option<Bucket>,
+        percentile: Option<u32>,
+        asked: Asked,
+        filter: &Filter,
+        caller: &Caller,
+    ) -> Result<TimeSeries, AppError> {
+        let what = of(metric)?;
+        let now = self.clock.now();
+        let range = asked.clone().range(now)?;
+        let finest = self.finest(what, &range, now);
+        let bucket = bucket.unwrap_or_else(|| usual(&range, finest));
+        if bucket < finest {
+            return Err(AppError::invalid(
+                "/bucket",
+                format!("is finer than what is kept for this: the finest is {finest}"),
+            ));
+        }
+        let range = if bucket == Bucket::Minute { asked.cut(now, bucket)? } else { range };
+        let edges = range.edges(bucket, MOST_POINTS)?;
+        let cut = cut(&edges, &range);
+        let (mut series, percentile) = match what {
+            Of::Counts(metric) => (self.counted(metric, bucket, &edges, &cut, filter, caller).await?, None),
+            Of::Times(stage) => {
+                let percentile = percentile.unwrap_or(95);
+                if !(1..=100).contains(&percentile) {
+                    return Err(AppError::invalid("/percentile", "must be from 1 to 100"));
+                }
+                let timed = self.timed(stage, percentile, &edges, &cut, filter, caller).await?;
+                (timed, Some(percentile))
+            }
+        };
+        series.sort_by(|one, other| weight(other).total_cmp(&weight(one)).then(one.group.cmp(&other.group)));
+        series.truncate(MOST_GROUPS);
+        Ok(TimeSeries {
+            range,
+            metric: metric.to_owned(),
+            percentile,
+            bucket: bucket.to_string(),
+            finest: finest.to_string(),
+            series,
+        })
+    }
+
+    fn finest(&self, what: Of, range: &Range, now: Timestamp) -> Bucket {
+        let minutes = range.from >= now.before(self.config.analytics.minutes);
+        match what {
+            Of::Counts(_) if minutes => Bucket::Minute,
+            Of::Counts(_) | Of::Times(_) => Bucket::Quarter,
+        }
+    }
+
+    async fn counted(
+        &self,
+        metric: Metric,
+        bucket: Bucket,
+        edges: &[Timestamp],
+        cut: &[Timestamp],
+        filter: &Filter,
+        caller: &Caller,
+    ) -> Result<Vec<SeriesView>, AppError> {
+        let tier = if bucket == Bucket::Minute { Tier::Minute } else { Tier::Quarter };
+        let mut grouped = self.records.analytics_counts(filter.query(caller), tier, cut.to_vec()).await?;
+        if grouped.is_empty() && filter.by.is_none() {
+            grouped.insert(String::new(), vec![Default::default(); edges.len().saturating_sub(1)]);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a count as it is drawn")]
+        let point = |(at, counts): (&Timestamp, &palomar_records::Counts)| Point {
+            at: *at,
+            value: Some(counts.of(metric) as f64),
+            count: None,
+        };
+        let view = |(group, counts): (String, Vec<_>)| SeriesView {
+            group,
+            points: edges.iter().zip(&counts).map(point).collect(),
+        };
+        Ok(grouped.into_iter().map(view).collect())
+    }
+
+    async fn timed(
+        &self,
+        stage: Stage,
+        percentile: u32,
+        edges: &[Timestamp],
+        cut: &[Timestamp],
+        filter: &Filter,
+        caller: &Caller,
+    ) -> Result<Vec<SeriesView>, AppError> {
+        let mut grouped = self.records.analytics_times(filter.query(caller), stage, cut.to_vec()).await?;
+        if grouped.is_empty() && filter.by.is_none() {
+            grouped.insert(String::new(), vec![Default::default(); edges.len().saturating_sub(1)]);
+        }
+        let point = |(at, times): (&Timestamp, &palomar_model::analytics::Histogram)| Point {
+            at: *at,
+            value: times.quantile(percentile * 10).map(ms),
+            count: Some(times.count()),
+        };
+        let view = |(group, times): (String, Vec<_>)| SeriesView {
+            group,
+            points: edges.iter().zip(&times).map(point).collect(),
+        };
+        Ok(grouped.into_iter().map(view).collect())
+    }
+}
+
+/// How large a series is: of many groups the largest are shown.
+fn weight(series: &SeriesView) -> f64 {
+    let of = |point: &Point| {
+        #[expect(clippy::cast_precision_loss, reason = "only compared")]
+        point.count.map_or(point.value.unwrap_or(0.0), |count| count as f64)
+    };
+    series.points.iter().map(of).sum()
+}
+
+/// The stretches as they are counted: the first and the last only as far as they are in the range.
+fn cut(edges: &[Timestamp], range: &Range) -> Vec<Timestamp> {
+    edges.iter().map(|edge| (*edge).max(range.from).min(range.to)).collect()
+}
+
+/// The stretch that makes a picture of a range.
+fn usual(range: &Range, finest: Bucket) -> Bucket {
+    let hours = range.to.since(range.from).as_secs() / 3600;
+    let usual = match hours {
+        0..=3 => Bucket::Minute,
+        4..=12 => Bucket::Quarter,
+        13..=72 => Bucket::Hour,
+        _ => Bucket::Day,
+    };
+    usual.max(finest)
+}
