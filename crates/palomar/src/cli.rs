@@ -12,7 +12,7 @@ use palomar_model::Secret;
 use crate::bench;
 use crate::client::Client;
 use crate::commands::{
-    alert, campaign, channel, config, contacts, conversation, key, message, queue, segments, send, session,
+    alert, analytics, campaign, channel, config, contacts, conversation, key, message, queue, segments, send, session,
     shell, simulate, store, suppressions, template, webhook,
 };
 use crate::config::{Loaded, Sources, Span, load};
@@ -108,6 +108,9 @@ pub(crate) enum Command {
     /// See what is wrong, and say that you know.
     #[command(subcommand)]
     Alert(alert::Verb),
+    /// See what was sent, read, answered and earned.
+    #[command(subcommand)]
+    Analytics(analytics::Verb),
     /// Look at queues and control them.
     #[command(subcommand)]
     Queue(queue::Verb),

@@ -88,6 +88,7 @@ async fn talk(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Channel(verb) => commands::channel::run(context, verb).await,
         Command::Alert(verb) => commands::alert::run(context, verb).await,
         Command::Campaign(verb) => commands::campaign::run(context, verb).await,
+        Command::Analytics(verb) => commands::analytics::run(context, verb).await,
         Command::Queue(verb) => commands::queue::run(context, verb).await,
         Command::Contacts(verb) => commands::contacts::run(context, verb).await,
         Command::Segments(verb) => commands::segments::run(context, verb).await,

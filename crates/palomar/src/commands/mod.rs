@@ -2,6 +2,9 @@
 //! `cli::Command`.
 
 pub(crate) mod alert;
+pub(crate) mod analytics;
+mod analytics_page;
+mod analytics_shown;
 pub(crate) mod bulk;
 pub(crate) mod campaign;
 mod campaign_shown;

@@ -118,6 +118,21 @@ pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec
         "records.journal_for",
         format!("{} is too short: expected {} or more", settings.records.journal_for, Span(LEAST_RETENTION)),
     );
+    let analytics = &settings.analytics;
+    let journal = Span(records.journal_for.0 + Duration::from_secs(24 * 3600));
+    demand(
+        analytics.kept_for >= journal,
+        "analytics.kept_for",
+        format!(
+            "{} is too short: expected {journal} or more, a day beyond records.journal_for",
+            analytics.kept_for
+        ),
+    );
+    demand(
+        analytics.minutes_for <= analytics.kept_for,
+        "analytics.minutes_for",
+        format!("{} is longer than analytics.kept_for", analytics.minutes_for),
+    );
     demand(
         crate::logs::is_filter(&settings.log.level),
         "log.level",

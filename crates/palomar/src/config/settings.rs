@@ -21,6 +21,7 @@ pub(crate) struct Settings {
     pub(crate) server: Server,
     pub(crate) broker: Broker,
     pub(crate) records: Records,
+    pub(crate) analytics: Analytics,
     pub(crate) sending: Sending,
     pub(crate) campaigns: Campaigns,
     pub(crate) alerts: Alerts,
@@ -108,6 +109,15 @@ pub(crate) struct Records {
 /// A secret as it is, to be compared with the default file. What is shown comes from `show`, which masks.
 fn exposed<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(secret.expose())
+}
+
+/// `[analytics]`: how long they are kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Analytics {
+    pub(crate) minutes_for: Span,
+    pub(crate) kept_for: Span,
+    pub(crate) conversion_window: Span,
 }
 
 /// `[sending]`: outbound, over all channels.

@@ -138,6 +138,10 @@ fn every_problem_names_its_place_and_what_to_write() {
             "palomar.toml:2: records.journal_for: 1d is too short: expected 8d",
         ),
         (
+            "[analytics]\nkept_for = \"7d\"\n",
+            "palomar.toml:2: analytics.kept_for: 7d is too short: expected 9d",
+        ),
+        (
             "[records]\nurl = \"mysql://x\"\n",
             "palomar.toml:2: records.url: not an address of PostgreSQL: expected",
         ),

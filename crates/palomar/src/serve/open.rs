@@ -6,7 +6,7 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use palomar_api::{ApiConfig, OneTimeLink, RateLimit};
 use palomar_app::{
-    AlertConfig, AlertHook, AlertNumber, App, AppConfig, BrowserConfig, CampaignConfig, ConsentWords,
+    AlertConfig, AlertHook, AlertNumber, AnalyticsConfig, App, AppConfig, BrowserConfig, CampaignConfig, ConsentWords,
     HookSecret, MediaConfig, Metrics, Pool, PoolConfig, Providers, S3Config,
 };
 use palomar_model::{Clock, IdGenerator, Recipient};
@@ -77,6 +77,11 @@ fn app_config(settings: &Settings) -> AppConfig {
         consent: ConsentWords::new(&settings.intake.opt_out, &settings.intake.opt_in),
         inbound_concurrency: count(settings.intake.concurrency),
         journal_retention: settings.records.journal_for.0,
+        analytics: AnalyticsConfig {
+            minutes: settings.analytics.minutes_for.0,
+            quarters: settings.analytics.kept_for.0,
+            conversion_window: settings.analytics.conversion_window.0,
+        },
         durability: durability(settings),
         realtime_clients: count(settings.server.realtime_clients),
         role: settings.server.role,

@@ -5,6 +5,7 @@
     reason = "a test that fails shows what the server printed, and each its seed and figures"
 )]
 
+mod analytics;
 mod broken;
 mod callers;
 mod campaigns;
