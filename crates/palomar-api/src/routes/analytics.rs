@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use palomar_app::{AnalyticsFilter, Asked, Caller, EventInput, NewConversion, Range};
 use palomar_model::analytics::{Bucket, Dimension, UnknownBucket, UnknownDimension};
 use palomar_model::{UnknownZone, ZoneName};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::queue_monitor::confirmed;
 use crate::body::JsonBytes;
@@ -18,6 +18,13 @@ use crate::state::{Answer, Shared, json, ok};
 use crate::{idempotency, schema};
 
 const CONVERSIONS: &str = "/api/analytics/conversions";
+
+/// Events that are told.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Events {
+    events: Vec<EventInput>,
+}
 
 /// A list with its range.
 #[derive(Serialize)]
@@ -155,14 +162,14 @@ pub(crate) async fn convert(
 
 /// Tell events of others
 ///
-/// What happened to messages that something else sent: an array of up to 10,000. Each counts once, by its `id`.
+/// What happened to messages that something else sent: up to 10,000. Each counts once, by its `id`.
 #[utoipa::path(
     post, path = "/api/analytics/events", tag = "analytics", operation_id = "trackEvents",
-    request_body = Vec<schema::TrackedEvent>,
+    request_body = schema::TrackedEvents,
     responses((status = 200, description = "What became of each", body = schema::Tracked), schema::Errors),
 )]
 pub(crate) async fn track(State(api): Shared, body: JsonBytes) -> Answer {
-    let events: Vec<EventInput> = body.typed()?;
+    let Events { events } = body.typed()?;
     let items = api.app.track(events).await?;
     json(StatusCode::OK, &serde_json::json!({ "items": items }))
 }

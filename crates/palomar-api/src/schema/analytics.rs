@@ -356,6 +356,12 @@ pub(crate) struct TrackedEvent {
     latency_ms: Option<u64>,
 }
 
+/// Events, up to 10,000.
+#[derive(ToSchema)]
+pub(crate) struct TrackedEvents {
+    events: Vec<TrackedEvent>,
+}
+
 /// What became of events, in their order.
 #[derive(ToSchema)]
 pub(crate) struct Tracked {

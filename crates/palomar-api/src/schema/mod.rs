@@ -26,7 +26,7 @@ pub(crate) use alerts::Alert;
 pub(crate) use analytics::{
     AnalyticsCampaign, AnalyticsConversations, AnalyticsList, AnalyticsMessages, AnalyticsPerformance,
     AnalyticsReport, Conversion, ConversionCount, Forgotten, NewConversion, RangeParams, TimeSeries,
-    TopConversation, Tracked, TrackedEvent,
+    TopConversation, Tracked, TrackedEvents,
 };
 pub(crate) use campaigns::{
     Campaign, CampaignAudience, CampaignDryRun, CampaignOrdered, CampaignPatch, CampaignPreviews,

@@ -103,7 +103,7 @@ async fn conversions_and_events_count_once() {
 
     let event =
         |id: &str, kind: &str| json!({"id": id, "kind": kind, "channel": "crm", "phone": "+34600111222"});
-    let events = json!([event("1", "sent"), event("2", "failed"), event("1", "sent")]);
+    let events = json!({"events": [event("1", "sent"), event("2", "failed"), event("1", "sent")]});
     let told = house.send("POST", "/api/analytics/events", &house.operator, Some(&events)).await;
     assert_eq!(told.status, StatusCode::OK, "{}", told.text());
     let told = told.json();
@@ -111,9 +111,9 @@ async fn conversions_and_events_count_once() {
     assert_eq!(status, ["counted", "counted", "repeated"]);
     let counts = house.get("/api/analytics/messages?period=day&channel=crm&country=ES").await.json();
     assert_eq!((&counts["sent"], &counts["failed"]), (&json!(1), &json!(1)), "{counts}");
-    let wrong = json!([event("3", "sent"), event("4", "eaten")]);
+    let wrong = json!({"events": [event("3", "sent"), event("4", "eaten")]});
     let refused = house.post("/api/analytics/events", &wrong).await;
-    assert_eq!(refused.json()["errors"][0]["pointer"], "/1/kind", "{}", refused.text());
+    assert_eq!(refused.json()["errors"][0]["pointer"], "/events/1/kind", "{}", refused.text());
     let counts = house.get("/api/analytics/messages?period=day&channel=crm").await.json();
     assert_eq!(counts["sent"], 1, "none of them is counted: {counts}");
 }

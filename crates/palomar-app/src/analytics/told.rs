@@ -226,7 +226,7 @@ impl App {
         now: Timestamp,
         errors: &mut Vec<FieldError>,
     ) -> Option<TrackedEvent> {
-        let pointer = |field: &str| format!("/{place}/{field}");
+        let pointer = |field: &str| format!("/events/{place}/{field}");
         word(&pointer("id"), &event.id, LONGEST_ID, errors);
         word(&pointer("channel"), &event.channel, LONGEST_WORD, errors);
         let at = event.at.unwrap_or(now);

@@ -92,6 +92,11 @@ pub(super) struct Elsewhere {
 }
 
 impl Measured {
+    /// How long it took.
+    pub(super) const fn took(&self) -> Duration {
+        self.took
+    }
+
     /// Prints a line for `n` operations, with what is `more` to say.
     pub(super) fn print(self, engine: &str, what: &str, n: usize, more: Value) {
         let per = |total: f64, digits: f64| (total / n.max(1) as f64 * digits).round() / digits;

@@ -2,6 +2,7 @@
 //!
 //! Absolute figures move by tens of percent between machines and minutes; only ratios taken in one run count.
 
+mod analytics;
 mod broker;
 mod campaign;
 mod http;
@@ -28,6 +29,8 @@ pub(crate) enum What {
     Broker(BrokerFlags),
     /// `POST /api/messages` and bulk, against a server of its own.
     Http(HttpFlags),
+    /// Events and reports against a server of its own.
+    Analytics(AnalyticsFlags),
     /// Signed webhooks against a server of its own: answers, memory, what a client sees and when, kill -9.
     Intake(IntakeFlags),
     /// Browser sessions in real Chromium on the simulated page: latency, rate, recovery, what an idle one costs.
@@ -194,6 +197,19 @@ pub(crate) struct CampaignFlags {
     only: Vec<campaign::Part>,
 }
 
+/// `palomar bench analytics`.
+#[derive(Debug, Args)]
+pub(crate) struct AnalyticsFlags {
+    #[command(flatten)]
+    common: Common,
+    /// Only these parts, with commas between.
+    #[arg(long, value_name = "PARTS", value_delimiter = ',', value_enum)]
+    only: Vec<analytics::Part>,
+    /// Records in this PostgreSQL, instead of SQLite.
+    #[arg(long, value_name = "URL")]
+    records: Option<String>,
+}
+
 /// A number of things, at least one.
 fn some() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..)
@@ -225,6 +241,11 @@ pub(crate) async fn run(what: What) -> Result<(), Failure> {
         What::Http(flags) => {
             let Common { n, dir } = flags.common;
             http::run(http::Options { n, only: flags.only, dir }).await
+        }
+        What::Analytics(flags) => {
+            let Common { n, dir } = flags.common;
+            let stores = flags.records.map(|url| ("PALOMAR__RECORDS__URL", url)).into_iter().collect();
+            analytics::run(analytics::Options { n, only: flags.only, dir, stores }).await
         }
         What::Intake(flags) => {
             let Common { n, dir } = flags.common;
