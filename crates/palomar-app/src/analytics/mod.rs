@@ -8,6 +8,7 @@ mod range;
 mod report;
 mod series;
 mod told;
+mod views;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,13 +18,13 @@ use palomar_records::{AnalyticsQuery, Counts, Grouped};
 
 use crate::{App, AppError, Caller};
 
-pub use counts::{
-    ConversationCounts, ConversionCount, MessageCounts, MessagesView, Performance, Times, TopConversation,
-};
 pub use range::{Asked, Range};
 pub use report::Report;
 pub use series::{Point, SeriesView, TimeSeries};
 pub use told::{ConversionKept, EventInput, EventTold, NewConversion};
+pub use views::{
+    ConversationCounts, ConversionCount, MessageCounts, MessagesView, Performance, Times, TopConversation,
+};
 
 /// How long analytics are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

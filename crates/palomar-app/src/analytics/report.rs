@@ -4,7 +4,7 @@ use palomar_model::Timestamp;
 use palomar_model::analytics::{Bucket, Metric, Tier};
 use serde::Serialize;
 
-use super::counts::CampaignCounts;
+use super::views::CampaignCounts;
 use super::{Asked, ConversationCounts, ConversionCount, Filter, MessageCounts, Performance, Range};
 use crate::{App, AppError, Caller};
 

@@ -4,7 +4,7 @@ use palomar_model::Timestamp;
 use palomar_model::analytics::{Bucket, Metric, Stage, Tier};
 use serde::Serialize;
 
-use super::counts::ms;
+use super::views::ms;
 use super::{Asked, Filter, Range};
 use crate::{App, AppError, Caller};
 

@@ -24,6 +24,9 @@ use crate::{PROJECTION, Records};
 
 pub use track::TrackedEvent;
 
+/// So many series go in one transaction when what is old is forgotten, so that it never holds the writer for long.
+const FORGET_BATCH: usize = 200;
+
 /// What is asked about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AnalyticsQuery {
@@ -186,11 +189,19 @@ impl Records {
         quarters: Duration,
         now: Timestamp,
     ) -> Result<u64> {
-        let work = move |db: Db<'_>| {
-            cursors::take_turn(db, PROJECTION, now)?;
-            forget(db, now.before(minutes), now.before(quarters))
-        };
-        self.write(work).await
+        let (minutes, quarters) = (now.before(minutes), now.before(quarters));
+        let series: Vec<_> = self.read(series::all).await?.into_iter().map(|(id, _)| id).collect();
+        let mut forgotten =
+            self.write(move |db| talks::forget_before(db, Tier::Quarter.place(quarters).0)).await?;
+        for some in series.chunks(FORGET_BATCH) {
+            let some = some.to_vec();
+            let work = move |db: Db<'_>| {
+                cursors::take_turn(db, PROJECTION, now)?;
+                some.iter().map(|series| forget(db, *series, minutes, quarters)).sum::<Result<u64>>()
+            };
+            forgotten += self.write(work).await?;
+        }
+        Ok(forgotten)
     }
 }
 
@@ -265,15 +276,13 @@ fn parts(edges: &[Timestamp]) -> Vec<(Tier, i64, i64)> {
     vec![(fine, before.0, before.1), (Tier::Day, first_day, end_day - 1), (fine, after.0, after.1)]
 }
 
-fn forget(db: Db<'_>, minutes: Timestamp, quarters: Timestamp) -> Result<u64> {
-    let mut forgotten = talks::forget_before(db, Tier::Quarter.place(quarters).0)?;
-    for (series, _) in series::all(db)? {
-        for (tier, before) in [(Tier::Minute, minutes), (Tier::Quarter, quarters)] {
-            forgotten += counts::forget_before(db, tier, series, tier.place(before).0)?;
-        }
-        for tier in times::TIERS {
-            forgotten += times::forget_before(db, tier, series, tier.place(quarters).0)?;
-        }
+fn forget(db: Db<'_>, series: SeriesId, minutes: Timestamp, quarters: Timestamp) -> Result<u64> {
+    let mut forgotten = 0;
+    for (tier, before) in [(Tier::Minute, minutes), (Tier::Quarter, quarters)] {
+        forgotten += counts::forget_before(db, tier, series, tier.place(before).0)?;
+    }
+    for tier in times::TIERS {
+        forgotten += times::forget_before(db, tier, series, tier.place(quarters).0)?;
     }
     Ok(forgotten)
 }

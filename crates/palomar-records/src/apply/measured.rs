@@ -10,6 +10,14 @@ use crate::measure::{Happened, in_flight};
 /// The class of a failure that the provider reported.
 const REPORTED: &str = "reported";
 
+/// The class that the reason of a dead letter begins with, before its colon. What has none is told in words of a provider
+/// or a person, of which there are any number.
+fn class_of(reason: &str) -> &str {
+    let class = reason.split_once(':').map_or(reason, |(class, _)| class);
+    let is_word = |c: char| c.is_ascii_lowercase() || c == '_';
+    if !class.is_empty() && class.len() <= 32 && class.chars().all(is_word) { class } else { "other" }
+}
+
 impl Batch<'_> {
     /// Counts and times what a fact did to an outbound message, which is as it is after it. What its entry of the journal
     /// says of that: see [`Entry::measured`](crate::tables::journal::Entry).
@@ -52,7 +60,7 @@ impl Batch<'_> {
             self.tally.time(series, fact.at, stage, took);
         }
         if counted.contains(&"failed") {
-            let class = if let What::Dead { reason } = &fact.what { reason } else { REPORTED };
+            let class = if let What::Dead { reason } = &fact.what { class_of(reason) } else { REPORTED };
             measured = self.tally.failed(series, fact.at, FailureReason::new(class, head.code.as_deref()));
         }
         let flying = in_flight(kind, fact.at, head.started_at);
@@ -62,5 +70,22 @@ impl Batch<'_> {
             head.started_at = flying;
         }
         measured
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::class_of;
+
+    #[test]
+    fn a_class_is_a_word_of_ours() {
+        for (reason, class) in [
+            ("recipient: Recipient cannot be sender", "recipient"),
+            ("attempts_exhausted", "attempts_exhausted"),
+            ("Recipient cannot be sender (code 131021)", "other"),
+            ("", "other"),
+        ] {
+            assert_eq!(class_of(reason), class);
+        }
     }
 }
