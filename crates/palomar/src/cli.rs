@@ -12,8 +12,8 @@ use palomar_model::Secret;
 use crate::bench;
 use crate::client::Client;
 use crate::commands::{
-    alert, analytics, campaign, channel, config, contacts, conversation, key, message, queue, segments, send, session,
-    shell, simulate, store, suppressions, template, webhook,
+    alert, analytics, campaign, channel, config, contacts, conversation, key, message, queue, segments, send,
+    session, shell, simulate, store, suppressions, template, webhook,
 };
 use crate::config::{Loaded, Sources, Span, load};
 use crate::failure::Failure;

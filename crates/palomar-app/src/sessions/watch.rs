@@ -31,7 +31,7 @@ pub(crate) async fn watch(app: Weak<App>) {
                 match open_wanted(&app).await {
                     Ok(()) => opened = true,
                     Err(error) => {
-                        tracing::warn!(%error, "which sessions are wanted is not known, asking again")
+                        tracing::warn!(%error, "which sessions are wanted is not known, asking again");
                     }
                 }
             }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use palomar_api::{ApiConfig, OneTimeLink, RateLimit};
 use palomar_app::{
-    AlertConfig, AlertHook, AlertNumber, AnalyticsConfig, App, AppConfig, BrowserConfig, CampaignConfig, ConsentWords,
-    HookSecret, MediaConfig, Metrics, Pool, PoolConfig, Providers, S3Config,
+    AlertConfig, AlertHook, AlertNumber, AnalyticsConfig, App, AppConfig, BrowserConfig, CampaignConfig,
+    ConsentWords, HookSecret, MediaConfig, Metrics, Pool, PoolConfig, Providers, S3Config,
 };
 use palomar_model::{Clock, IdGenerator, Recipient};
 use palomar_records::{Records, RecordsPlace, random_bytes};

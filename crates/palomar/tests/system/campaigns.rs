@@ -89,8 +89,9 @@ async fn simple_scheduled_and_live_control_on_twilio() {
     })
     .await;
     // Simple; and somebody who never wrote.
+    let everybody = [contacts(0, 35), contacts(999, 1)].concat();
     let body = json!({"name": "Test Campaign", "message": "Hola, esto es una prueba", "channel": "twilio",
-        "contacts": [contacts(0, 35), contacts(999, 1)].concat()});
+        "contacts": everybody});
     let id = create(&server, body).await;
     let started = order(&server, &id, "start").await;
     assert!(started["jobId"].as_str().expect("an id").starts_with(&format!("{id}_")), "{started}");
