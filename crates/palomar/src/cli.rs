@@ -269,7 +269,8 @@ mod tests {
                 // A default in front of the configuration would always win over it.
                 let simulator = matches!(command.get_name(), "cloud-api" | "twilio" | "evolution" | "web");
                 // Measurements have a setting of their own.
-                let bench = matches!(command.get_name(), "broker" | "http" | "intake" | "analytics");
+                let bench =
+                    matches!(command.get_name(), "broker" | "http" | "intake" | "analytics" | "campaign");
                 let is_switch = !argument.get_action().takes_values();
                 let unset = argument.get_default_values().is_empty();
                 assert!(is_switch || simulator || bench || unset, "{name}");

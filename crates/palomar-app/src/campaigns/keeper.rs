@@ -215,12 +215,14 @@ impl App {
         if moves || newest.batches.queued > 0 && self.is_being_fed(&newest).await? {
             return Ok(());
         }
-        let settled = CampaignRecord { live: false, ..newest.campaign.clone() };
+        // Whoever dies after this holds it again, and looks again.
+        self.release(&newest.campaign).await?;
         let told = Some(view::told_progress(&newest));
+        let number = newest.campaign.number;
+        let settled = CampaignRecord { live: false, ..newest.campaign };
         let change = CampaignChange { told, ..CampaignChange::default() };
         if self.records.change_campaign(settled, change, now).await?.is_some() {
-            self.release(&newest.campaign).await?;
-            self.keeper.forget(newest.campaign.number);
+            self.keeper.forget(number);
             self.live.wake();
         }
         Ok(())

@@ -63,7 +63,7 @@ async fn nodes_see_each_other_come_and_go() {
     assert_eq!(told, [("api", false), ("worker", true)]);
     assert_eq!(
         (both[1].name.as_str(), &*both[1].queues.concat()),
-        ("machine-worker", "outboundinboundmediacampaigns")
+        ("machine-worker", "outboundinboundmediacampaignshooks")
     );
     assert!(both[1].started_at >= both[0].started_at && both[0].heartbeat_age_seconds >= 0.0);
     until("the other one sees it", async || nodes(&api).await.len() == 2).await;
