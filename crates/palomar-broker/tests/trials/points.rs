@@ -51,7 +51,7 @@ struct Call {
 fn calls(dir: &Path) -> Vec<Call> {
     let text = std::fs::read_to_string(dir.join("provider")).unwrap_or_default();
     let call = |line: &str| {
-        let (n, attempt) = line.split_once(' ').expect("a job and an attempt");
+        let (n, attempt) = line.trim_end().split_once(' ').expect("a job and an attempt");
         Call { n: n.parse().expect("a number"), attempt: attempt.parse().expect("a number") }
     };
     text.lines().map(call).collect()
@@ -106,8 +106,10 @@ fn point_of_death() -> Option<(Point, u64)> {
 async fn send(fate: &Fate, mut provider: &File, job: &LeasedJob) -> Handled {
     let n = job.lease.id.0.as_u128();
     fate.reach(Point::BeforeCall, n).await;
-    // One write: it has happened or it has not.
-    provider.write_all(format!("{n} {}\n", job.attempt).as_bytes()).expect("the provider takes it");
+    // One write, and of 32 bytes, so that none lies across two pages, where a kill can cut it: it has happened or it has not.
+    let call = format!("{:<31}\n", format!("{n} {}", job.attempt));
+    assert_eq!(call.len(), 32, "{call}");
+    provider.write_all(call.as_bytes()).expect("the provider takes it");
     fate.reach(Point::AfterCall, n).await;
     Handled::new(Outcome::Done)
 }
