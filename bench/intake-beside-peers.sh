@@ -53,10 +53,11 @@ done
 load() {
     local who=$1 what=$2 width=$3 url=$4 script=${5:-}
     wrk -t 1 -c "$width" -d "${secs}s" ${script:+-s "$script"} --latency "$url" >"$work/wrk.txt"
+    # The script's own line comes after wrk's, and says more.
     awk -v who="$who" -v what="$what" '
-        /^RESULT/ { printf "{\"bench\":\"webhook\",\"engine\":\"%s\",\"what\":\"%s\",\"requests\":%d,\"per_s\":%d,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"errors\":%d",
-                    who, what, $2, $4, $5 / 1000, $6 / 1000, $8 + $9; exit }
-        /^Requests\/sec/ { printf "{\"bench\":\"webhook\",\"engine\":\"%s\",\"what\":\"%s\",\"per_s\":%d", who, what, $2 }' "$work/wrk.txt"
+        /^Requests\/sec/ { line = sprintf("\"per_s\":%d", $2) }
+        /^RESULT/ { line = sprintf("\"requests\":%d,\"per_s\":%d,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"errors\":%d", $2, $4, $5 / 1000, $6 / 1000, $8 + $9) }
+        END { printf "{\"bench\":\"webhook\",\"engine\":\"%s\",\"what\":\"%s\",%s", who, what, line }' "$work/wrk.txt"
 }
 
 ours() {
@@ -76,7 +77,7 @@ ours() {
                 "settings": {"phoneNumberId": "106540352242922"},
                 "credentials": {"token": "token", "appSecret": "app-secret", "verifyToken": "verify"}}'
         HOOK_PATH=/webhooks/bench WEBHOOKS=$hooks load palomar "durable_c$width" "$width" "http://127.0.0.1:$port/" "$work/peers/webhook_load.lua"
-        printf ',"rss_mb":%d}\n' "$(awk '/^VmHWM/ { print $2 / 1024 }' "/proc/$pid/status")"
+        printf ',"rss_mb":%d}\n' "$(awk '/^VmHWM/ { print int($2 / 1024) }' "/proc/$pid/status")"
         kill "$pid"
         wait "$pid" 2>/dev/null || true
     done
@@ -109,11 +110,13 @@ static() {
 : >"$work/results.jsonl"
 for ((round = 1; round <= rounds; round++)); do
     echo "round $round of $rounds" >&2
+    # Into a file and not a pipe: what a subshell starts, the trap above would not know.
     {
         ours
         peer
         static
-    } | sed "s/^{/{\"round\":$round,/" >>"$work/results.jsonl"
+    } >"$work/round.jsonl"
+    sed "s/^{/{\"round\":$round,/" "$work/round.jsonl" >>"$work/results.jsonl"
 done
 python3 "$here/ratios.py" "$work/results.jsonl"
 echo "lines in $work/results.jsonl" >&2
