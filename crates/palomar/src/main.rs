@@ -71,7 +71,10 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
             runtime(tokio::runtime::Builder::new_multi_thread())?.block_on(bench::run(what))
         }
         Command::Serve(flags) => {
-            runtime(tokio::runtime::Builder::new_multi_thread())?.block_on(serve::run(context, flags))
+            // Dropped last, when nothing runs on it any more.
+            let background = runtime(serve::background::builder())?;
+            let answering = runtime(tokio::runtime::Builder::new_multi_thread())?;
+            answering.block_on(serve::run(context, flags, background.handle().clone()))
         }
         // The rest waits for one server: a single thread starts sooner.
         command => runtime(tokio::runtime::Builder::new_current_thread())?.block_on(talk(context, command)),

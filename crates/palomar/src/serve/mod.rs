@@ -4,10 +4,13 @@
 //! configuration ─> data directory ─> port ─> broker ─> records ─> app ─> API ─> "ready" ... signal ─> drain ─> close
 //! ```
 //!
+//! The application's own tasks run on threads that stand behind those of the API (`background`).
+//!
 //! What always holds: nothing is opened before the configuration holds together; nothing listens before it can be
 //! served, or is refused with one line that says why; after the first signal nothing new starts, what is in flight has
 //! its grace, and the broker is closed last.
 
+pub(crate) mod background;
 pub(crate) mod data_dir;
 mod first;
 mod greeting;
@@ -22,6 +25,7 @@ use std::time::Duration;
 use clap::Args;
 use palomar_app::{App, Metrics, NodeRole};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Context;
@@ -61,8 +65,8 @@ pub(crate) struct Flags {
     new_admin_key: bool,
 }
 
-/// Runs it until it is told to stop.
-pub(crate) async fn run(context: &Context, flags: Flags) -> Result<(), Failure> {
+/// Runs it until it is told to stop; what can wait, on `background`.
+pub(crate) async fn run(context: &Context, flags: Flags, background: Handle) -> Result<(), Failure> {
     let Flags { listen, role, new_admin_key } = flags;
     let said = [("--listen", "server.listen", listen), ("--role", "server.role", role)];
     let said = said.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?)));
@@ -80,7 +84,7 @@ pub(crate) async fn run(context: &Context, flags: Flags) -> Result<(), Failure> 
     let stop = Stop::listen()?;
     data_dir::prepare(&settings.data_dir)?;
     let (listener, address) = bind(settings.server.listen).await?;
-    let engine = open::open(settings, metrics).await?;
+    let engine = open::open(settings, metrics, background).await?;
     let serving = serve(context, &loaded, &engine, listener, address, new_admin_key, &stop).await;
     // Whatever happened: what is kept is closed in order.
     engine.app.shutdown(Duration::ZERO).await;

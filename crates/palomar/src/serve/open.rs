@@ -11,6 +11,7 @@ use palomar_app::{
 };
 use palomar_model::{Clock, IdGenerator, Recipient};
 use palomar_records::{Records, RecordsPlace, random_bytes};
+use tokio::runtime::Handle;
 
 use super::Engine;
 use super::queues::{Queues, durability};
@@ -18,8 +19,12 @@ use crate::clock::SystemClock;
 use crate::config::{Alerts, Settings, records_url};
 use crate::failure::Failure;
 
-/// Opens everything that is kept, and starts what works on it.
-pub(super) async fn open(settings: &Settings, metrics: Metrics) -> Result<Engine, Failure> {
+/// Opens everything that is kept, and starts what works on it, on the runtime of what can wait.
+pub(super) async fn open(
+    settings: &Settings,
+    metrics: Metrics,
+    background: Handle,
+) -> Result<Engine, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let dir = settings.data_dir.clone();
     // An embedded broker takes the directory's lock: nothing else is touched before.
@@ -31,8 +36,13 @@ pub(super) async fn open(settings: &Settings, metrics: Metrics) -> Result<Engine
         .with_sessions(sessions(settings, Arc::clone(&clock))?);
     let ids = Arc::new(IdGenerator::new(seed()?));
     let config = AppConfig { media: Some(media(settings)?), ..app_config(settings) };
-    let app = App::start(config, queues.broker(), records, Arc::new(providers), clock, ids, metrics)
+    let broker = queues.broker();
+    let started = background.spawn(async move {
+        App::start(config, broker, records, Arc::new(providers), clock, ids, metrics).await
+    });
+    let app = started
         .await
+        .map_err(|error| Failure::new(format!("can't start: {error}")))?
         .map_err(|error| Failure::new(format!("can't start on {}: {error}", dir.display())))?;
     queues.observed_by(&app);
     Ok(Engine { queues, app, dir })
