@@ -48,9 +48,35 @@ impl Disk {
         })
     }
 
-    /// Whether less than a tenth is free.
-    pub(crate) const fn is_low(&self) -> bool {
-        self.free < self.total / 10
+    /// Whether that is much or little.
+    pub(crate) fn room(&self) -> DiskRoom {
+        DiskRoom::of(self.free, self.total)
+    }
+}
+
+/// How much room there is. What is little on a small disk is a share of it; of a large one a share may be plenty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskRoom {
+    /// There is.
+    Enough,
+    /// Less than a tenth and than 10 GiB: somebody should make some.
+    Low,
+    /// Less than a fiftieth and than 1 GiB: before long nothing more is accepted.
+    Short,
+}
+
+impl DiskRoom {
+    /// Of bytes that are free, and of all that the disk has.
+    #[must_use]
+    pub fn of(free: u64, total: u64) -> DiskRoom {
+        const GIB: u64 = 1 << 30;
+        if free < (total / 50).min(GIB) || free == 0 {
+            DiskRoom::Short
+        } else if free < (total / 10).min(10 * GIB) {
+            DiskRoom::Low
+        } else {
+            DiskRoom::Enough
+        }
     }
 }
 
@@ -105,7 +131,23 @@ mod tests {
         let disk = Disk::look(dir.path()).expect("a disk");
         assert_eq!(disk.stores, [("queue", 0), ("records", 15)]);
         assert!(disk.total > 0 && disk.free <= disk.total);
-        let low = |free| Disk { free, total: 1000, ..disk }.is_low();
-        assert!(low(99) && !low(100));
+    }
+    #[test]
+    fn much_and_little() {
+        const GIB: u64 = 1 << 30;
+        let cases = [
+            (0, 0, DiskRoom::Short),
+            (19, 1_000, DiskRoom::Short),
+            (20, 1_000, DiskRoom::Low),
+            (99, 1_000, DiskRoom::Low),
+            (100, 1_000, DiskRoom::Enough),
+            (GIB - 1, 1_000 * GIB, DiskRoom::Short),
+            (GIB, 1_000 * GIB, DiskRoom::Low),
+            (10 * GIB - 1, 1_000 * GIB, DiskRoom::Low),
+            (10 * GIB, 1_000 * GIB, DiskRoom::Enough),
+        ];
+        for (free, total, room) in cases {
+            assert_eq!(DiskRoom::of(free, total), room, "{free} of {total}");
+        }
     }
 }

@@ -74,7 +74,7 @@ pub use channels::{
 pub use consent::ConsentWords;
 pub use conversations::{NewSuppression, ReplyTo};
 pub use dead_letters::{DeadLetterFilter, DeadLetterView};
-pub use disk::{StoreReading, StoreSource};
+pub use disk::{DiskRoom, StoreReading, StoreSource};
 pub use error::AppError;
 pub use event::AppEvent;
 pub use events::{

@@ -7,6 +7,7 @@ use palomar_broker::SpoolMeters;
 use palomar_records::PROJECTION;
 use serde::Serialize;
 
+use crate::disk::DiskRoom;
 use crate::metrics::{Moment, Reading, Usage};
 use crate::{App, AppError};
 
@@ -118,7 +119,7 @@ impl App {
         match self.disk().await {
             Some(disk) => {
                 let detail = format!("{} MiB of {} MiB are free", disk.free >> 20, disk.total >> 20);
-                check(if disk.is_low() { Health::Warn } else { Health::Pass }, detail)
+                check(if disk.room() == DiskRoom::Enough { Health::Pass } else { Health::Warn }, detail)
             }
             None => check(Health::Warn, "the system does not say how much is free"),
         }

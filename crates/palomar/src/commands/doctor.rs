@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
+use palomar_app::DiskRoom;
 use palomar_model::{Clock as _, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
@@ -176,15 +177,16 @@ fn disk(dir: &Path) -> Finding {
     }
 }
 
-/// Palomar refuses to accept more when 2 % are left; the alert comes at 10 %.
 fn room(free: u64, whole: u64) -> Finding {
     const WHAT: &str = "disk";
     let percent = free.saturating_mul(100) / whole.max(1);
     let detail = format!("{:.1} GiB free ({percent} %)", free as f64 / f64::from(1 << 30));
-    match percent {
-        0..2 => wrong(WHAT, Verdict::Fail, detail, "Nothing more is accepted below 2 %: make room."),
-        2..10 => wrong(WHAT, Verdict::Warn, detail, "Make room before it is used up."),
-        _ => pass(WHAT, detail),
+    match DiskRoom::of(free, whole) {
+        DiskRoom::Short => {
+            wrong(WHAT, Verdict::Fail, detail, "Make room: nothing is accepted any more once it is used up.")
+        }
+        DiskRoom::Low => wrong(WHAT, Verdict::Warn, detail, "Make room before it is used up."),
+        DiskRoom::Enough => pass(WHAT, detail),
     }
 }
 

@@ -141,4 +141,10 @@ impl Watched {
         let place = |server: &Server| address.last().is_some_and(|port| *port == server.port.to_string());
         self.servers.iter().position(place).expect("one of the servers")
     }
+
+    /// Which of them takes the place of the primary `old`, once the sentinel has seen to it.
+    pub(crate) async fn primary_after(&self, old: usize) -> usize {
+        agreed("another primary", async || self.primary().await != old).await;
+        self.primary().await
+    }
 }
