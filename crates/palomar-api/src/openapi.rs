@@ -1,7 +1,25 @@
-//! The frame of the OpenAPI document; its routes come from the handlers.
+//! The OpenAPI document: its frame, to which the handlers add their routes, and the whole as it is published.
+//!
+//! What always holds: what is published says what the routes are, since a test compares them. A process serves the text and
+//! never builds the document, which costs megabytes.
 
+use std::sync::LazyLock;
+
+use axum::body::Bytes;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder};
+
+/// The document as it is published.
+pub(crate) const PUBLISHED: &str = include_str!("../openapi.json");
+
+/// A page about it, made when the first asks for it.
+pub(crate) fn reference() -> Bytes {
+    static PAGE: LazyLock<Bytes> = LazyLock::new(|| {
+        let document = serde_json::from_str(PUBLISHED).unwrap_or_default();
+        Bytes::from(crate::html::reference(&document))
+    });
+    PAGE.clone()
+}
 
 const DESCRIPTION: &str = "\
 Palomar sends, receives and follows up WhatsApp messages. All routes below `/api/` but the documents need \
@@ -45,7 +63,9 @@ mod tests {
         if std::env::var_os("PALOMAR_BLESS").is_some() {
             std::fs::write(path, &document).expect("written");
         }
-        let published = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(published == document, "openapi.json is not what the routes say; see the test's comment");
+        assert!(
+            super::PUBLISHED == document,
+            "openapi.json is not what the routes say; see the test's comment"
+        );
     }
 }

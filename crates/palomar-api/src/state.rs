@@ -7,7 +7,6 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use bytes::Bytes;
 use palomar_app::{App, Caller, ConversationId};
 use palomar_model::{ChannelName, IdGenerator, MessageId};
 use serde::Serialize;
@@ -28,8 +27,6 @@ pub(crate) struct Api {
     pub(crate) replays: Replays,
     pub(crate) request_ids: IdGenerator,
     pub(crate) refusals: Refusals,
-    pub(crate) openapi: Bytes,
-    pub(crate) docs: Bytes,
 }
 
 /// The shared state as handlers take it.

@@ -36,6 +36,9 @@ use failure::{Exit, Failure};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // The allocator asks for pages of 2 MiB, of which a process that is idle fills little: they double what it takes. An error
+    // means a kernel without them.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     // Before anything can make a connection. An error means that one is installed already: as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cli = match Cli::try_parse() {
