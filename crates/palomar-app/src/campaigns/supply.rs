@@ -12,6 +12,9 @@ use crate::{App, AppError};
 
 /// Batches of a lane that are looked at in one round.
 const MOST_BATCHES: usize = 64;
+/// Batches that are queued for each that is fed at a time: whoever has fed one finds the next, and need not wait until it was
+/// looked at again what there is room for.
+const QUEUED_A_PLACE: u64 = 4;
 
 impl App {
     /// Queues as many batches as there is room for.
@@ -44,7 +47,7 @@ impl App {
         let mut room = Room {
             look_ahead: look_ahead(&line.limits, config.batch_size, config.look_ahead),
             outstanding,
-            most_batches: u64::from(config.concurrent_batches.max(1)),
+            most_batches: u64::from(config.concurrent_batches.max(1)) * QUEUED_A_PLACE,
             batches: batches.queued,
         };
         if room.outstanding >= room.look_ahead || room.batches >= room.most_batches {

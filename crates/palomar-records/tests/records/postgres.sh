@@ -28,7 +28,9 @@ done
 command -v initdb >/dev/null || { echo "PostgreSQL is not installed: apt-get install postgresql"; exit 1; }
 
 unset LANG LC_ALL
-home=$(mktemp -d /tmp/palomar-postgres.XXXXXX) || exit 1
+# Its own user may not be allowed to write where the tests do.
+home=$(mktemp -d "${TMPDIR:-/tmp}/palomar-postgres.XXXXXX" 2>/dev/null) ||
+    home=$(mktemp -d /tmp/palomar-postgres.XXXXXX) || exit 1
 data=$home/data
 trap 'pg_ctl -D "$data" -m immediate -s stop >/dev/null 2>&1; rm -rf "$home"' EXIT
 trap 'exit 1' HUP INT TERM
