@@ -8,8 +8,10 @@ use std::time::Duration;
 use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use house::{House, SystemClock};
-use palomar_app::{AlertConfig, AlertHook, AlertView, AppConfig, Caller, HookSecret, Providers};
-use palomar_model::{MessageState, Secret};
+use palomar_app::{
+    AlertConfig, AlertHook, AlertNumber, AlertView, AppConfig, Caller, HookSecret, MessageFilter, Providers,
+};
+use palomar_model::{MessageState, Recipient, Secret};
 use serde_json::Value;
 use sha2::Sha256;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -18,6 +20,8 @@ use tokio::net::TcpListener;
 /// Messages that wait; half of them may.
 const MANY: u64 = 40;
 const KEY: &[u8] = b"0123456789abcdef01234567";
+/// Whoever is told on WhatsApp.
+const TOLD: &str = "+34611222333";
 
 /// A call of the hook.
 #[derive(Clone, Debug)]
@@ -82,6 +86,14 @@ async fn alerts(house: &House, firing: bool) -> Vec<AlertView> {
     house.app.alerts(Some(firing), None, 10).await.expect("a page").items
 }
 
+/// What the number was told, in order.
+async fn said(house: &House) -> Vec<String> {
+    let all = house.app.messages(MessageFilter::default(), None, 200, &Caller::system()).await;
+    let mut own: Vec<_> = all.expect("a page").items.into_iter().filter(|one| one.contact == TOLD).collect();
+    own.sort_by_key(|one| one.created_at);
+    own.iter().map(|one| one.content["text"].as_str().expect("a text").to_owned()).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_alert_is_kept_told_known_and_over() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -93,6 +105,11 @@ async fn an_alert_is_kept_told_known_and_over() {
         saturated_for: Duration::from_secs(1),
         calm: Duration::ZERO,
         hook: Some(AlertHook { url, secret }),
+        // Both are told, each under an id of its own.
+        number: Some(AlertNumber {
+            to: Recipient::parse(TOLD, None).expect("a number"),
+            channel: "demo".parse().expect("a name"),
+        }),
         ..AlertConfig::default()
     };
     let config = AppConfig { alerts: alerts_config, ..AppConfig::default() };
@@ -134,6 +151,13 @@ async fn an_alert_is_kept_told_known_and_over() {
     let all = until("that is told, too", async || told(3)).await;
     assert_eq!(all[2].body["type"], "alert.resolved");
     assert_ne!(all[2].id, all[0].id);
+    let said = until("the number has both", async || {
+        let said = said(&house).await;
+        (said.len() == 2).then_some(said)
+    });
+    let said = said.await;
+    assert!(said[0].starts_with("queue_saturated (outbound/demo): "), "{said:?}");
+    assert_eq!(said[1], "queue_saturated (outbound/demo) is over");
     house.sound().await;
     house.close().await;
 }

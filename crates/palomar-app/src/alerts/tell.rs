@@ -1,7 +1,7 @@
 //! Tells of alerts: to a hook, by a queue, so that nothing is lost while the other side is away; to a WhatsApp number, as a
 //! message.
 //!
-//! Always: what is told twice has the same id both times, `webhook-id` or the message's own.
+//! Always: what is told twice has the same id both times, `webhook-id` or the message's own; what is told to two has two.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,12 +80,27 @@ fn limits() -> Limits {
     }
 }
 
-/// The same for the same news, and no other.
-fn news_id(alert: &AlertRecord, what: ToTell) -> MessageId {
+/// Whom an id of news is for: queues know all their jobs by one kind of id.
+enum Told<'a> {
+    Hook,
+    Number(&'a AlertNumber),
+}
+
+/// The same for the same news to the same, and for no other.
+fn news_id(alert: &AlertRecord, what: ToTell, told: &Told<'_>) -> MessageId {
     let mut hash = Sha256::new();
     hash.update(b"alert\0");
     hash.update(alert.id.as_bytes());
     hash.update([u8::from(what == ToTell::Resolved)]);
+    match told {
+        Told::Hook => hash.update(b"hook"),
+        Told::Number(number) => {
+            hash.update(b"number\0");
+            hash.update(number.channel.as_str());
+            hash.update(b"\0");
+            hash.update(number.to.key());
+        }
+    }
     let mut bytes = [0_u8; 16];
     bytes.iter_mut().zip(hash.finalize()).for_each(|(byte, from)| *byte = from);
     MessageId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
@@ -96,7 +111,7 @@ fn job(alert: &AlertRecord, what: ToTell) -> Result<NewJob, AppError> {
         ToTell::Firing => ("alert.firing", alert.fired_at),
         ToTell::Resolved => ("alert.resolved", alert.resolved_at.unwrap_or(alert.fired_at)),
     };
-    let id = news_id(alert, what);
+    let id = news_id(alert, what, &Told::Hook);
     let body = json!({"type": kind, "timestamp": at, "data": AlertView::from(alert.clone())}).to_string();
     let content = HookJob { v: 1, id: format!("alert_{}", id.0.simple()), body };
     let payload = serde_json::to_vec(&content).map_err(|error| AppError::Unavailable(error.to_string()))?;
@@ -134,7 +149,7 @@ impl App {
             ToTell::Resolved => format!("{} ({}) is over", alert.rule, alert.subject),
         };
         let mut message = NewMessage::text(number.channel.clone(), number.to.clone(), &words);
-        message.id = Some(news_id(alert, what));
+        message.id = Some(news_id(alert, what, &Told::Number(number)));
         message.priority = palomar_model::Priority::High;
         match self.submit(message, 0, &Caller::system(), None).await {
             Ok(_) => Ok(()),
