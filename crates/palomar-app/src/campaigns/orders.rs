@@ -53,6 +53,17 @@ pub struct StartAnswer {
     pub campaign: CampaignView,
 }
 
+/// What became of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Given {
+    /// It is written down.
+    Now,
+    /// That was so already.
+    Before,
+    /// Somebody else changed the campaign meanwhile: nothing is written down, and it is at hand as it is now.
+    NotYet,
+}
+
 /// Writes down what an order makes of a campaign; whether that is new. Where somebody else changed it meanwhile, the order
 /// is given to what it is then.
 pub(super) async fn give(
@@ -61,55 +72,67 @@ pub(super) async fn give(
     order: CampaignOrder,
     now: Timestamp,
 ) -> Result<(CampaignRecord, bool), AppError> {
-    give_with(records, &mut campaign, order, now, None).await.map(|moved| (campaign, moved))
+    for _ in 0..TRIES {
+        match give_once(records, &mut campaign, &order, now, None).await? {
+            Given::Now => return Ok((campaign, true)),
+            Given::Before => return Ok((campaign, false)),
+            Given::NotYet => {}
+        }
+    }
+    Err(being_changed())
 }
 
-async fn give_with(
+/// Writes down what an order makes of a campaign that is as it is at hand. Where it begins and everybody is known, its
+/// batches are of `batch_size`, or as small as its own day asks for.
+async fn give_once(
     records: &Records,
     campaign: &mut CampaignRecord,
-    order: CampaignOrder,
+    order: &CampaignOrder,
     now: Timestamp,
-    batches_of: Option<u32>,
-) -> Result<bool, AppError> {
-    for _ in 0..TRIES {
-        let moved = match campaign.state.after(order.clone(), now) {
-            Ok(Ordered::Already) => return Ok(false),
-            Ok(Ordered::Moved(state)) => state,
-            Err(error) => return Err(AppError::wrong_state(error.to_string())),
-        };
-        // One that was too late is paused before it ever began.
-        let begins = campaign.started_at.is_none() && matches!(moved, CampaignState::Sending { .. });
-        // Whom an audience means is read first.
-        let is_complete = begins && definition_of(campaign)?.audiences.is_empty();
-        let mut next = campaign.clone();
-        // What has ended is looked after until its group is nothing special any more.
-        next.live = !matches!(moved, CampaignState::Draft);
-        if begins {
-            next.started_at = Some(now);
-        } else if let (CampaignState::Paused { since, .. }, CampaignState::Sending { .. }) =
-            (&campaign.state, &moved)
-        {
-            next.held += now.since(*since);
-        }
-        if moved.has_ended() {
-            next.ended_at = Some(now);
-        }
-        next.state = moved;
-        let change = CampaignChange {
-            batches_of: batches_of.filter(|_| is_complete),
-            renew_batches: matches!(order, CampaignOrder::Resume),
-            told: Some(view::told(&next)),
-        };
-        if let Some(changed) = records.change_campaign(next, change, now).await? {
-            *campaign = changed;
-            return Ok(true);
-        }
-        let Some(newer) = records.campaign(&campaign.id).await? else {
-            return Err(AppError::NotFound("campaign"));
-        };
-        *campaign = newer;
+    batch_size: Option<u32>,
+) -> Result<Given, AppError> {
+    let moved = match campaign.state.after(order.clone(), now) {
+        Ok(Ordered::Already) => return Ok(Given::Before),
+        Ok(Ordered::Moved(state)) => state,
+        Err(error) => return Err(AppError::wrong_state(error.to_string())),
+    };
+    // One that was too late is paused before it ever began.
+    let begins = campaign.started_at.is_none() && matches!(moved, CampaignState::Sending { .. });
+    // Whom an audience means is read first.
+    let is_complete = begins && definition_of(campaign)?.audiences.is_empty();
+    let mut next = campaign.clone();
+    // What has ended is looked after until its group is nothing special any more.
+    next.live = !matches!(moved, CampaignState::Draft);
+    if begins {
+        next.started_at = Some(now);
+    } else if let (CampaignState::Paused { since, .. }, CampaignState::Sending { .. }) =
+        (&campaign.state, &moved)
+    {
+        next.held += now.since(*since);
     }
-    Err(AppError::Unavailable("the campaign is being changed by others; try again".to_owned()))
+    if moved.has_ended() {
+        next.ended_at = Some(now);
+    }
+    next.state = moved;
+    let change = CampaignChange {
+        batches_of: match batch_size.filter(|_| is_complete) {
+            Some(most) => Some(size_for(&definition_of(campaign)?, most)),
+            None => None,
+        },
+        renew_batches: matches!(order, CampaignOrder::Resume),
+        told: Some(view::told(&next)),
+    };
+    if let Some(changed) = records.change_campaign(next, change, now).await? {
+        *campaign = changed;
+        return Ok(Given::Now);
+    }
+    *campaign = records.campaign(&campaign.id).await?.ok_or(gone())?;
+    Ok(Given::NotYet)
+}
+
+/// Recipients of a batch, of `most`: so many that batches use up the cap of a day, where there is one.
+fn size_for(definition: &Definition, most: u32) -> u32 {
+    definition.daily_cap.map_or(most, |cap| portion(most, cap))
 }
 
 impl App {
@@ -141,14 +164,44 @@ impl App {
         mut campaign: CampaignRecord,
         order: CampaignOrder,
     ) -> Result<(CampaignRecord, bool), AppError> {
-        if campaign.state.is_open() {
-            self.check_beginning(&campaign).await?;
-        }
-        let size = self.batch_size(&campaign)?;
-        let moved = give_with(&self.records, &mut campaign, order, self.now(), Some(size)).await?;
+        let moved = self.give_checked(&mut campaign, &order).await?;
         self.live.wake();
         self.keeper.wake.notify_one();
         Ok((campaign, moved))
+    }
+
+    /// Writes down what an order makes of a campaign; whether that is new. What a campaign must be to begin or to go on is
+    /// looked at in the version that is changed.
+    async fn give_checked(
+        &self,
+        campaign: &mut CampaignRecord,
+        order: &CampaignOrder,
+    ) -> Result<bool, AppError> {
+        let (now, most) = (self.now(), self.config.campaigns.batch_size);
+        for _ in 0..TRIES {
+            if let Ok(Ordered::Moved(CampaignState::Sending { .. })) =
+                campaign.state.after(order.clone(), now)
+            {
+                self.check_sending(campaign).await?;
+            }
+            match give_once(&self.records, campaign, order, now, Some(most)).await? {
+                Given::Now => return Ok(true),
+                Given::Before => return Ok(false),
+                Given::NotYet => {}
+            }
+        }
+        Err(being_changed())
+    }
+
+    /// Refuses to begin what can't, and to go on with what the provider would refuse.
+    async fn check_sending(&self, campaign: &CampaignRecord) -> Result<(), AppError> {
+        if campaign.started_at.is_none() {
+            return self.check_beginning(campaign).await;
+        }
+        match self.refused_template(&campaign.channel, &definition_of(campaign)?).await? {
+            Some(reason) => Err(AppError::wrong_state(reason)),
+            None => Ok(()),
+        }
     }
 
     /// Refuses to begin what nobody would get, or what can't be sent.
@@ -203,8 +256,7 @@ impl App {
 
     /// Recipients of a batch: so many that batches use up the cap of a day, where there is one.
     pub(super) fn batch_size(&self, campaign: &CampaignRecord) -> Result<u32, AppError> {
-        let most = self.config.campaigns.batch_size;
-        Ok(definition_of(campaign)?.daily_cap.map_or(most, |cap| portion(most, cap)))
+        Ok(size_for(&definition_of(campaign)?, self.config.campaigns.batch_size))
     }
 
     /// Pauses a campaign: when this has answered, none of its messages starts.
@@ -226,12 +278,6 @@ impl App {
         if let CampaignState::Paused { why: Pause { cause: PauseCause::Late, .. }, .. } = campaign.state {
             tracing::info!(campaign = id, "a campaign whose time had passed begins by a person's word");
         }
-        if matches!(campaign.state, CampaignState::Paused { .. }) {
-            let refused = self.refused_template(&campaign.channel, &definition_of(&campaign)?).await?;
-            if let Some(reason) = refused {
-                return Err(AppError::wrong_state(reason));
-            }
-        }
         self.order_campaign(id, CampaignOrder::Resume, "Campaign resumed", caller).await
     }
 
@@ -251,8 +297,7 @@ impl App {
         caller: &Caller,
     ) -> Result<CampaignAnswer, AppError> {
         let mut campaign = self.campaign_of(id, caller).await?;
-        let size = self.batch_size(&campaign)?;
-        give_with(&self.records, &mut campaign, order, self.now(), Some(size)).await?;
+        self.give_checked(&mut campaign, &order).await?;
         let done = self.carry_out(&campaign).await?;
         self.live.wake();
         self.keeper.wake.notify_one();
@@ -368,6 +413,14 @@ pub(super) const fn gone() -> AppError {
     AppError::NotFound("campaign")
 }
 
+fn being_changed() -> AppError {
+    AppError::Unavailable("the campaign is being changed by others; try again".to_owned())
+}
+
 pub(super) fn changed_meanwhile() -> AppError {
     AppError::wrong_state("the campaign was changed by somebody else meanwhile: look at it, and try again")
 }
+
+#[cfg(test)]
+#[path = "orders_tests.rs"]
+mod tests;
