@@ -53,12 +53,7 @@ pub(crate) async fn around(State(api): State<Arc<Api>>, mut request: Request, ne
     let rule = matched.as_ref().map(|matched| access::rule_for(&method, matched.as_str()));
     let mut allowance = None;
     let mut response = match admit(&api, &mut request, rule.as_ref(), trace, &mut allowance) {
-        Ok(()) => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|panic| {
-            let what =
-                panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-            tracing::error!(id = id.as_str(), panic = what.unwrap_or("?"), "a handler panicked");
-            Problem::new(Code::Internal, "The request could not be finished.").into_response()
-        }),
+        Ok(()) => answered(next.run(request), &id).await,
         Err(problem) => problem.into_response(),
     };
     if let Some(Err(Refused::NoMethod { allowed })) = &rule
@@ -79,6 +74,16 @@ pub(crate) async fn around(State(api): State<Arc<Api>>, mut request: Request, ne
     record(&api, rule, (&id, trace), response.status().as_u16(), begun.elapsed());
     drop(in_flight);
     response
+}
+
+/// The answer of a handler; of one that panics, that the request could not be finished.
+async fn answered(handler: impl Future<Output = Response>, id: &RequestId) -> Response {
+    AssertUnwindSafe(handler).catch_unwind().await.unwrap_or_else(|panic| {
+        let what =
+            panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+        tracing::error!(id = id.as_str(), panic = what.unwrap_or("?"), "a handler panicked");
+        Problem::new(Code::Internal, "The request could not be finished.").into_response()
+    })
 }
 
 /// Lets a request in, or not.
@@ -223,5 +228,21 @@ pub(crate) struct Refusals(Mutex<BTreeMap<(&'static str, u16), Quiet>>);
 impl Refusals {
     fn says(&self, what: (&'static str, u16), now: Timestamp) -> Option<u64> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(what).or_default().says(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_answered_with_500() {
+        let id = RequestId(HeaderValue::from_static("req_1"));
+        let whole = answered(async { StatusCode::NO_CONTENT.into_response() }, &id).await;
+        assert_eq!(whole.status(), StatusCode::NO_CONTENT);
+        let broken = answered(async { panic!("in the midst of it") }, &id).await;
+        assert_eq!(broken.status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

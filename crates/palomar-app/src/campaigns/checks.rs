@@ -107,12 +107,14 @@ struct Checked {
     definition: Definition,
     line: Arc<Line>,
     lanes: Vec<CampaignLane>,
+    /// All its recipients, those too whom its audiences mean and who are not read yet.
+    foreseen: u64,
 }
 
 impl Checked {
     /// Messages for people who may be in these zones.
     fn drafts(&self, zones: &str, before: u64, now: Timestamp) -> Result<Drafts<'_>, AppError> {
-        Drafts::new(&self.campaign, &self.definition, &self.line, zones, before, now)
+        Drafts::new(&self.campaign, &self.definition, &self.line, zones, (before, self.foreseen), now)
             .map_err(AppError::Unavailable)
     }
 
@@ -146,7 +148,17 @@ impl App {
         })?;
         let definition = definition_of(&campaign)?;
         let lanes = self.records.campaign_lanes(campaign.number).await?;
-        Ok(Checked { campaign, definition, line, lanes })
+        let foreseen = campaign.recipients;
+        Ok(Checked { campaign, definition, line, lanes, foreseen })
+    }
+
+    /// The same, with those whom its audiences mean now counted where that decides when who is due.
+    async fn checked_ahead(&self, id: &str, caller: &Caller) -> Result<Checked, AppError> {
+        let mut checked = self.checked(id, caller).await?;
+        if checked.definition.spread_seconds.is_some() {
+            checked.foreseen = self.foreseen(&checked.campaign, &checked.definition).await?;
+        }
+        Ok(checked)
     }
 
     /// What these contacts would get, or the campaign's first ones where none are given.
@@ -160,7 +172,7 @@ impl App {
         limit: usize,
         caller: &Caller,
     ) -> Result<Vec<CampaignPreview>, AppError> {
-        let checked = self.checked(id, caller).await?;
+        let checked = self.checked_ahead(id, caller).await?;
         let limit = limit.clamp(1, MOST_LISTED);
         let now = self.now();
         let definition = &checked.definition;
@@ -263,7 +275,7 @@ impl App {
         listed: usize,
         caller: &Caller,
     ) -> Result<DryRun, AppError> {
-        let checked = self.checked(id, caller).await?;
+        let checked = self.checked_ahead(id, caller).await?;
         let now = match checked.campaign.state {
             CampaignState::Scheduled { at } => at.max(self.now()),
             _ => self.now(),

@@ -14,6 +14,9 @@ use super::words::Form;
 /// A campaign that could have begun longer ago waits for a person.
 const LATENESS: Duration = Duration::from_secs(6 * 3600);
 
+/// A campaign is spread over a year at most.
+const MOST_SPREAD: u64 = 366 * 24 * 3600;
+
 /// What becomes of free text to people who did not write in the last 24 hours, where the provider asks for that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -135,6 +138,9 @@ impl Definition {
         if input.daily_cap == Some(0) {
             errors.push(FieldError::new("/dailyCap", "must be 1 at least"));
         }
+        if input.spread_seconds.is_some_and(|seconds| seconds > MOST_SPREAD) {
+            errors.push(FieldError::new("/spreadSeconds", format!("must be {MOST_SPREAD} at most, a year")));
+        }
         if let Some(rule) = input.auto_pause {
             if !(0.0..=1.0).contains(&rule.failure_rate) || rule.sample == 0 {
                 let detail = "needs a failureRate from 0 to 1 and a sample of 1 at least";
@@ -220,6 +226,8 @@ mod tests {
             (json!({"message": "a", "timeZone": "Europe/Madrid"}), vec![]),
             (json!({"message": "a", "dailyCap": 0}), vec!["/dailyCap"]),
             (json!({"message": "a", "autoPause": {"failureRate": 2.0}}), vec!["/autoPause"]),
+            (json!({"message": "a", "spreadSeconds": 366 * 86_400}), vec![]),
+            (json!({"message": "a", "spreadSeconds": u64::MAX}), vec!["/spreadSeconds"]),
             (json!({"message": "a", "fallback": {"language": "es"}}), vec!["/fallback"]),
             (json!({"variants": []}), vec!["/variants", "/variants"]),
             (

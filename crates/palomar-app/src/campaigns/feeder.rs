@@ -226,7 +226,7 @@ impl Feeder {
             &work.definition,
             &work.line,
             &work.lane.zones,
-            work.batch.place,
+            (work.batch.place, work.campaign.recipients),
             now,
         )
         .map_err(Trouble::Failed)?;

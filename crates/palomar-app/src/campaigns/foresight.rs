@@ -142,10 +142,11 @@ impl App {
         };
         let definition = definition_of(campaign)?;
         let groups = self.groups(progress, &definition, left).await?;
+        let before = campaign.recipients.saturating_sub(left);
         let foreseen = Foreseen {
             limits: line.limits.clone(),
             hours: definition.hours.clone(),
-            pace: messages::pace(campaign, &definition, begins),
+            pace: messages::pace(campaign, &definition, before + left, begins),
             days: match definition.daily_cap {
                 Some(cap) => Some(Days {
                     cap: u64::from(cap),
@@ -154,7 +155,7 @@ impl App {
                 }),
                 None => None,
             },
-            before: campaign.recipients.saturating_sub(left),
+            before,
             in_turn: self.in_turn(progress, left).await?,
         };
         // Some thousands of starts: not on a thread that answers requests.

@@ -105,13 +105,13 @@ pub(super) struct Drafts<'w> {
 }
 
 impl<'w> Drafts<'w> {
-    /// Of recipients who may be in these zones, before whom so many others were queued.
+    /// Of recipients who may be in these zones, before whom so many others were queued, of so many in all.
     pub(super) fn new(
         campaign: &'w CampaignRecord,
         definition: &'w Definition,
         line: &'w Line,
         zones: &str,
-        before: u64,
+        (before, all): (u64, u64),
         now: Timestamp,
     ) -> Result<Drafts<'w>, String> {
         let own = zones::read(zones);
@@ -120,7 +120,7 @@ impl<'w> Drafts<'w> {
             fallback: definition.fallback_form().map_err(|error| error.to_string())?,
             weights: definition.variants.iter().map(|variant| variant.weight).collect(),
             zones: if own.is_empty() { vec![definition.zone.clone()] } else { own },
-            pace: pace(campaign, definition, now),
+            pace: pace(campaign, definition, all, now),
             campaign,
             definition,
             line,
@@ -238,11 +238,16 @@ impl<'w> Drafts<'w> {
     }
 }
 
-/// How fast a campaign goes beside its channel's limits.
-pub(super) fn pace(campaign: &CampaignRecord, definition: &Definition, now: Timestamp) -> Pace {
+/// How fast a campaign goes beside its channel's limits, to so many recipients in all.
+pub(super) fn pace(
+    campaign: &CampaignRecord,
+    definition: &Definition,
+    recipients: u64,
+    now: Timestamp,
+) -> Pace {
     Pace {
         started_at: campaign.started_at.unwrap_or(now).after(campaign.held),
-        recipients: campaign.recipients,
+        recipients,
         spread: definition.spread_seconds.map(Duration::from_secs),
     }
 }

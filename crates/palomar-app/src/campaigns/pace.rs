@@ -19,7 +19,7 @@ const ATTEMPTS_A_PLACE: f64 = 10.0;
 pub(super) struct Pace {
     /// When it would have begun, had it never been paused since.
     pub(super) started_at: Timestamp,
-    /// All recipients.
+    /// All recipients, those too who are foreseen and not known yet.
     pub(super) recipients: u64,
     /// Evenly over so long.
     pub(super) spread: Option<Duration>,
@@ -29,8 +29,10 @@ impl Pace {
     /// When the recipient is due before whom so many others were queued; none where at once.
     pub(super) fn due(&self, place: u64) -> Option<Timestamp> {
         self.spread.map(|over| {
-            let share = place as f64 / self.recipients.max(1) as f64;
-            self.started_at.after(over.mul_f64(share.clamp(0.0, 1.0)))
+            let all = u128::from(self.recipients.max(1));
+            let passed = over.as_micros().saturating_mul(u128::from(place).min(all)) / all;
+            // What no clock reaches is as far as one goes.
+            self.started_at.after(Duration::from_micros(u64::try_from(passed).unwrap_or(u64::MAX)))
         })
     }
 }
@@ -120,11 +122,15 @@ mod tests {
             (None, 999, None),
             (Some(1_000), 0, Some("2026-03-27T10:00:00Z")),
             (Some(1_000), 500, Some("2026-03-27T10:08:20Z")),
+            // More than were foreseen.
+            (Some(1_000), u64::MAX, Some("2026-03-27T10:16:40Z")),
+            (Some(u64::MAX), 0, Some("2026-03-27T10:00:00Z")),
         ] {
             let due = pace(spread).due(place).map(|due| due.to_string());
             assert_eq!(due.as_deref(), expected, "{place} over {spread:?}");
             assert!((0..999).all(|place| pace(spread).due(place) <= pace(spread).due(place + 1)));
         }
+        assert!((0..=1_000).all(|place| pace(Some(u64::MAX)).due(place).is_some()), "nothing breaks");
     }
 
     #[test]

@@ -7,7 +7,9 @@
 use std::collections::{HashSet, VecDeque};
 
 use palomar_model::{CampaignOrder, CampaignState, Pause, PauseCause, Timestamp};
-use palomar_records::{CampaignChange, CampaignLane, CampaignProgress, CampaignRecipient, Records, Whom};
+use palomar_records::{
+    CampaignChange, CampaignLane, CampaignProgress, CampaignRecipient, CampaignRecord, Records, Whom,
+};
 use tokio::time::Instant;
 
 use super::contacts;
@@ -76,6 +78,17 @@ impl App {
         }
         let read = self.keeper.place(progress.campaign.number).read;
         Ok(known + self.meant(definition).await?.saturating_sub(read))
+    }
+
+    /// All recipients of a campaign, those of audiences who are not read yet by their number.
+    pub(super) async fn foreseen(
+        &self,
+        campaign: &CampaignRecord,
+        definition: &Definition,
+    ) -> Result<u64, AppError> {
+        let Some(progress) = self.records.campaign_progress(&campaign.id).await? else { return Ok(0) };
+        let to_come = self.still_to_come(&progress, definition).await?;
+        Ok(to_come + progress.campaign.recipients.saturating_sub(remaining(&progress)))
     }
 
     /// Reads on whom a campaign's audiences mean. When all are there they are divided into batches.

@@ -57,7 +57,7 @@ impl App {
         let mut place = batches.planned;
         let mut left = day.map(|(cap, daily)| u64::from(cap).saturating_sub(daily.taken));
         for batch in self.awake(campaign, &definition, now).await? {
-            let due = messages::pace(campaign, &definition, now).due(place);
+            let due = messages::pace(campaign, &definition, campaign.recipients, now).due(place);
             let is_early = due.is_some_and(|due| due > now.after(HORIZON));
             let size = batch.size;
             if is_early || left.is_some_and(|left| left < size) || !room.take(size) {

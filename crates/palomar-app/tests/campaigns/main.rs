@@ -4,6 +4,7 @@
 #[path = "../house/mod.rs"]
 mod house;
 mod mortal;
+mod pace;
 mod walk;
 
 use std::time::Duration;
