@@ -48,6 +48,13 @@ impl ZoneName {
         midnight.micros().div_euclid(86_400_000_000)
     }
 
+    /// When the day that `at` is in began there.
+    #[must_use]
+    pub fn midnight(&self, at: Timestamp) -> Timestamp {
+        let rules = self.rules();
+        moment(local(at, &rules).date(), 0, &rules)
+    }
+
     /// When the day after the one that `at` is in begins there.
     #[must_use]
     pub fn next_midnight(&self, at: Timestamp) -> Timestamp {

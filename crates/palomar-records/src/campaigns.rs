@@ -4,7 +4,7 @@
 //! the journal in the same transaction. A batch is fed once. How its messages stand is counted by the projection, with
 //! the messages themselves: counts can lag, they can't drift.
 
-use palomar_model::{Daily, MessageId, Timestamp};
+use palomar_model::{MessageId, Timestamp};
 use serde_json::Value as Json;
 
 use crate::error::{RecordsError, Result};
@@ -13,7 +13,7 @@ use crate::tables::campaign_counts::{self, Counted};
 use crate::tables::journal::{self, Entry};
 use crate::tables::page::Page;
 use crate::tables::{
-    campaign_batches, campaign_days, campaign_recipients, campaign_requests, campaigns, cursors, messages,
+    campaign_batches, campaign_days, campaign_places, campaign_recipients, campaign_requests, campaigns, cursors, messages,
 };
 use crate::{MessageView, PROJECTION, Partition, Records};
 
@@ -89,15 +89,6 @@ impl CreatedCampaign {
     fn earlier((id, same): (String, bool)) -> CreatedCampaign {
         if same { CreatedCampaign::Before(id) } else { CreatedCampaign::Other }
     }
-}
-
-/// So many a day, on a day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DailyCap {
-    /// The day that it is there, as days since 1970.
-    pub today: i64,
-    /// So many at most.
-    pub cap: u32,
 }
 
 impl Records {
@@ -200,6 +191,7 @@ impl Records {
             if let Some(size) = change.batches_of {
                 let lanes = campaign_recipients::lanes(db, campaign.number)?;
                 db.write(vec![campaign_batches::plan(campaign.number, &lanes, size)])?;
+                campaign_places::forget(db, campaign.number)?;
             }
             if change.renew_batches {
                 campaign_batches::renew(db, campaign.number)?;
@@ -236,6 +228,7 @@ impl Records {
             campaign_batches::forget(db, campaign.number)?;
             campaign_counts::forget(db, campaign.number)?;
             campaign_days::forget(db, campaign.number)?;
+            campaign_places::forget(db, campaign.number)?;
             campaign_recipients::forget(db, campaign.number)
         };
         self.store.write(Patience::Whole, Flush::Now, work).await
@@ -415,56 +408,6 @@ impl Records {
         self.read(work).await
     }
 
-    /// What of the cap of a day was given out to a campaign.
-    ///
-    /// # Errors
-    /// Where the database can't be read.
-    pub async fn campaign_day(&self, campaign: u64) -> Result<Daily> {
-        self.read(move |db| campaign_days::get(db, campaign)).await
-    }
-
-    /// A new day of a campaign begins, on which so many wait that were queued before; what of it was given out.
-    ///
-    /// # Errors
-    /// Where the database can't be written.
-    pub async fn begin_campaign_day(&self, campaign: u64, today: i64, waiting: u64) -> Result<Daily> {
-        let work = move |db: Db<'_>| {
-            let daily = campaign_days::get(db, campaign)?.on(today, waiting);
-            campaign_days::put(db, campaign, daily)?;
-            Ok(daily)
-        };
-        self.write(work).await
-    }
-
-    /// The turn of batches has come; those whose turn had not come before, and that fit into the day where it has a cap.
-    ///
-    /// # Errors
-    /// Where the database can't be written.
-    pub async fn batches_queued(
-        &self,
-        campaign: u64,
-        batches: Vec<(CampaignBatch, u64)>,
-        cap: Option<DailyCap>,
-        now: Timestamp,
-    ) -> Result<Vec<CampaignBatch>> {
-        let work = move |db: Db<'_>| {
-            let mut queued = Vec::with_capacity(batches.len());
-            for (batch, place) in batches {
-                if let Some(DailyCap { today, cap }) = cap {
-                    let Some(daily) = campaign_days::get(db, campaign)?.take(batch.size, today, cap) else {
-                        break;
-                    };
-                    campaign_days::put(db, campaign, daily)?;
-                }
-                if campaign_batches::queued(db, campaign, &batch, place, now)? {
-                    queued.push(batch);
-                }
-            }
-            Ok(queued)
-        };
-        self.write(work).await
-    }
-
     /// A batch became messages; whether that is new.
     ///
     /// # Errors
@@ -508,7 +451,7 @@ impl Records {
     }
 }
 
-fn add(
+pub(crate) fn add(
     db: Db<'_>,
     campaign: &CampaignRecord,
     recipients: &[NewRecipient],

@@ -11,6 +11,7 @@ mod alerts;
 mod analytics;
 mod apply;
 mod audience;
+mod campaign_pace;
 mod campaigns;
 mod check;
 mod error;
@@ -44,10 +45,11 @@ pub use audience::{
     AudienceContact, AudiencePage, ConsentChange, ContactChange, ContactIds, ConversationFacts, NewContact,
     Put, SuppressedOn, Whom,
 };
+pub use campaign_pace::{AudiencePlace, DailyCap};
 pub use campaigns::{
     AddedRecipients, BatchState, BatchTotals, CAMPAIGN_UPDATED, CampaignBatch, CampaignChange,
     CampaignCounts, CampaignFilter, CampaignLane, CampaignProgress, CampaignRecipient, CampaignRecord,
-    CampaignRequest, CampaignTotals, CreatedCampaign, DailyCap, FedBatch, NewRecipient,
+    CampaignRequest, CampaignTotals, CreatedCampaign, FedBatch, NewRecipient,
 };
 pub use check::{RecordsCheck, RecordsInfo};
 pub use error::RecordsError;

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::definition::Definition;
 use super::judge::Judgement;
 use super::orders::{definition_of, give};
-use super::snapshot::{self, Place};
+use super::snapshot;
 use super::view::{self, Tally};
 use crate::{App, AppError};
 
@@ -42,8 +42,6 @@ pub(crate) struct Keeper {
     /// Told when something has changed that it acts on.
     pub(crate) wake: Arc<Notify>,
     told: Mutex<HashMap<u64, (Instant, u64)>>,
-    /// How far whose audiences were read.
-    places: Mutex<HashMap<u64, Place>>,
 }
 
 /// Looks after campaigns as long as there is an application, wherever this node follows the log.
@@ -359,21 +357,6 @@ impl Keeper {
 
     fn forget(&self, number: u64) {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
-        self.note_place(number, None);
-    }
-
-    /// How far the audiences of a campaign were read.
-    pub(super) fn place(&self, number: u64) -> Place {
-        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        places.get(&number).cloned().unwrap_or_default()
-    }
-
-    pub(super) fn note_place(&self, number: u64, place: Option<Place>) {
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        match place {
-            Some(place) => places.insert(number, place),
-            None => places.remove(&number),
-        };
     }
 }
 

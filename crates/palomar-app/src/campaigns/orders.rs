@@ -313,6 +313,10 @@ impl App {
     pub(super) async fn carry_out(&self, campaign: &CampaignRecord) -> Result<Controlled, AppError> {
         let group: Arc<str> = campaign.id.as_str().into();
         let held = !matches!(campaign.state, CampaignState::Sending { .. });
+        if !held {
+            // What goes from now on goes on the cap of today.
+            self.begin_day(campaign).await?;
+        }
         let mut done = Controlled::default();
         for (n, queue) in [outbound_queue(&campaign.channel)?, batches_queue()?].into_iter().enumerate() {
             let group = Arc::clone(&group);

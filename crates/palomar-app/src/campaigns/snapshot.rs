@@ -2,13 +2,13 @@
 //! batches when all are there.
 //!
 //! Always: nothing is sent before everybody is known; who is in it already, or is meant by several audiences, is in it once.
-//! Who dies in between begins to read again, and passes over those who are there.
+//! How far they were read is kept with those who were: whoever reads on, after a crash or on another node, reads nobody twice.
 
 use std::collections::{HashSet, VecDeque};
 
 use palomar_model::{CampaignOrder, CampaignState, Pause, PauseCause, Timestamp};
 use palomar_records::{
-    CampaignChange, CampaignLane, CampaignProgress, CampaignRecipient, CampaignRecord, Records, Whom,
+    AudiencePlace, CampaignChange, CampaignLane, CampaignProgress, CampaignRecipient, CampaignRecord, Records, Whom,
 };
 use tokio::time::Instant;
 
@@ -20,15 +20,6 @@ use crate::{App, AppError};
 
 /// Contacts that are added together.
 const PAGE: usize = 2_000;
-
-/// How far the audiences of a campaign were read.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Place {
-    audience: usize,
-    after: Option<String>,
-    /// Contacts that were read.
-    read: u64,
-}
 
 /// Whether everybody is known to whom a campaign goes that has begun.
 pub(super) fn is_taken(progress: &CampaignProgress, definition: &Definition) -> bool {
@@ -76,7 +67,7 @@ impl App {
         if is_taken(progress, definition) {
             return Ok(known);
         }
-        let read = self.keeper.place(progress.campaign.number).read;
+        let read = self.records.campaign_place(progress.campaign.number).await?.read;
         Ok(known + self.meant(definition).await?.saturating_sub(read))
     }
 
@@ -100,8 +91,8 @@ impl App {
     ) -> Result<(), AppError> {
         let campaign = progress.campaign;
         let begun = Instant::now();
-        let mut place = self.keeper.place(campaign.number);
-        while let Some(audience) = definition.audiences.get(place.audience) {
+        let mut place = self.records.campaign_place(campaign.number).await?;
+        while let Some(audience) = definition.audiences.get(place.source as usize) {
             let whom = match audience.whom(&self.records).await {
                 Ok(whom) => whom,
                 Err(AppError::Invalid(errors)) => {
@@ -112,24 +103,27 @@ impl App {
                 Err(error) => return Err(error),
             };
             let as_of = campaign.started_at.unwrap_or(now);
-            let page = self.records.audience(whom, place.after.take(), PAGE, as_of).await?;
+            let page = self.records.audience(whom, place.after.clone(), PAGE, as_of).await?;
             let found = page.contacts.into_iter();
             let recipients: Vec<_> =
                 found.map(|contact| contacts::of_audience(contact, definition)).collect();
             let read = place.read + recipients.len() as u64;
-            self.records.add_recipients(campaign.clone(), recipients, now).await?;
-            place = match page.next {
-                Some(after) => Place { after: Some(after), read, ..place },
-                None => Place { audience: place.audience + 1, after: None, read },
+            let next = match page.next {
+                Some(after) => AudiencePlace { after: Some(after), read, ..place.clone() },
+                None => AudiencePlace { source: place.source + 1, after: None, read },
             };
+            let both = (place, next.clone());
+            if !self.records.add_from_audience(campaign.clone(), recipients, both, now).await? {
+                // Somebody else reads on.
+                return Ok(());
+            }
+            place = next;
             if begun.elapsed() > LOOK {
                 // The others have their turn.
-                self.keeper.note_place(campaign.number, Some(place));
                 self.keeper.wake.notify_one();
                 return Ok(());
             }
         }
-        self.keeper.note_place(campaign.number, None);
         let Some(newest) = self.records.campaign_progress(&campaign.id).await? else { return Ok(()) };
         if newest.batches.all() > 0 || !matches!(newest.campaign.state, CampaignState::Sending { .. }) {
             return Ok(());

@@ -41,7 +41,7 @@ impl App {
         let outstanding = batches.planned.saturating_sub(tally.ended() + batches.left_out);
         // A day begins with what is left over of the one before, whether there is room for more or not.
         let day = match definition.daily_cap {
-            Some(cap) => Some((cap, self.day_of(campaign, &definition, outstanding, now).await?)),
+            Some(cap) => Some((cap, self.day_of(campaign, &definition, now).await?)),
             None => None,
         };
         let mut room = Room {
@@ -78,20 +78,30 @@ impl App {
         Ok(())
     }
 
+    /// Begins today of a campaign whose days have a cap, where it did not begin yet. To be done before anything of it is let
+    /// go that day.
+    pub(super) async fn begin_day(&self, campaign: &CampaignRecord) -> Result<(), AppError> {
+        let definition = definition_of(campaign)?;
+        if definition.daily_cap.is_some() {
+            self.day_of(campaign, &definition, self.now()).await?;
+        }
+        Ok(())
+    }
+
     /// What of today was given out to a campaign whose days have a cap.
     async fn day_of(
         &self,
         campaign: &CampaignRecord,
         definition: &Definition,
-        waiting: u64,
         now: Timestamp,
     ) -> Result<Daily, AppError> {
-        let (number, today) = (campaign.number, definition.zone.day(now));
-        let daily = self.records.campaign_day(number).await?;
+        let today = definition.zone.day(now);
+        let daily = self.records.campaign_day(campaign.number).await?;
         if daily.day >= today {
             return Ok(daily);
         }
-        Ok(self.records.begin_campaign_day(number, today, waiting).await?)
+        let midnight = definition.zone.midnight(now);
+        Ok(self.records.begin_campaign_day(campaign, today, midnight, now).await?)
     }
 
     /// Batches whose turn could come, of those whose recipients may be written to now or soon.

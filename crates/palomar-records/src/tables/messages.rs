@@ -322,6 +322,15 @@ pub(crate) fn failures(db: Db<'_>, campaign: &str, number: u64) -> Result<Vec<(S
     db.rows(text, &values![campaign, number], |row| Ok((row.get("code")?, row.count("count")?)))
 }
 
+/// How many first messages of a campaign went before a time, or came to another end before it: none of them goes later.
+pub(crate) fn went_before(db: Db<'_>, campaign: &str, number: u64, time: Timestamp) -> Result<u64> {
+    let text = "SELECT COUNT(*) AS count FROM messages
+         WHERE campaign = $1 AND campaign_number = $2 AND COALESCE(campaign_step, 0) = 0
+             AND (status IN ('sent', 'delivered', 'read', 'failed') AND COALESCE(sent_at, failed_at, updated_at) < $3
+                 OR status IN ('uncertain', 'cancelled', 'expired') AND updated_at < $3)";
+    Ok(db.row(text, &values![campaign, number, time], |row| row.count("count"))?.unwrap_or(0))
+}
+
 /// How many messages stand where.
 pub(crate) fn by_status(db: Db<'_>) -> Result<Vec<(String, u64)>> {
     let text = "SELECT status, COUNT(*) AS count FROM messages GROUP BY status";

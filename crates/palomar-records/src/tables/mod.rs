@@ -6,6 +6,7 @@ pub(crate) mod api_keys;
 pub(crate) mod campaign_batches;
 pub(crate) mod campaign_counts;
 pub(crate) mod campaign_days;
+pub(crate) mod campaign_places;
 pub(crate) mod campaign_recipients;
 pub(crate) mod campaign_requests;
 pub(crate) mod campaigns;
@@ -40,7 +41,7 @@ use crate::error::{RecordsError, Result};
 use crate::store::{Row, Table};
 
 /// All tables, each once.
-pub(crate) const ALL: [&Table; 41] = [
+pub(crate) const ALL: [&Table; 42] = [
     &messages::MESSAGES,
     &message_changes::MESSAGE_CHANGES,
     &media::MEDIA,
@@ -71,6 +72,7 @@ pub(crate) const ALL: [&Table; 41] = [
     &campaign_batches::BATCHES,
     &campaign_counts::COUNTS,
     &campaign_days::DAYS,
+    &campaign_places::PLACES,
     &campaign_requests::REQUESTS,
     &alerts::ALERTS,
     &analytics::series::SERIES,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use palomar_model::{CampaignPlace, CampaignState, MessageId, Outbound, ReportedStatus, Timestamp};
 use palomar_records::{
-    BatchState, CampaignChange, CampaignFilter, CampaignRecord, CampaignRequest, CreatedCampaign, DailyCap,
+    AudiencePlace, BatchState, CampaignBatch, CampaignChange, CampaignFilter, CampaignRecord, CampaignRequest, CreatedCampaign, DailyCap,
     FedBatch, NewRecipient, RecordFact, Records, RecordsError, What,
 };
 use serde_json::json;
@@ -19,6 +19,8 @@ on_both!(
     lists_and_changes,
     a_request_makes_one_campaign,
     a_day_is_given_out_once,
+    a_day_holds_whoever_gives_it_out,
+    an_audience_is_read_once,
 );
 
 fn campaign(n: u64) -> CampaignRecord {
@@ -134,7 +136,7 @@ async fn a_day_is_given_out_once(house: House) {
     let records = house.open().await;
     let made = create(&records, campaign(1), (1..=9).map(|n| recipient(n, "UTC")).collect()).await;
     let (number, plan) = (made.number, CampaignChange { batches_of: Some(2), ..CampaignChange::default() });
-    change(&records, made, plan).await.expect("changed");
+    change(&records, made.clone(), plan).await.expect("changed");
     let queue = async |today| {
         let waiting = records.campaign_batches(number, BatchState::Waiting, None, 9).await.expect("read");
         let all = waiting.into_iter().map(|batch| (batch, 0)).collect();
@@ -142,15 +144,84 @@ async fn a_day_is_given_out_once(house: House) {
         records.batches_queued(number, all, cap, at(9)).await.expect("written").len()
     };
     assert_eq!(queue(20_000).await, 0, "the day has not begun");
-    records.begin_campaign_day(number, 20_000, 0).await.expect("written");
+    let begin = async |today, midnight| {
+        records.begin_campaign_day(&made, today, midnight, at(90)).await.expect("written")
+    };
+    assert_eq!(begin(20_000, at(0)).await.taken, 0);
     assert_eq!((queue(20_000).await, queue(20_000).await), (2, 0));
-    let daily = records.begin_campaign_day(number, 20_001, 3).await.expect("written");
+    // Of the four that were queued one goes before midnight and one after it, before the day is begun.
+    let own = |n| Outbound { campaign_id: Some("campaign_1".to_owned()), ..placed(n, number) };
+    let told = (1..=2).flat_map(|n| {
+        let accepted = What::Accepted { message: Box::new(own(n)), scheduled: false };
+        let rest = [
+            What::Started { attempt: 1 },
+            What::Sent { provider_id: provider_id(n), alias: None },
+            What::Done,
+        ];
+        [accepted].into_iter().chain(rest).map(move |what| (Some(id(n)), what))
+    });
+    let facts = log(1, told.collect());
+    records.apply(LOG, 0, facts, 8, START).await.expect("applied");
+    let daily = begin(20_001, at(5)).await;
     assert_eq!((daily.day, daily.taken), (20_001, 3));
-    let again = records.begin_campaign_day(number, 20_001, 0).await.expect("written");
+    let again = begin(20_001, at(0)).await;
     assert_eq!(again, daily, "a day begins once");
     assert_eq!(queue(20_001).await, 1);
     let daily = records.campaign_day(number).await.expect("read");
     assert_eq!((daily.day, daily.taken), (20_001, 5));
+}
+
+async fn an_audience_is_read_once(house: House) {
+    let records = house.open().await;
+    let made = create(&records, campaign(1), vec![recipient(1, "UTC")]).await;
+    let begun = CampaignRecord { state: CampaignState::Sending { since: at(10) }, ..made };
+    let begun = change(&records, begun, CampaignChange::default()).await.expect("changed");
+    let begin = records.campaign_place(begun.number).await.expect("read");
+    assert_eq!(begin, AudiencePlace::default());
+    let page: Vec<_> = (1..=5).map(|n| recipient(n, "UTC")).collect();
+    let next = AudiencePlace { source: 0, after: Some("5".to_owned()), read: 5 };
+    let both = (begin, next.clone());
+    let add = async |both| records.add_from_audience(begun.clone(), page.clone(), both, at(11)).await;
+    assert!(add(both.clone()).await.expect("added"));
+    // As by a keeper that lost its turn while it read, or one that begins anew.
+    assert!(!add(both).await.expect("answered"), "somebody else has read on");
+    let found = records.campaign("campaign_1").await.expect("read").expect("there");
+    assert_eq!((found.recipients, found.duplicates), (5, 1), "the one who was given, and nobody else");
+    // Another node goes on from there.
+    assert_eq!(house.open().await.campaign_place(found.number).await.expect("read"), next);
+    let plan = CampaignChange { batches_of: Some(10), ..CampaignChange::default() };
+    let planned = change(&records, found, plan).await.expect("changed");
+    let forgotten = records.campaign_place(planned.number).await.expect("read");
+    assert_eq!(forgotten, AudiencePlace::default(), "nobody reads any more");
+}
+
+async fn a_day_holds_whoever_gives_it_out(house: House) {
+    let records = house.open().await;
+    let all = (1..=40).map(|n| NewRecipient { left_out: None, ..recipient(n, "UTC") }).collect();
+    let made = create(&records, campaign(1), all).await;
+    let (number, plan) = (made.number, CampaignChange { batches_of: Some(1), ..CampaignChange::default() });
+    change(&records, made.clone(), plan).await.expect("changed");
+    records.begin_campaign_day(&made, 20_000, at(0), at(9)).await.expect("written");
+    let waiting = records.campaign_batches(number, BatchState::Waiting, None, 99).await.expect("read");
+    let queue = |batches: &[CampaignBatch]| {
+        let all = batches.iter().cloned().map(|batch| (batch, 0)).collect();
+        let cap = Some(DailyCap { today: 20_000, cap: 20 });
+        let records = records.clone();
+        tokio::spawn(async move { records.batches_queued(number, all, cap, at(9)).await.expect("written").len() })
+    };
+    // What somebody else queued already uses up nothing.
+    assert_eq!(queue(&waiting[..5]).await.expect("queued"), 5);
+    assert_eq!(queue(&waiting[..5]).await.expect("queued"), 0);
+    assert_eq!(records.campaign_day(number).await.expect("read").taken, 5);
+    // Many at once, each with batches of its own and of others.
+    let many: Vec<_> = (5..36).map(|n| queue(&waiting[n..n + 4])).collect();
+    let mut queued = 5;
+    for one in many {
+        queued += one.await.expect("queued") as u64;
+    }
+    let taken = records.campaign_day(number).await.expect("read").taken;
+    let found = records.campaign_progress("campaign_1").await.expect("read").expect("there").batches;
+    assert_eq!((queued, taken, found.queued), (20, 20, 20));
 }
 
 async fn change(records: &Records, to: CampaignRecord, change: CampaignChange) -> Option<CampaignRecord> {

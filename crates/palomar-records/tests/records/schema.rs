@@ -108,7 +108,8 @@ async fn records_of_an_earlier_schema_go_on() {
                 "0010_media_places",
                 "0011_sessions",
                 "0012_alerts",
-                "0013_analytics"
+                "0013_analytics",
+                "0018_campaign_places"
             ]
         )
     );
