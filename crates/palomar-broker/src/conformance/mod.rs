@@ -94,7 +94,8 @@ const CASES: &[Case] = cases! {
         a_request_is_known_by_each_of_its_identities, a_batch_is_judged_job_by_job;
     views: a_job_is_shown_while_it_is_known, explanations_name_what_holds_a_job, a_time_is_given_where_one_is_known,
         jobs_are_paged_in_the_order_of_arrival, jobs_are_filtered,
-        jobs_are_filtered_by_when_they_were_queued_and_ended, accepted_is_live_and_final;
+        jobs_are_filtered_by_when_they_were_queued_and_ended, accepted_is_live_and_final,
+        the_oldest_that_is_ready_is_told_by_priority;
     log: the_log_tells_a_job_s_whole_life, reading_goes_on_after_any_cursor, outcome_and_events_are_one_step,
         the_log_tells_of_queues, the_log_takes_events_of_no_job, a_reader_waits_for_a_fact,
         what_was_acknowledged_is_not_needed_again;

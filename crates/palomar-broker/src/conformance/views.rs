@@ -148,6 +148,33 @@ pub(super) async fn jobs_are_filtered_by_when_they_were_queued_and_ended(bench: 
     assert_eq!(bench.jobs(JobFilter::default()).await, [1, 4]);
 }
 
+pub(super) async fn the_oldest_that_is_ready_is_told_by_priority(bench: Bench) {
+    use palomar_model::Priority::{Critical, High, Low};
+    let begun = bench.now();
+    let of = |n, priority| NewJob { priority, ..job(n) };
+    let in_group = |n, priority| NewJob { priority, ..grouped(n, "g") };
+    let at = |after| Some(begun.after(seconds(after)));
+    let ready = async || bench.stats().await.oldest_ready;
+    // What is due later waits since then, whenever it was accepted.
+    bench.accept([NewJob { run_at: at(50), ..of(1, High) }, in_group(2, High), of(3, Low)]).await;
+    assert_eq!(ready().await, [None, at(0), None, at(0)]);
+    bench.control(Control::PauseGroup { queue: line(), group: "g".into() }).await;
+    assert_eq!(ready().await, [None, None, None, at(0)], "what is held for a while waits for nobody");
+    bench.pass(seconds(20)).await;
+    bench.accept([of(4, Critical), in_group(5, Critical)]).await;
+    bench.pass(seconds(40)).await;
+    assert_eq!(ready().await, [at(20), at(50), None, at(0)]);
+    // A dead letter that is retried waits since then.
+    let taken = bench.take_one().await;
+    assert_eq!(taken.lease.id, id(4));
+    bench.settle(&taken, Outcome::Dead { reason: "no".into() }).await;
+    assert_eq!(ready().await, [None, at(50), None, at(0)]);
+    bench.control(Control::RetryDead { id: id(4) }).await;
+    assert_eq!(ready().await, [at(60), at(50), None, at(0)]);
+    bench.control(Control::ResumeGroup { queue: line(), group: "g".into() }).await;
+    assert_eq!(ready().await, [at(20), at(0), None, at(0)]);
+}
+
 pub(super) async fn accepted_is_live_and_final(bench: Bench) {
     let now = bench.now();
     bench.accept((1..=6).map(job)).await;

@@ -1,5 +1,7 @@
 //! What can be seen: jobs and numbers.
 
+use palomar_model::Timestamp;
+
 use super::Machine;
 use super::control::state_of;
 use super::filter::Dates;
@@ -33,7 +35,7 @@ impl Machine {
             attempts: u32::from(slot.attempts),
             token: slot.token,
             when: Some(slot.when),
-            enqueued_at: palomar_model::Timestamp::EPOCH,
+            enqueued_at: Timestamp::EPOCH,
             reason: self.reasons.get(&ix).cloned(),
         }
     }
@@ -80,15 +82,19 @@ impl Machine {
             counts[state_of(*phase) as usize] += count;
         }
         let mut waiting = [0; 4];
-        let mut oldest: Option<palomar_model::Timestamp> = None;
+        let mut oldest: Option<Timestamp> = None;
+        let mut oldest_ready = [None; 4];
         let mut paused_groups = Vec::new();
         for &group in queue.groups.values() {
             let group = self.group(group);
-            for (lane, waits) in group.lanes.iter().zip(&mut waiting) {
+            for ((lane, waits), ready) in group.lanes.iter().zip(&mut waiting).zip(&mut oldest_ready) {
                 *waits += u64::from(lane.len);
                 if lane.head != NONE {
                     let since = self.slab[lane.head].when;
-                    oldest = Some(oldest.map_or(since, |oldest| oldest.min(since)));
+                    oldest = earlier(oldest, since);
+                    if !group.paused {
+                        *ready = earlier(*ready, since);
+                    }
                 }
             }
             if let (true, Some(name)) = (group.paused, &group.name) {
@@ -122,10 +128,15 @@ impl Machine {
             resolved: queue.resolved,
             rate_held: queue.rate_held.total(self.now),
             oldest_waiting: oldest,
+            oldest_ready,
             next_start: queue.gated_until,
             budget_used: queue.budget.map(|budget| self.budgets[budget as usize].used(self.now)),
         }
     }
+}
+
+fn earlier(known: Option<Timestamp>, since: Timestamp) -> Option<Timestamp> {
+    Some(known.map_or(since, |known| known.min(since)))
 }
 
 /// All phases, in the order of their numbers.

@@ -90,7 +90,7 @@ const STATES: [JobState; 15] = {
 const LEASED: usize = 6;
 
 fn queue_stats(reader: &mut Reader<'_>) -> Result<QueueStats, Malformed> {
-    reader.array_of(20)?;
+    reader.array_of(21)?;
     let queue = reader.text()?.parse().map_err(|_| Malformed)?;
     let limits = limits(reader.bytes()?)?;
     let paused = reader.maybe(Reader::text)?.map(Into::into);
@@ -120,6 +120,7 @@ fn queue_stats(reader: &mut Reader<'_>) -> Result<QueueStats, Malformed> {
     taken_back[JobState::Expired as usize] = expired;
     let (breaker_opens, resolved) = (reader.count()?, numbers(reader)?);
     let rate_held = rate_held(reader)?;
+    let oldest_ready = reader.list(|reader| reader.maybe(Reader::time))?.try_into().map_err(|_| Malformed)?;
     Ok(QueueStats {
         queue,
         limits,
@@ -141,6 +142,7 @@ fn queue_stats(reader: &mut Reader<'_>) -> Result<QueueStats, Malformed> {
         resolved,
         rate_held,
         oldest_waiting,
+        oldest_ready,
         next_start,
         budget_used,
     })

@@ -208,6 +208,9 @@ pub struct QueueStats {
     pub rate_held: Vec<(Option<Window>, Duration)>,
     /// When the oldest waiting job was queued.
     pub oldest_waiting: Option<Timestamp>,
+    /// Since when the first of those waits that are ready, by priority; jobs of paused groups are not among them. What was
+    /// to go at a later time waits since then.
+    pub oldest_ready: [Option<Timestamp>; 4],
     /// When the next start is possible, where the queue holds work and must wait.
     pub next_start: Option<Timestamp>,
     /// Distinct keys in the budget's window.

@@ -209,9 +209,9 @@ function view.explain(id)
   return { now, phase - 1, j.when, ahead, behind, jobs.group(j).r[GROUP_PAUSED] == 1, paced, spent, sight_of(q) }
 end
 
--- When the oldest waiting job of a queue was queued.
+-- When the oldest waiting job of a queue was queued; and, by priority, the oldest that waits in no paused group.
 local function oldest_waiting(q)
-  local oldest, seen = false, {}
+  local oldest, ready, seen = false, { false, false, false, false }, {}
   local function look(name)
     if seen[name] then return end
     seen[name] = true
@@ -221,6 +221,7 @@ local function oldest_waiting(q)
       if s then
         local since = jobs.get(s).when
         if not oldest or since < oldest then oldest = since end
+        if g.r[GROUP_PAUSED] ~= 1 and (not ready[p] or since < ready[p]) then ready[p] = since end
       end
     end
   end
@@ -229,7 +230,7 @@ local function oldest_waiting(q)
     for i = 1, #ring do look(ring[i]) end
   end
   for i = 1, #q.r[PAUSED_GROUPS] do look(q.r[PAUSED_GROUPS][i]) end
-  return oldest
+  return oldest, ready
 end
 
 local function slice(r, from, count)
@@ -241,11 +242,12 @@ end
 local function queue_shown(q)
   local r, b = q.r, budgets.of_queue(q)
   local value = r[BREAKER] == HALF_OPEN and 0 or r[BREAKER_VALUE]
+  local oldest, ready = oldest_waiting(q)
   return {
     r[NAME], q.limits.bytes, r[PAUSED], r[PAUSED_GROUPS], r[BREAKER], value, throttle.rate(q, now),
     slice(r, PHASE, 15), slice(r, WAITING, 4), slice(r, ACCEPTED - 1, 7), r[STALE], r[RAN_OUT], r[RAN_OUT_STARTED],
-    oldest_waiting(q), r[GATED], b and budgets.used(b), slice(r, UNDONE, 3), r[BREAKER_OPENS], slice(r, RESOLVED, 3),
-    queues.held(q),
+    oldest, r[GATED], b and budgets.used(b), slice(r, UNDONE, 3), r[BREAKER_OPENS], slice(r, RESOLVED, 3),
+    queues.held(q), ready,
   }
 end
 
