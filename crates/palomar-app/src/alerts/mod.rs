@@ -12,12 +12,10 @@ mod rules;
 mod sign;
 mod tell;
 
-use std::collections::HashMap;
 use std::sync::Weak;
 use std::time::Duration;
 
-use palomar_broker::{JobFilter, JobState, QueueName, Stats};
-use palomar_model::{Priority, Timestamp};
+use palomar_model::Timestamp;
 use palomar_records::{AlertRecord, Follower, Page};
 use serde::Serialize;
 use tokio::sync::watch as channel;
@@ -26,7 +24,6 @@ use board::Board;
 use rules::Seen;
 
 use crate::messages::MAX_PAGE;
-use crate::queues::OUTBOUND;
 use crate::{App, AppError, Caller};
 
 pub use sign::HookSecret;
@@ -40,8 +37,6 @@ const LOOK: Duration = Duration::from_secs(2);
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How often those are forgotten that are older, in looks.
 const TRIM_EVERY: u32 = 1_800;
-/// Jobs among which the oldest urgent one is looked for.
-const LOOKED_AT: usize = 200;
 
 /// When alerts fire, and who is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,8 +157,7 @@ impl App {
     async fn look_for_alerts(&self, seen: &mut Seen, board: &mut Board) -> Result<(), AppError> {
         let stats = self.broker.stats().await?;
         let now = self.now();
-        let late = self.late(&stats, now).await?;
-        let found = seen.look(&self.config.alerts, &stats, &late, now);
+        let found = seen.look(&self.config.alerts, &stats, now);
         let firing = self.records.firing_alerts().await?;
         let id = || format!("alert_{}", self.ids.uuid(now).simple());
         let changes = board.look(&self.config.alerts, found, &firing, now, id);
@@ -174,25 +168,6 @@ impl App {
             self.records.note_alerts(changes, now).await?;
         }
         self.tell_alerts().await
-    }
-
-    /// Queues in which a critical or high message has waited for too long, and since when.
-    async fn late(&self, stats: &Stats, now: Timestamp) -> Result<HashMap<QueueName, Timestamp>, AppError> {
-        let mut late = HashMap::new();
-        for queue in stats.queues.iter().filter(|queue| queue.queue.pool() == OUTBOUND) {
-            let urgent = |priority: Priority| matches!(priority, Priority::Critical | Priority::High);
-            if queue.waiting[Priority::Critical as usize] + queue.waiting[Priority::High as usize] == 0 {
-                continue;
-            }
-            let before = Some(now.before(self.config.alerts.wait));
-            let states = vec![JobState::Queued];
-            let queue = Some(queue.queue.clone());
-            let filter = JobFilter { queue: queue.clone(), states, before, ..JobFilter::default() };
-            let jobs = self.broker.jobs(filter, 0, LOOKED_AT).await?;
-            let oldest = jobs.into_iter().filter(|job| urgent(job.priority)).map(|job| job.enqueued_at).min();
-            late.extend(queue.zip(oldest));
-        }
-        Ok(late)
     }
 
     /// A page of alerts, the newest first; those that fire, those that are over, or all.

@@ -80,22 +80,15 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// What is wrong now. `late` are the queues in which an urgent message has waited for too long, and since when.
-    pub(super) fn look(
-        &mut self,
-        config: &AlertConfig,
-        stats: &Stats,
-        late: &HashMap<QueueName, Timestamp>,
-        now: Timestamp,
-    ) -> Vec<Finding> {
+    /// What is wrong now.
+    pub(super) fn look(&mut self, config: &AlertConfig, stats: &Stats, now: Timestamp) -> Vec<Finding> {
         let mut found = Vec::new();
         for queue in &stats.queues {
             if queue.queue.pool() == OUTBOUND {
                 found.extend(breaker(queue));
                 found.extend(self.failures(config, queue, now));
             }
-            let since = late.get(&queue.queue).copied();
-            found.extend(wait(config, queue, since, now));
+            found.extend(wait(config, queue, now));
             // What is told of alerts raises none.
             if queue.queue.pool() != HOOKS {
                 found.extend(saturated(config, queue));
@@ -148,19 +141,20 @@ fn breaker(queue: &QueueStats) -> Option<Finding> {
     Some(Finding { rule: AlertRule::BreakerOpen, subject, severity: Severity::Critical, detail })
 }
 
-fn wait(
-    config: &AlertConfig,
-    queue: &QueueStats,
-    late: Option<Timestamp>,
-    now: Timestamp,
-) -> Option<Finding> {
-    let since = if queue.queue.pool() == INBOUND { queue.oldest_waiting } else { late }?;
-    let waited = now.since(since);
-    let most = if queue.queue.pool() == INBOUND { config.inbound_wait } else { config.wait };
+fn wait(config: &AlertConfig, queue: &QueueStats, now: Timestamp) -> Option<Finding> {
+    let [critical, high, ..] = queue.oldest_ready;
+    let (since, most, what) = match queue.queue.pool() {
+        INBOUND => (queue.oldest_waiting, config.inbound_wait, "a webhook"),
+        OUTBOUND => {
+            let urgent = critical.into_iter().chain(high).min();
+            (urgent, config.wait, "an urgent message")
+        }
+        _ => return None,
+    };
+    let waited = now.since(since?);
     if waited <= most || queue.paused.is_some() {
         return None;
     }
-    let what = if queue.queue.pool() == INBOUND { "a webhook" } else { "an urgent message" };
     let detail = format!("{what} has waited for {} s; {} s may", waited.as_secs(), most.as_secs());
     let subject = queue.queue.to_string();
     Some(Finding { rule: AlertRule::QueueWaitHigh, subject, severity: Severity::Critical, detail })

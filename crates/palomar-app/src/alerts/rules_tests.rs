@@ -29,6 +29,7 @@ fn queue(name: &str) -> QueueStats {
         resolved: [0; 3],
         rate_held: Vec::new(),
         oldest_waiting: None,
+        oldest_ready: [None; 4],
         next_start: None,
         budget_used: None,
     }
@@ -36,7 +37,7 @@ fn queue(name: &str) -> QueueStats {
 
 fn look(seen: &mut Seen, queue: QueueStats, now: Timestamp) -> Vec<(AlertRule, Severity)> {
     let stats = Stats { queues: vec![queue], ..Stats::default() };
-    let found = seen.look(&AlertConfig::default(), &stats, &HashMap::new(), now);
+    let found = seen.look(&AlertConfig::default(), &stats, now);
     found.into_iter().map(|finding| (finding.rule, finding.severity)).collect()
 }
 
@@ -83,10 +84,26 @@ fn webhooks_that_wait_and_queues_that_are_full_are_found() {
     let full = (AlertRule::QueueSaturated, Severity::Warning);
     assert_eq!(of(QueueStats { waiting: [0, 0, 0, 100_000], ..queue("outbound/line") }), []);
     assert_eq!(of(QueueStats { waiting: [1, 0, 0, 100_000], ..queue("outbound/line") }), [full]);
-    // Urgent messages are looked up one by one.
-    let stats = Stats { queues: vec![queue("outbound/line")], ..Stats::default() };
-    let waits = HashMap::from([(stats.queues[0].queue.clone(), NOW.before(Duration::from_secs(61)))]);
-    let found = Seen::default().look(&AlertConfig::default(), &stats, &waits, NOW);
-    assert_eq!(found.iter().map(|one| one.rule).collect::<Vec<_>>(), [AlertRule::QueueWaitHigh]);
+}
+
+#[test]
+fn urgent_messages_that_wait_are_found() {
+    let since = |seconds| Some(NOW.before(Duration::from_secs(seconds)));
+    let of = |oldest_ready| {
+        look(&mut Seen::default(), QueueStats { oldest_ready, ..queue("outbound/line") }, NOW)
+    };
+    let late = (AlertRule::QueueWaitHigh, Severity::Critical);
+    assert_eq!(of([since(60), since(60), since(9_999), since(9_999)]), [], "the others have time");
+    assert_eq!(of([since(61), None, None, None]), [late]);
+    assert_eq!(of([since(1), since(61), None, None]), [late]);
+    let held = QueueStats {
+        oldest_ready: [None, since(9_999), None, None],
+        paused: Some("by hand".into()),
+        ..queue("outbound/line")
+    };
+    assert_eq!(look(&mut Seen::default(), held, NOW), []);
+    let stats = QueueStats { oldest_ready: [None, since(61), None, None], ..queue("outbound/line") };
+    let stats = Stats { queues: vec![stats], ..Stats::default() };
+    let found = Seen::default().look(&AlertConfig::default(), &stats, NOW);
     assert_eq!(found[0].detail, "an urgent message has waited for 61 s; 60 s may");
 }
