@@ -148,7 +148,8 @@ impl Records {
         self.store.write(Patience::Whole, Flush::Now, work).await
     }
 
-    /// Changes a campaign that has not begun, and gives it these recipients in place of all that it had.
+    /// Changes a campaign that has not begun, and gives it these recipients in place of all that it had. `told` is what the
+    /// journal is told.
     ///
     /// # Errors
     /// [`RecordsError::NotFound`] where it was changed meanwhile.
@@ -156,10 +157,11 @@ impl Records {
         &self,
         mut campaign: CampaignRecord,
         recipients: Vec<NewRecipient>,
+        told: Option<Json>,
         now: Timestamp,
     ) -> Result<CampaignRecord> {
         let work = move |db: Db<'_>| {
-            cursors::take_turn(db, PROJECTION, now)?;
+            let last = cursors::take_turn(db, PROJECTION, now)?;
             (campaign.recipients, campaign.duplicates) = (0, 0);
             if !campaign.state.is_open() || !campaigns::update(db, &mut campaign)? {
                 return Err(RecordsError::NotFound("campaign"));
@@ -167,6 +169,9 @@ impl Records {
             campaign_recipients::forget(db, campaign.number)?;
             campaign_counts::forget(db, campaign.number)?;
             add(db, &campaign, &recipients, now)?;
+            if let Some(told) = told {
+                tell(db, &campaign, told, last, now)?;
+            }
             campaigns::get(db, &campaign.id)?.ok_or(RecordsError::NotFound("campaign"))
         };
         self.store.write(Patience::Whole, Flush::Now, work).await

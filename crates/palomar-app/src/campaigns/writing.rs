@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use palomar_model::{CampaignOrder, CampaignState, ChannelName};
+use palomar_model::{CampaignOrder, CampaignState, ChannelName, Ordered, Timestamp};
 use palomar_records::{
     AddedRecipients, CampaignChange, CampaignRecord, CreatedCampaign, NewRecipient, RecordsError,
 };
@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::contacts::{self, AudienceInput};
 use super::definition::Definition;
 use super::input::{CampaignPatch, MOST_CONTACTS, NewCampaign, is_name};
-use super::orders::{changed_meanwhile, definition_of, give};
-use super::view::CampaignView;
+use super::orders::{changed_meanwhile, definition_of};
+use super::view::{self, CampaignView};
 use crate::{App, AppError, Caller, IdempotencyKey, identity};
 
 /// Audiences that one campaign has.
@@ -222,17 +222,22 @@ impl App {
             None => None,
         };
         campaign.definition = kept(&definition)?;
+        // All of it is written at once, or nothing.
+        let told = match order {
+            Some(order) => scheduled(&mut campaign, order, now)?.then(|| view::told(&campaign)),
+            None => None,
+        };
         if let Some(contacts) = patch.contacts {
             let recipients = self.read_contacts(contacts, &definition, caller).await?;
-            campaign = self.records.replace_recipients(campaign, recipients, now).await.map_err(is_begun)?;
+            let replaced = self.records.replace_recipients(campaign, recipients, told, now).await;
+            campaign = replaced.map_err(is_begun)?;
         } else {
-            let changed = self.records.change_campaign(campaign, CampaignChange::default(), now).await?;
+            let change = CampaignChange { told, ..CampaignChange::default() };
+            let changed = self.records.change_campaign(campaign, change, now).await?;
             campaign = changed.ok_or_else(changed_meanwhile)?;
         }
-        if let Some(order) = order {
-            (campaign, _) = give(&self.records, campaign, order, now).await?;
-            self.keeper.wake.notify_one();
-        }
+        self.live.wake();
+        self.keeper.wake.notify_one();
         self.campaign_view(campaign).await
     }
 
@@ -268,6 +273,23 @@ impl App {
                 }
             })
             .map_err(|detail| AppError::invalid("/channel", detail))
+    }
+}
+
+/// Makes of a campaign what an order about its beginning makes of it; whether that is new.
+fn scheduled(
+    campaign: &mut CampaignRecord,
+    order: CampaignOrder,
+    now: Timestamp,
+) -> Result<bool, AppError> {
+    match campaign.state.after(order, now) {
+        Ok(Ordered::Moved(state)) => {
+            campaign.live = !matches!(state, CampaignState::Draft);
+            campaign.state = state;
+            Ok(true)
+        }
+        Ok(Ordered::Already) => Ok(false),
+        Err(error) => Err(AppError::wrong_state(error.to_string())),
     }
 }
 

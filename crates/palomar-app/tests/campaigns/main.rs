@@ -289,6 +289,19 @@ async fn what_is_wrong_is_said_and_nothing_is_half_done() {
     assert!(matches!(late, Err(AppError::Conflict { .. })), "{late:?}");
     wait_until(&house, &out, |status| status.status == "finished").await;
     house.app.delete_campaign(&out, &caller()).await.expect("deleted");
+
+    // A change is made whole, or not at all.
+    let later = house.app.now().after(Duration::from_secs(3_600));
+    let body = json!({"name": "Verano", "message": "Hola", "contacts": contacts(2), "spreadSeconds": 7_200});
+    let runs = create(&house, body).await;
+    let body = json!({"name": "Otoño", "contacts": contacts(3), "scheduledAt": later});
+    let changed = house.app.update_campaign(&runs, patch(body), &caller()).await.expect("changed");
+    assert_eq!((changed.status, changed.contacts, changed.scheduled_at), ("scheduled", 3, Some(later)));
+    house.app.start_campaign(&runs, &caller()).await.expect("started");
+    let body = json!({"name": "Invierno", "scheduledAt": later});
+    let late = house.app.update_campaign(&runs, patch(body), &caller()).await;
+    assert!(matches!(late, Err(AppError::Conflict { .. })), "{late:?}");
+    assert_eq!(house.app.campaign(&runs, &caller()).await.expect("found").name, "Otoño");
     house.close().await;
 }
 

@@ -85,12 +85,13 @@ async fn nobody_stands_in_a_campaign_twice(house: House) {
 
     let stale = found.campaign.clone();
     let others = vec![recipient(99, "UTC"), recipient(100, "UTC")];
-    let cleared = records.replace_recipients(found.campaign, others.clone(), at(10)).await.expect("replaced");
+    let cleared = records.replace_recipients(found.campaign, others.clone(), None, at(10)).await;
+    let cleared = cleared.expect("replaced");
     let found = records.campaign_progress("campaign_1").await.expect("read").expect("there");
     assert_eq!((cleared.recipients, cleared.duplicates, found.counts.all_left_out()), (2, 0, 1));
     let places = records.campaign_recipients(cleared.number, None, 7).await.expect("read");
     assert_eq!(places.iter().map(|one| (one.lane, one.place)).collect::<Vec<_>>(), [(0, 0), (0, 1)]);
-    let stale = records.replace_recipients(stale, others, at(10)).await;
+    let stale = records.replace_recipients(stale, others, None, at(10)).await;
     assert!(matches!(stale, Err(RecordsError::NotFound(_))), "it was changed since: {stale:?}");
     let started = CampaignRecord { state: CampaignState::Sending { since: at(10) }, ..cleared };
     let planned = CampaignChange { batches_of: Some(10), ..CampaignChange::default() };
