@@ -7,8 +7,8 @@ use palomar_broker::worker::Handled;
 use palomar_broker::{Outcome, Signal};
 use palomar_channels::Sent;
 use palomar_model::{
-    ChannelName, DeadReason, ErrorClass, MessageId, NextStep, RetryPolicy, Scope, SendFailure, Timestamp,
-    Tries, after_attempt,
+    ChannelName, DeadReason, ErrorClass, HoldReason, MessageId, NextStep, RetryPolicy, Scope, SendFailure,
+    Timestamp, Tries, after_attempt,
 };
 
 use crate::event::{AppEvent, encode_all};
@@ -103,6 +103,17 @@ fn asked_wait(failure: &SendFailure) -> Option<Duration> {
     }
 }
 
+/// Why a queue is paused whose channel does not work.
+pub(crate) const NO_CHANNEL: &str = "the channel is not configured, or its configuration does not work";
+
+/// Whether a queue paused by itself, by what its provider answered or because there is no channel; people do too.
+pub(crate) fn paused_by_itself(reason: &str) -> bool {
+    let held = |own: HoldReason| {
+        reason.strip_prefix(own.as_str()).is_some_and(|provider| provider.starts_with(": "))
+    };
+    held(HoldReason::Auth) || held(HoldReason::Account) || reason == NO_CHANNEL
+}
+
 fn reason_text(word: &str, failure: &SendFailure) -> Arc<str> {
     format!("{word}: {failure}").into()
 }
@@ -125,6 +136,16 @@ mod tests {
 
     fn retry(seconds: u64, counts: bool) -> Outcome {
         Outcome::Retry { at: NOW.after(Duration::from_secs(seconds)), counts }
+    }
+
+    #[test]
+    fn what_pauses_a_queue_by_itself_is_known_by_its_words() {
+        let failure = SendFailure::new(ErrorClass::Auth, "x");
+        for reason in [HoldReason::Auth, HoldReason::Account] {
+            assert!(paused_by_itself(&reason_text(reason.as_str(), &failure)));
+        }
+        assert!(paused_by_itself(NO_CHANNEL));
+        assert!(!paused_by_itself("authors are at lunch"));
     }
 
     #[test]

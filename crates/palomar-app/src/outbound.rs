@@ -181,9 +181,7 @@ impl Sender {
     fn without_channel(&self) -> Handled {
         Handled {
             outcome: Outcome::Retry { at: self.clock.now(), counts: false },
-            signal: Signal::Pause {
-                reason: "the channel is not configured, or its configuration does not work".into(),
-            },
+            signal: Signal::Pause { reason: crate::attempt::NO_CHANNEL.into() },
             events: Vec::new(),
         }
     }

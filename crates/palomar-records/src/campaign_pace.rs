@@ -5,8 +5,8 @@
 
 use palomar_model::{Daily, Timestamp};
 
-use crate::error::Result;
 use crate::campaigns::add;
+use crate::error::Result;
 use crate::store::{Db, Flush, Patience};
 use crate::tables::{campaign_batches, campaign_days, campaign_places, cursors, messages};
 use crate::{CampaignBatch, CampaignRecord, NewRecipient, PROJECTION, Records};

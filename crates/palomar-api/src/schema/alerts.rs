@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 #[schema(rename_all = "camelCase")]
 pub(crate) struct Alert {
     id: String,
-    /// `breaker_open`, `failure_rate_high`, `queue_wait_high` or `queue_saturated`.
+    /// `breaker_open`, `failure_rate_high`, `queue_wait_high`, `queue_saturated`, `channel_paused`, `messages_uncertain` or
+    /// `channel_disconnected`.
     rule: String,
     /// The queue that it is about, such as `outbound/main`.
     subject: String,

@@ -1,7 +1,7 @@
 //! Alerts: what is wrong is found by rules, kept from its firing to its end, told to a hook or a number, and listed.
 //!
 //! ```text
-//! queues in numbers ─> rules: what is wrong now ─> board: for long enough? ─> records ─> tell: hook, WhatsApp
+//! queues, sessions ─> rules: what is wrong now ─> board: for long enough? ─> records ─> tell: hook, WhatsApp
 //! ```
 //!
 //! Always: an alert is kept before it is told; whoever dies in between tells it at the next look. The node that follows the
@@ -15,7 +15,7 @@ mod tell;
 use std::sync::Weak;
 use std::time::Duration;
 
-use palomar_model::Timestamp;
+use palomar_model::{Provider, Timestamp};
 use palomar_records::{AlertRecord, Follower, Page};
 use serde::Serialize;
 use tokio::sync::watch as channel;
@@ -59,6 +59,10 @@ pub struct AlertConfig {
     pub saturated: u64,
     /// More of them for so long are too many.
     pub saturated_for: Duration,
+    /// How long it may not be known whether messages were sent.
+    pub uncertain: Duration,
+    /// How long a browser session that is wanted may not be ready.
+    pub disconnected: Duration,
     /// What was wrong must be well for so long.
     pub calm: Duration,
     /// The hook that is told.
@@ -79,6 +83,8 @@ impl Default for AlertConfig {
             inbound_wait: Duration::from_secs(10),
             saturated: 100_000,
             saturated_for: Duration::from_secs(300),
+            uncertain: Duration::from_secs(60),
+            disconnected: Duration::from_secs(120),
             calm: Duration::from_secs(60),
             hook: None,
             number: None,
@@ -92,7 +98,8 @@ impl Default for AlertConfig {
 pub struct AlertView {
     /// Its id.
     pub id: String,
-    /// What was found: `breaker_open`, `failure_rate_high`, `queue_wait_high` or `queue_saturated`.
+    /// What was found: `breaker_open`, `failure_rate_high`, `queue_wait_high`, `queue_saturated`, `channel_paused`,
+    /// `messages_uncertain` or `channel_disconnected`.
     pub rule: String,
     /// The queue that it is about: `outbound/<channel>`.
     pub subject: String,
@@ -157,7 +164,9 @@ impl App {
     async fn look_for_alerts(&self, seen: &mut Seen, board: &mut Board) -> Result<(), AppError> {
         let stats = self.broker.stats().await?;
         let now = self.now();
-        let found = seen.look(&self.config.alerts, &stats, now);
+        let mut sessions = self.records.sessions().await?;
+        sessions.retain(|session| self.registry.provider(&session.channel) == Some(Provider::Web));
+        let found = seen.look(&self.config.alerts, &stats, &sessions, now);
         let firing = self.records.firing_alerts().await?;
         let id = || format!("alert_{}", self.ids.uuid(now).simple());
         let changes = board.look(&self.config.alerts, found, &firing, now, id);

@@ -1,14 +1,18 @@
-//! What is wrong, by the numbers of the queues: rules with thresholds. Functions of values, and of what was seen before.
+//! What is wrong, by the numbers of the queues and by how sessions stand: rules with thresholds. Functions of values, and of
+//! what was seen before.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use palomar_broker::{BreakerState, JobState, QueueName, QueueStats, Stats};
 use palomar_model::Timestamp;
+use palomar_records::{SessionRecord, Wanted};
+use palomar_web::{NOT_READY, Status};
 
 use super::AlertConfig;
 use super::tell::HOOKS;
-use crate::queues::{INBOUND, OUTBOUND};
+use crate::attempt::paused_by_itself;
+use crate::queues::{INBOUND, OUTBOUND, outbound_queue};
 
 /// What can be found to be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,6 +25,12 @@ pub(super) enum AlertRule {
     QueueWaitHigh,
     /// More waits than a queue is meant for.
     QueueSaturated,
+    /// A channel paused by itself: its provider refuses it, or it does not work.
+    ChannelPaused,
+    /// It is not known whether messages were sent.
+    MessagesUncertain,
+    /// A browser session that is wanted can't send.
+    ChannelDisconnected,
 }
 
 impl AlertRule {
@@ -31,6 +41,9 @@ impl AlertRule {
             AlertRule::FailureRateHigh => "failure_rate_high",
             AlertRule::QueueWaitHigh => "queue_wait_high",
             AlertRule::QueueSaturated => "queue_saturated",
+            AlertRule::ChannelPaused => "channel_paused",
+            AlertRule::MessagesUncertain => "messages_uncertain",
+            AlertRule::ChannelDisconnected => "channel_disconnected",
         }
     }
 }
@@ -80,12 +93,20 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// What is wrong now.
-    pub(super) fn look(&mut self, config: &AlertConfig, stats: &Stats, now: Timestamp) -> Vec<Finding> {
+    /// What is wrong now. `sessions` are those of channels that there are.
+    pub(super) fn look(
+        &mut self,
+        config: &AlertConfig,
+        stats: &Stats,
+        sessions: &[SessionRecord],
+        now: Timestamp,
+    ) -> Vec<Finding> {
         let mut found = Vec::new();
         for queue in &stats.queues {
             if queue.queue.pool() == OUTBOUND {
                 found.extend(breaker(queue));
+                found.extend(paused(queue));
+                found.extend(uncertain(queue));
                 found.extend(self.failures(config, queue, now));
             }
             found.extend(wait(config, queue, now));
@@ -94,6 +115,7 @@ impl Seen {
                 found.extend(saturated(config, queue));
             }
         }
+        found.extend(sessions.iter().filter_map(disconnected));
         self.ended.retain(|name, _| stats.queues.iter().any(|queue| queue.queue == *name));
         found
     }
@@ -141,6 +163,39 @@ fn breaker(queue: &QueueStats) -> Option<Finding> {
     Some(Finding { rule: AlertRule::BreakerOpen, subject, severity: Severity::Critical, detail })
 }
 
+fn paused(queue: &QueueStats) -> Option<Finding> {
+    let reason = queue.paused.as_deref().filter(|reason| paused_by_itself(reason))?;
+    // Of a session that is not ready its own rule tells.
+    if reason.contains(NOT_READY) {
+        return None;
+    }
+    let detail = format!("it paused by itself ({reason}): mend that, then resume it");
+    let subject = queue.queue.to_string();
+    Some(Finding { rule: AlertRule::ChannelPaused, subject, severity: Severity::Critical, detail })
+}
+
+fn uncertain(queue: &QueueStats) -> Option<Finding> {
+    let count = queue.counts[JobState::Uncertain as usize];
+    if count == 0 {
+        return None;
+    }
+    let detail = format!(
+        "it is not known of {count} messages whether they were sent; they are listed with the dead letters"
+    );
+    let subject = queue.queue.to_string();
+    Some(Finding { rule: AlertRule::MessagesUncertain, subject, severity: Severity::Warning, detail })
+}
+
+fn disconnected(session: &SessionRecord) -> Option<Finding> {
+    let sends = [Status::Available, Status::Busy].iter().any(|status| status.as_str() == session.status);
+    if sends || session.wanted != Wanted::Open {
+        return None;
+    }
+    let detail = format!("the session is {} ({}): its messages wait", session.status, session.reason);
+    let subject = outbound_queue(&session.channel).ok()?.to_string();
+    Some(Finding { rule: AlertRule::ChannelDisconnected, subject, severity: Severity::Critical, detail })
+}
+
 fn wait(config: &AlertConfig, queue: &QueueStats, now: Timestamp) -> Option<Finding> {
     let [critical, high, ..] = queue.oldest_ready;
     let (since, most, what) = match queue.queue.pool() {
@@ -175,8 +230,10 @@ pub(super) const fn held_for(rule: AlertRule, config: &AlertConfig) -> Duration 
     match rule {
         AlertRule::BreakerOpen => config.breaker_open,
         AlertRule::QueueSaturated => config.saturated_for,
-        // These look back by themselves.
-        AlertRule::FailureRateHigh | AlertRule::QueueWaitHigh => Duration::ZERO,
+        AlertRule::MessagesUncertain => config.uncertain,
+        AlertRule::ChannelDisconnected => config.disconnected,
+        // These look back by themselves, or last until somebody does something.
+        AlertRule::FailureRateHigh | AlertRule::QueueWaitHigh | AlertRule::ChannelPaused => Duration::ZERO,
     }
 }
 

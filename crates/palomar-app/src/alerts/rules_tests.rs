@@ -37,7 +37,7 @@ fn queue(name: &str) -> QueueStats {
 
 fn look(seen: &mut Seen, queue: QueueStats, now: Timestamp) -> Vec<(AlertRule, Severity)> {
     let stats = Stats { queues: vec![queue], ..Stats::default() };
-    let found = seen.look(&AlertConfig::default(), &stats, now);
+    let found = seen.look(&AlertConfig::default(), &stats, &[], now);
     found.into_iter().map(|finding| (finding.rule, finding.severity)).collect()
 }
 
@@ -89,9 +89,8 @@ fn webhooks_that_wait_and_queues_that_are_full_are_found() {
 #[test]
 fn urgent_messages_that_wait_are_found() {
     let since = |seconds| Some(NOW.before(Duration::from_secs(seconds)));
-    let of = |oldest_ready| {
-        look(&mut Seen::default(), QueueStats { oldest_ready, ..queue("outbound/line") }, NOW)
-    };
+    let of =
+        |oldest_ready| look(&mut Seen::default(), QueueStats { oldest_ready, ..queue("outbound/line") }, NOW);
     let late = (AlertRule::QueueWaitHigh, Severity::Critical);
     assert_eq!(of([since(60), since(60), since(9_999), since(9_999)]), [], "the others have time");
     assert_eq!(of([since(61), None, None, None]), [late]);
@@ -104,6 +103,58 @@ fn urgent_messages_that_wait_are_found() {
     assert_eq!(look(&mut Seen::default(), held, NOW), []);
     let stats = QueueStats { oldest_ready: [None, since(61), None, None], ..queue("outbound/line") };
     let stats = Stats { queues: vec![stats], ..Stats::default() };
-    let found = Seen::default().look(&AlertConfig::default(), &stats, NOW);
+    let found = Seen::default().look(&AlertConfig::default(), &stats, &[], NOW);
     assert_eq!(found[0].detail, "an urgent message has waited for 61 s; 60 s may");
+}
+
+#[test]
+fn a_queue_that_paused_by_itself_is_found() {
+    let of = |reason: &str| {
+        let paused = Some(reason.into());
+        look(&mut Seen::default(), QueueStats { paused, ..queue("outbound/line") }, NOW)
+    };
+    let paused = (AlertRule::ChannelPaused, Severity::Critical);
+    assert_eq!(of("auth: 190: the token is no more"), [paused]);
+    assert_eq!(of("account: 131031: locked"), [paused]);
+    assert_eq!(of(crate::attempt::NO_CHANNEL), [paused]);
+    assert_eq!(of("by hand"), [], "somebody knows");
+    assert_eq!(of(&format!("auth: {NOT_READY}: the session is not ready")), [], "its session tells");
+}
+
+#[test]
+fn messages_of_which_nobody_knows_are_found() {
+    let of = |counts| look(&mut Seen::default(), QueueStats { counts, ..queue("outbound/line") }, NOW);
+    let mut counts = [1; 8];
+    assert_eq!(of(counts), [(AlertRule::MessagesUncertain, Severity::Warning)]);
+    counts[JobState::Uncertain as usize] = 0;
+    assert_eq!(of(counts), []);
+    assert_eq!(held_for(AlertRule::MessagesUncertain, &AlertConfig::default()), Duration::from_secs(60));
+}
+
+#[test]
+fn a_session_that_is_wanted_and_down_is_found() {
+    let of = |wanted, status: Status| {
+        let session = SessionRecord {
+            channel: "line".parse().expect("a name"),
+            system_id: String::new(),
+            wanted,
+            status: status.as_str().to_owned(),
+            reason: "logged_out".to_owned(),
+            detail: None,
+            since: NOW,
+            restarts: 0,
+            created_at: NOW,
+            updated_at: NOW,
+        };
+        Seen::default().look(&AlertConfig::default(), &Stats::default(), &[session], NOW)
+    };
+    for status in Status::ALL {
+        assert_eq!(of(Wanted::Closed, status), [], "nobody wants it");
+        let down = !matches!(status, Status::Available | Status::Busy);
+        assert_eq!(of(Wanted::Open, status).len(), usize::from(down), "{}", status.as_str());
+    }
+    let found = of(Wanted::Open, Status::Error);
+    assert_eq!(found[0].rule, AlertRule::ChannelDisconnected);
+    assert_eq!(found[0].subject, "outbound/line");
+    assert_eq!(found[0].detail, "the session is error (logged_out): its messages wait");
 }

@@ -8,7 +8,8 @@ use std::collections::{HashSet, VecDeque};
 
 use palomar_model::{CampaignOrder, CampaignState, Pause, PauseCause, Timestamp};
 use palomar_records::{
-    AudiencePlace, CampaignChange, CampaignLane, CampaignProgress, CampaignRecipient, CampaignRecord, Records, Whom,
+    AudiencePlace, CampaignChange, CampaignLane, CampaignProgress, CampaignRecipient, CampaignRecord,
+    Records, Whom,
 };
 use tokio::time::Instant;
 

@@ -277,11 +277,7 @@ impl App {
 }
 
 /// Makes of a campaign what an order about its beginning makes of it; whether that is new.
-fn scheduled(
-    campaign: &mut CampaignRecord,
-    order: CampaignOrder,
-    now: Timestamp,
-) -> Result<bool, AppError> {
+fn scheduled(campaign: &mut CampaignRecord, order: CampaignOrder, now: Timestamp) -> Result<bool, AppError> {
     match campaign.state.after(order, now) {
         Ok(Ordered::Moved(state)) => {
             campaign.live = !matches!(state, CampaignState::Draft);

@@ -23,7 +23,7 @@ const STEPS: &[(&str, &str)] = &[
     ("0011_sessions", include_str!("../../migrations/0011_sessions.sql")),
     ("0012_alerts", include_str!("../../migrations/0012_alerts.sql")),
     ("0013_analytics", include_str!("../../migrations/0013_analytics.sql")),
-    ("0018_campaign_places", include_str!("../../migrations/0018_campaign_places.sql")),
+    ("0014_campaign_places", include_str!("../../migrations/0014_campaign_places.sql")),
 ];
 
 /// The newest schema.

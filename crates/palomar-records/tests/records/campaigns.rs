@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use palomar_model::{CampaignPlace, CampaignState, MessageId, Outbound, ReportedStatus, Timestamp};
 use palomar_records::{
-    AudiencePlace, BatchState, CampaignBatch, CampaignChange, CampaignFilter, CampaignRecord, CampaignRequest, CreatedCampaign, DailyCap,
-    FedBatch, NewRecipient, RecordFact, Records, RecordsError, What,
+    AudiencePlace, BatchState, CampaignBatch, CampaignChange, CampaignFilter, CampaignRecord,
+    CampaignRequest, CreatedCampaign, DailyCap, FedBatch, NewRecipient, RecordFact, Records, RecordsError,
+    What,
 };
 use serde_json::json;
 
@@ -208,7 +209,9 @@ async fn a_day_holds_whoever_gives_it_out(house: House) {
         let all = batches.iter().cloned().map(|batch| (batch, 0)).collect();
         let cap = Some(DailyCap { today: 20_000, cap: 20 });
         let records = records.clone();
-        tokio::spawn(async move { records.batches_queued(number, all, cap, at(9)).await.expect("written").len() })
+        tokio::spawn(
+            async move { records.batches_queued(number, all, cap, at(9)).await.expect("written").len() },
+        )
     };
     // What somebody else queued already uses up nothing.
     assert_eq!(queue(&waiting[..5]).await.expect("queued"), 5);

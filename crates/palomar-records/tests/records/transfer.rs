@@ -68,7 +68,7 @@ async fn what_is_not_an_export_is_refused_as_a_whole(house: House) {
         (lines[1..].join("\n"), "line 1 of the export: it does not begin as an export does"),
         (
             with(0, "{\"palomar\":\"records\",\"version\":1,\"schema\":2}"),
-            "it has schema 2, this version has 13",
+            "it has schema 2, this version has ",
         ),
         (with(1, "{\"table\":\"mesages\",\"row\":{}}"), "line 2 of the export: an unknown table"),
         (

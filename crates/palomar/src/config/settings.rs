@@ -152,6 +152,8 @@ pub(crate) struct Alerts {
     pub(crate) inbound_wait: Span,
     pub(crate) saturated: u32,
     pub(crate) saturated_for: Span,
+    pub(crate) uncertain: Span,
+    pub(crate) disconnected: Span,
     pub(crate) calm: Span,
     pub(crate) hook_url: String,
     #[serde(serialize_with = "exposed")]

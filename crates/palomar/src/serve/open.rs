@@ -160,6 +160,8 @@ fn alerts(alerts: &Alerts) -> AlertConfig {
         inbound_wait: alerts.inbound_wait.0,
         saturated: alerts.saturated.into(),
         saturated_for: alerts.saturated_for.0,
+        uncertain: alerts.uncertain.0,
+        disconnected: alerts.disconnected.0,
         calm: alerts.calm.0,
         hook: secret.map(|secret| AlertHook { url: alerts.hook_url.clone(), secret }),
         number: to.zip(alerts.whatsapp_channel.parse().ok()).map(|(to, channel)| AlertNumber { to, channel }),
