@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use palomar_app::{App, AppConfig, ContactChange, Metrics, Providers};
-use palomar_broker::{Broker as _, EmbeddedBroker, EmbeddedConfig};
+use palomar_broker::{EmbeddedBroker, EmbeddedConfig};
 use palomar_model::{Clock, IdGenerator, Recipient, Timestamp, ZoneName};
 use palomar_records::Records;
 use serde_json::json;
