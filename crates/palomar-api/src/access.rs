@@ -101,6 +101,7 @@ const RULES: &[Rule] = &[
     rule("POST",   "/api/campaigns/{id}/queue-pause",   Key(Operator)),
     rule("POST",   "/api/campaigns/{id}/queue-resume",  Key(Operator)),
     rule("POST",   "/api/campaigns/{id}/queue-stop",    Key(Operator)),
+    rule("POST",   "/api/campaigns/{id}/resend",        Key(Operator)),
     rule("POST",   "/api/campaigns/{id}/preview",       Key(Viewer)),
     rule("POST",   "/api/campaigns/{id}/test",          Key(Operator)),
     rule("POST",   "/api/campaigns/{id}/dry-run",       Key(Viewer)),

@@ -64,8 +64,9 @@ pub use audience::{
 pub use campaigns::{
     AudienceInput, AutoPause, CampaignAnswer, CampaignConfig, CampaignMetrics, CampaignPatch,
     CampaignPreview, CampaignReport, CampaignView, ContactsAdded, Definition, DryRun, DryRunRecipient,
-    MOST_CONTACTS, MadeCampaign, NewCampaign, OutsideWindow, PlanInput, QueueMetrics, QueueProgress,
-    QueueStatus, RecipientResult, StartAnswer, SystemMetrics, TestSend, Variant, VariantInput, VariantReport,
+    MOST_CONTACTS, MadeCampaign, NewCampaign, NewResend, OutsideWindow, PlanInput, QueueMetrics,
+    QueueProgress, QueueStatus, RecipientResult, Resend, StartAnswer, SystemMetrics, TestSend, Variant,
+    VariantInput, VariantReport,
 };
 pub use channels::{
     BudgetInput, ChannelPatch, ChannelTest, ChannelView, LimitsInput, NewChannel, PROFILES, PairInput,

@@ -13,8 +13,8 @@ use crate::tables::campaign_counts::{self, Counted};
 use crate::tables::journal::{self, Entry};
 use crate::tables::page::Page;
 use crate::tables::{
-    campaign_batches, campaign_days, campaign_places, campaign_recipients, campaign_requests, campaigns,
-    cursors, messages,
+    campaign_batches, campaign_days, campaign_places, campaign_recipients, campaign_requests,
+    campaign_resends, campaigns, cursors, messages,
 };
 use crate::{MessageView, PROJECTION, Partition, Records};
 
@@ -87,7 +87,7 @@ pub enum CreatedCampaign {
 }
 
 impl CreatedCampaign {
-    fn earlier((id, same): (String, bool)) -> CreatedCampaign {
+    pub(crate) fn earlier((id, same): (String, bool)) -> CreatedCampaign {
         if same { CreatedCampaign::Before(id) } else { CreatedCampaign::Other }
     }
 }
@@ -106,19 +106,7 @@ impl Records {
         let work = move |db: Db<'_>| {
             // Numbers are given out in one's turn, and of two equal requests one comes first.
             cursors::take_turn(db, PROJECTION, campaign.created_at)?;
-            if let Some(request) = &request {
-                if let Some(found) = campaign_requests::earlier(db, request)? {
-                    return Ok(CreatedCampaign::earlier(found));
-                }
-                campaign_requests::add(db, request, &campaign.id, campaign.created_at)?;
-            }
-            if campaigns::get(db, &campaign.id)?.is_some() {
-                return Err(RecordsError::Exists("campaign"));
-            }
-            campaigns::insert(db, &mut campaign)?;
-            add(db, &campaign, &recipients, campaign.created_at)?;
-            let made = campaigns::get(db, &campaign.id)?.ok_or(RecordsError::NotFound("campaign"))?;
-            Ok(CreatedCampaign::Now(Box::new(made)))
+            insert(db, &mut campaign, &recipients, request.as_ref())
         };
         self.store.write(Patience::Whole, Flush::Now, work).await
     }
@@ -235,6 +223,9 @@ impl Records {
             campaign_counts::forget(db, campaign.number)?;
             campaign_days::forget(db, campaign.number)?;
             campaign_places::forget(db, campaign.number)?;
+            if campaign.started_at.is_none() {
+                campaign_resends::forget(db, campaign.number)?;
+            }
             campaign_recipients::forget(db, campaign.number)
         };
         self.store.write(Patience::Whole, Flush::Now, work).await
@@ -455,6 +446,28 @@ impl Records {
     pub async fn batch_lost(&self, campaign: u64, batch: CampaignBatch) -> Result<bool> {
         self.write(move |db| campaign_batches::lost(db, campaign, &batch)).await
     }
+}
+
+/// Keeps a new campaign, in one's turn; what the same request made, where it came before.
+pub(crate) fn insert(
+    db: Db<'_>,
+    campaign: &mut CampaignRecord,
+    recipients: &[NewRecipient],
+    request: Option<&CampaignRequest>,
+) -> Result<CreatedCampaign> {
+    if let Some(request) = request {
+        if let Some(found) = campaign_requests::earlier(db, request)? {
+            return Ok(CreatedCampaign::earlier(found));
+        }
+        campaign_requests::add(db, request, &campaign.id, campaign.created_at)?;
+    }
+    if campaigns::get(db, &campaign.id)?.is_some() {
+        return Err(RecordsError::Exists("campaign"));
+    }
+    campaigns::insert(db, campaign)?;
+    add(db, campaign, recipients, campaign.created_at)?;
+    let made = campaigns::get(db, &campaign.id)?.ok_or(RecordsError::NotFound("campaign"))?;
+    Ok(CreatedCampaign::Now(Box::new(made)))
 }
 
 pub(crate) fn add(

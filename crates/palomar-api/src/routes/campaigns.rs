@@ -6,7 +6,8 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use palomar_app::{
-    AudienceInput, Caller, CampaignFilter, CampaignPatch, NewCampaign, Page, TestSend, fingerprint,
+    AudienceInput, Caller, CampaignFilter, CampaignPatch, MadeCampaign, NewCampaign, NewResend, Page, TestSend,
+    fingerprint,
 };
 use palomar_model::CampaignState;
 use serde::Deserialize;
@@ -71,12 +72,33 @@ pub(crate) async fn create(
     let key = idempotency::key(&headers, CAMPAIGNS)?;
     let new: NewCampaign = body.typed()?;
     let request = key.as_ref().map(|key| (key, fingerprint(&body.0)));
-    let made = api.app.create_campaign(new, request, &caller).await?;
+    answer_made(&api.app.create_campaign(new, request, &caller).await?)
+}
+
+fn answer_made(made: &MadeCampaign) -> Answer {
     let mut answer = answer_json(StatusCode::CREATED, &made.campaign)?;
     if made.replayed {
         mark_replayed(answer.headers_mut());
     }
     Ok(answer)
+}
+
+/// Send to the failed of a campaign
+///
+/// Makes a campaign, a draft, that goes to those of an ended one whose message failed; who they are is read when it begins.
+/// Until it has ended, repeating this answers the same one; after that, another goes to those who failed and got none of the
+/// first. Those of whom it is not known whether they got it are left out, unless `uncertain` says that they may get it twice.
+#[utoipa::path(
+    post, path = "/api/campaigns/{id}/resend", tag = "campaigns", operation_id = "resendCampaign",
+    params(("id" = String, Path, description = "The campaign whose failed ones are meant"), schema::IdempotencyKey),
+    request_body(content = Option<schema::CampaignResend>),
+    responses((status = 201, description = "The campaign that goes to them", body = schema::Campaign), schema::Errors),
+)]
+pub(crate) async fn resend(Named { api, caller, id }: Named, headers: HeaderMap, body: JsonBytes) -> Answer {
+    let key = idempotency::key(&headers, &format!("{CAMPAIGNS}/{id}/resend"))?;
+    let request = key.as_ref().map(|key| (key, fingerprint(&body.0)));
+    let wanted: NewResend = body.typed_or_default()?;
+    answer_made(&api.app.resend_campaign(&id, wanted, request, &caller).await?)
 }
 
 /// Show a campaign

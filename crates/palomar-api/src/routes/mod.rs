@@ -72,6 +72,7 @@ pub(crate) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(campaigns::pause))
         .routes(routes!(campaigns::resume))
         .routes(routes!(campaigns::stop))
+        .routes(routes!(campaigns::resend))
         .routes(routes!(campaigns::preview))
         .routes(routes!(campaigns::test))
         .routes(routes!(campaigns::dry_run))

@@ -176,6 +176,15 @@ pub(crate) struct CampaignAudience {
     all: Option<bool>,
 }
 
+/// How the failed of a campaign are to be sent to.
+#[derive(ToSchema)]
+pub(crate) struct CampaignResend {
+    /// What the new campaign is called; as the first, with a mark, where it is left out.
+    name: Option<String>,
+    /// Those too of whom it is not known whether they got it: they may get it twice. Not by default.
+    uncertain: Option<bool>,
+}
+
 /// What became of contacts that were added.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]

@@ -30,8 +30,8 @@ pub(crate) use analytics::{
 };
 pub(crate) use campaigns::{
     Campaign, CampaignAudience, CampaignDryRun, CampaignOrdered, CampaignPatch, CampaignPreviews,
-    CampaignQueueMetricsAnswer, CampaignRecipient, CampaignReport, CampaignStarted, CampaignStatusAnswer,
-    CampaignTest, CampaignTested, ContactsAdded, NewCampaign,
+    CampaignQueueMetricsAnswer, CampaignRecipient, CampaignReport, CampaignResend, CampaignStarted,
+    CampaignStatusAnswer, CampaignTest, CampaignTested, ContactsAdded, NewCampaign,
 };
 pub(crate) use channels::{
     ApiKey, Channel, ChannelPatch, ChannelTest, CreatedKey, FailedWebhook, LimitBudget, LimitPair,

@@ -76,6 +76,31 @@ async fn a_campaign_from_its_draft_to_its_report() {
 }
 
 #[tokio::test]
+async fn the_failed_get_another_by_one_request() {
+    let house = House::open().await;
+    let body = json!({"name": "Verano", "channel": "demo", "message": "Hola",
+        "contacts": ["+34600000001", "+34600111222"]});
+    let made = post(&house, "/api/campaigns", body).await.json();
+    let path = format!("/api/campaigns/{}", made["id"].as_str().expect("an id"));
+    post(&house, &format!("{path}/start"), json!({})).await;
+    assert_eq!(done(&house, &path).await["status"]["progress"]["failed"], 1);
+    let resend = format!("{path}/resend");
+    let wrong = post(&house, &resend, json!({"uncertainty": true})).await;
+    assert_eq!(wrong.status.as_u16(), 422, "{}", wrong.text());
+    let first = post(&house, &resend, json!({})).await;
+    assert_eq!(first.status.as_u16(), 201, "{}", first.text());
+    let first = first.json();
+    assert_eq!(first["plan"]["resend"], json!({"campaign": made["id"]}), "{first}");
+    let again = post(&house, &resend, json!({"name": "Otra vez"})).await;
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    assert_eq!(again.json()["id"], first["id"]);
+    let second = format!("/api/campaigns/{}", first["id"].as_str().expect("an id"));
+    post(&house, &format!("{second}/start"), json!({})).await;
+    let progress = &done(&house, &second).await["status"]["progress"];
+    assert_eq!((&progress["total"], &progress["failed"]), (&json!(1), &json!(1)), "{progress}");
+}
+
+#[tokio::test]
 async fn an_audience_is_who_the_filter_means() {
     let house = House::open().await;
     for (phone, name) in [("+34600111222", "Lucía"), ("+34600111223", "Mateo")] {
@@ -147,6 +172,7 @@ async fn a_key_that_is_bound_to_a_channel_has_its_campaigns_and_no_others() {
         ("POST", "/queue-pause", nothing.clone()),
         ("POST", "/queue-resume", nothing.clone()),
         ("POST", "/queue-stop", nothing.clone()),
+        ("POST", "/resend", nothing.clone()),
         ("POST", "/preview", nothing.clone()),
         ("POST", "/test", Some(json!({"to": ["+34600111223"]}))),
         ("POST", "/dry-run", nothing),
@@ -213,7 +239,7 @@ async fn refusals_say_where_and_why() {
         .await
         .json();
     let path = format!("/api/campaigns/{}", made["id"].as_str().expect("an id"));
-    for order in ["start", "queue-pause", "queue-resume", "queue-stop"] {
+    for order in ["start", "queue-pause", "queue-resume", "queue-stop", "resend"] {
         let answer = post(&house, &format!("{path}/{order}"), json!({})).await;
         assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (409, &json!("wrong_state")), "{order}");
     }

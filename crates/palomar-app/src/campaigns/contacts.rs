@@ -236,6 +236,14 @@ fn zones_of(recipient: &Recipient, fields: &Map<String, Value>, definition: &Def
     }
 }
 
+/// Somebody who was in another campaign.
+pub(super) fn again(one: CampaignRecipient, definition: &Definition) -> NewRecipient {
+    match Recipient::parse(&one.recipient, None) {
+        Ok(recipient) => reachable(&recipient, one.fields, definition),
+        Err(_) => unreachable(one.recipient, one.fields, "invalid_number"),
+    }
+}
+
 /// Somebody who can't be written to: still one of the snapshot.
 fn unreachable(address: String, fields: Map<String, Value>, reason: &'static str) -> NewRecipient {
     NewRecipient {

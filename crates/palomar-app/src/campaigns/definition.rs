@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::contacts::AudienceInput;
 use super::input::PlanInput;
 use super::judge::AutoPause;
+use super::sources::Resend;
 use super::words::Form;
 
 /// A campaign that could have begun longer ago waits for a person.
@@ -65,6 +66,9 @@ pub struct Definition {
     /// Contacts by what is known of them, who are read when it begins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audiences: Vec<AudienceInput>,
+    /// Whose failed ones it goes to, in place of other contacts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resend: Option<Resend>,
 }
 
 /// What a campaign says to a share of its recipients.
@@ -97,6 +101,7 @@ impl Default for Definition {
             auto_pause: AutoPause::default(),
             outside_window: None,
             audiences: Vec::new(),
+            resend: None,
             on_uncertain: None,
             metadata: Map::new(),
         }

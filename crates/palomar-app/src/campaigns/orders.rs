@@ -99,7 +99,7 @@ async fn give_once(
     // One that was too late is paused before it ever began.
     let begins = campaign.started_at.is_none() && matches!(moved, CampaignState::Sending { .. });
     // Whom an audience means is read first.
-    let is_complete = begins && definition_of(campaign)?.audiences.is_empty();
+    let is_complete = begins && definition_of(campaign)?.knows_all();
     let mut next = campaign.clone();
     // What has ended is looked after until its group is nothing special any more.
     next.live = !matches!(moved, CampaignState::Draft);
@@ -207,7 +207,7 @@ impl App {
     /// Refuses to begin what nobody would get, or what can't be sent.
     async fn check_beginning(&self, campaign: &CampaignRecord) -> Result<(), AppError> {
         let definition = definition_of(campaign)?;
-        if definition.audiences.is_empty() {
+        if definition.knows_all() {
             let counts = self.records.campaign_progress(&campaign.id).await?.ok_or(gone())?.counts;
             if campaign.recipients == 0 {
                 return Err(AppError::wrong_state("the campaign has no contacts: nobody would get it"));
@@ -218,9 +218,11 @@ impl App {
                 ));
             }
         } else if campaign.recipients == 0 && !self.means_anybody(&definition).await? {
-            return Err(AppError::wrong_state(
-                "nobody is in the campaign's audience now: nobody would get it",
-            ));
+            return Err(AppError::wrong_state(if definition.resend.is_some() {
+                "nobody is left who failed: nobody would get it"
+            } else {
+                "nobody is in the campaign's audience now: nobody would get it"
+            }));
         }
         if self.registry.get(&campaign.channel).is_none() {
             self.setup.take_in().await?;

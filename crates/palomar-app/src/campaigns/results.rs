@@ -194,8 +194,7 @@ impl App {
         let mut recipients = self.records.campaign_recipients(campaign.number, after, limit + 1).await?;
         let more = recipients.len() > limit;
         recipients.truncate(limit);
-        let next_cursor =
-            recipients.last().filter(|_| more).map(|last| format!("{}.{}", last.lane, last.place));
+        let next_cursor = recipients.last().filter(|_| more).map(write_cursor);
         let ids = recipients.iter().map(|one| message_of(campaign.number, one)).collect();
         let mut messages: BTreeMap<_, _> = self
             .records
@@ -212,7 +211,7 @@ impl App {
     }
 }
 
-fn message_of(campaign: u64, recipient: &CampaignRecipient) -> MessageId {
+pub(super) fn message_of(campaign: u64, recipient: &CampaignRecipient) -> MessageId {
     let key = Recipient::parse(&recipient.recipient, None).map(|to| to.key()).unwrap_or_default();
     lots::message_id(campaign, lots::FIRST_STEP, &key)
 }
@@ -245,10 +244,15 @@ fn result(recipient: CampaignRecipient, message: Option<crate::MessageView>) -> 
     }
 }
 
-fn read_cursor(text: &str) -> Result<(u32, u64), AppError> {
+pub(super) fn read_cursor(text: &str) -> Result<(u32, u64), AppError> {
     let parts =
         text.split_once('.').and_then(|(lane, place)| Some((lane.parse().ok()?, place.parse().ok()?)));
     parts.ok_or_else(|| AppError::invalid("/cursor", "is none of this list"))
+}
+
+/// The place after a recipient.
+pub(super) fn write_cursor(last: &CampaignRecipient) -> String {
+    format!("{}.{}", last.lane, last.place)
 }
 
 /// Where a share lies, with 95 % certainty.

@@ -9,7 +9,6 @@ use std::collections::{HashSet, VecDeque};
 use palomar_model::{CampaignOrder, CampaignState, Pause, PauseCause, Timestamp};
 use palomar_records::{
     AudiencePlace, CampaignChange, CampaignLane, CampaignProgress, CampaignRecipient, CampaignRecord,
-    Records, Whom,
 };
 use tokio::time::Instant;
 
@@ -17,35 +16,38 @@ use super::contacts;
 use super::definition::Definition;
 use super::keeper::LOOK;
 use super::orders::{give, remaining};
+use super::sources::Source;
 use crate::{App, AppError};
 
 /// Contacts that are added together.
 const PAGE: usize = 2_000;
+/// Contacts that are looked at to know whether there is anybody.
+const ANYBODY: usize = 500;
 
 /// Whether everybody is known to whom a campaign goes that has begun.
 pub(super) fn is_taken(progress: &CampaignProgress, definition: &Definition) -> bool {
-    definition.audiences.is_empty() || progress.batches.all() > 0
+    definition.knows_all() || progress.batches.all() > 0
 }
 
 impl App {
-    /// How many contacts the audiences of a campaign mean now.
+    /// How many contacts a campaign's audiences mean now, or failed in the campaign that it is for.
     pub(super) async fn meant(&self, definition: &Definition) -> Result<u64, AppError> {
         let mut meant = 0;
-        for audience in &definition.audiences {
+        for wanted in definition.wanted() {
             // What was right when it was given may be no more: a segment that was deleted.
-            meant += audience.count(&self.records, self.now()).await.map_err(as_conflict)?;
+            meant += Source::count(self, wanted).await.map_err(as_conflict)?;
         }
         Ok(meant)
     }
 
-    /// Whether the audiences of a campaign mean anybody now.
+    /// Whether they mean anybody now.
     pub(super) async fn means_anybody(&self, definition: &Definition) -> Result<bool, AppError> {
-        for audience in &definition.audiences {
-            let whom = audience.whom(&self.records).await.map_err(as_conflict)?;
+        for wanted in definition.wanted() {
+            let source = Source::of(self, wanted).await.map_err(as_conflict)?;
             let mut after = None;
             loop {
                 // A page of a filter that means hardly anybody may be empty, and not the last.
-                let page = self.records.audience(whom.clone(), after, 1, self.now()).await?;
+                let page = source.page(self, definition, after, ANYBODY, self.now()).await?;
                 after = page.next;
                 if !page.contacts.is_empty() {
                     return Ok(true);
@@ -93,9 +95,9 @@ impl App {
         let campaign = progress.campaign;
         let begun = Instant::now();
         let mut place = self.records.campaign_place(campaign.number).await?;
-        while let Some(audience) = definition.audiences.get(place.source as usize) {
-            let whom = match audience.whom(&self.records).await {
-                Ok(whom) => whom,
+        while let Some(wanted) = definition.wanted().get(place.source as usize) {
+            let source = match Source::of(self, *wanted).await {
+                Ok(source) => source,
                 Err(AppError::Invalid(errors)) => {
                     let why = errors.first().map_or_else(String::new, |error| error.detail.clone());
                     let why = Pause { cause: PauseCause::Audience, detail: why };
@@ -104,11 +106,9 @@ impl App {
                 Err(error) => return Err(error),
             };
             let as_of = campaign.started_at.unwrap_or(now);
-            let page = self.records.audience(whom, place.after.clone(), PAGE, as_of).await?;
-            let found = page.contacts.into_iter();
-            let recipients: Vec<_> =
-                found.map(|contact| contacts::of_audience(contact, definition)).collect();
-            let read = place.read + recipients.len() as u64;
+            let page = source.page(self, definition, place.after.clone(), PAGE, as_of).await?;
+            let read = place.read + page.contacts.len() as u64;
+            let recipients = page.contacts;
             let next = match page.next {
                 Some(after) => AudiencePlace { after: Some(after), read, ..place.clone() },
                 None => AudiencePlace { source: place.source + 1, after: None, read },
@@ -143,13 +143,13 @@ impl App {
 
 /// Recipients as a start would find them, a page after another: those who are in the campaign, then those whom its
 /// audiences mean beside them.
-pub(super) struct Foreseen {
-    records: Records,
+pub(super) struct Foreseen<'a> {
+    app: &'a App,
     number: u64,
     place: Option<(u32, u64)>,
-    audiences: VecDeque<Whom>,
+    sources: VecDeque<Source>,
     after: Option<String>,
-    /// What was met in audiences, where there are several: the hashes of their keys.
+    /// What was met in sources, where there are several: the hashes of their keys.
     met: Option<HashSet<u64>>,
     in_table: bool,
 }
@@ -161,15 +161,18 @@ pub(super) struct ForeseenPage {
     pub(super) duplicates: u64,
 }
 
-impl Foreseen {
-    pub(super) async fn of(app: &App, number: u64, definition: &Definition) -> Result<Foreseen, AppError> {
-        let mut audiences = VecDeque::with_capacity(definition.audiences.len());
-        for audience in &definition.audiences {
-            audiences.push_back(audience.whom(&app.records).await.map_err(as_conflict)?);
+impl Foreseen<'_> {
+    pub(super) async fn of<'a>(
+        app: &'a App,
+        number: u64,
+        definition: &Definition,
+    ) -> Result<Foreseen<'a>, AppError> {
+        let mut sources = VecDeque::new();
+        for wanted in definition.wanted() {
+            sources.push_back(Source::of(app, wanted).await.map_err(as_conflict)?);
         }
-        let met = (audiences.len() > 1).then(HashSet::new);
-        let records = app.records.clone();
-        Ok(Foreseen { records, number, place: None, audiences, after: None, met, in_table: true })
+        let met = (sources.len() > 1).then(HashSet::new);
+        Ok(Foreseen { app, number, place: None, sources, after: None, met, in_table: true })
     }
 
     /// The next of them; none at the end.
@@ -181,7 +184,7 @@ impl Foreseen {
         now: Timestamp,
     ) -> Result<Option<ForeseenPage>, AppError> {
         if self.in_table {
-            let page = self.records.campaign_recipients(self.number, self.place, limit).await?;
+            let page = self.app.records.campaign_recipients(self.number, self.place, limit).await?;
             if let Some(last) = page.last() {
                 self.place = Some((last.lane, last.place));
                 let zones = |lane: u32| lanes.iter().find(|known| known.lane == lane);
@@ -193,16 +196,14 @@ impl Foreseen {
             }
             self.in_table = false;
         }
-        let Some(whom) = self.audiences.front().cloned() else { return Ok(None) };
-        let page = self.records.audience(whom, self.after.take(), limit, now).await?;
+        let Some(source) = self.sources.front() else { return Ok(None) };
+        let page = source.page(self.app, definition, self.after.take(), limit, now).await?;
         self.after = page.next;
         if self.after.is_none() {
-            self.audiences.pop_front();
+            self.sources.pop_front();
         }
-        let found: Vec<_> =
-            page.contacts.into_iter().map(|contact| contacts::of_audience(contact, definition)).collect();
-        let all = found.len();
-        let mut fresh = self.records.not_in_campaign(self.number, found).await?;
+        let all = page.contacts.len();
+        let mut fresh = self.app.records.not_in_campaign(self.number, page.contacts).await?;
         if let Some(met) = &mut self.met {
             fresh.retain(|one| met.insert(crate::fingerprint(one.match_key.as_bytes())));
         }

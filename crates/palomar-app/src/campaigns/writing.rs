@@ -1,7 +1,5 @@
 //! Writing campaigns: made, changed, given contacts. Of one that has begun little may be changed.
 
-use std::time::Duration;
-
 use palomar_model::{CampaignOrder, CampaignState, ChannelName, Ordered, Timestamp};
 use palomar_records::{
     AddedRecipients, CampaignChange, CampaignRecord, CreatedCampaign, NewRecipient, RecordsError,
@@ -83,27 +81,17 @@ impl App {
         }
         let campaign = CampaignRecord {
             id: format!("campaign_{}", self.ids.uuid(now).simple()),
-            number: 0,
             name: new.name.trim().to_owned(),
-            channel,
             definition: kept(&definition)?,
             live: matches!(state, CampaignState::Scheduled { .. }),
             state,
-            recipients: 0,
-            duplicates: 0,
-            judged: (0, 0),
-            version: 0,
-            created_at: now,
-            updated_at: now,
-            started_at: None,
-            ended_at: None,
-            held: Duration::ZERO,
+            ..CampaignRecord::draft(channel, now)
         };
         let made = self.records.create_campaign(campaign, recipients, request).await?;
         self.made(made).await
     }
 
-    async fn made(&self, created: CreatedCampaign) -> Result<MadeCampaign, AppError> {
+    pub(super) async fn made(&self, created: CreatedCampaign) -> Result<MadeCampaign, AppError> {
         match created {
             CreatedCampaign::Now(made) => {
                 self.keeper.wake.notify_one();
@@ -132,7 +120,9 @@ impl App {
         if !campaign.state.is_open() {
             return Err(begun());
         }
-        let recipients = self.read_contacts(contacts, &definition_of(&campaign)?, caller).await?;
+        let definition = definition_of(&campaign)?;
+        keeps_to_failed(&definition)?;
+        let recipients = self.read_contacts(contacts, &definition, caller).await?;
         let added = self.records.add_recipients(campaign, recipients, self.now()).await.map_err(is_begun)?;
         let AddedRecipients { added, left_out, duplicates } = added;
         Ok(ContactsAdded { added, left_out, duplicates, audience: None })
@@ -153,6 +143,7 @@ impl App {
             return Err(begun());
         }
         let mut definition = definition_of(&campaign)?;
+        keeps_to_failed(&definition)?;
         let meant = self.add_audience_to(&mut definition, audience, caller).await?;
         campaign.definition = kept(&definition)?;
         let changed = self.records.change_campaign(campaign, CampaignChange::default(), self.now()).await?;
@@ -201,6 +192,7 @@ impl App {
         }
         definition_changed(&mut definition, &patch)?;
         if patch.contacts.is_some() {
+            keeps_to_failed(&definition)?;
             definition.audiences.clear();
         }
         if definition.has_lanes() != had_lanes && campaign.recipients > 0 && patch.contacts.is_none() {
@@ -294,8 +286,19 @@ fn definition_changed(definition: &mut Definition, patch: &CampaignPatch) -> Res
 }
 
 /// What is kept of a definition.
-fn kept(definition: &Definition) -> Result<Value, AppError> {
+pub(super) fn kept(definition: &Definition) -> Result<Value, AppError> {
     serde_json::to_value(definition).map_err(|error| AppError::invalid("", error.to_string()))
+}
+
+/// Refuses contacts for a campaign that goes to the failed of another.
+fn keeps_to_failed(definition: &Definition) -> Result<(), AppError> {
+    match &definition.resend {
+        Some(resend) => Err(AppError::wrong_state(format!(
+            "the campaign goes to the failed of {} alone",
+            resend.campaign
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn begun() -> AppError {

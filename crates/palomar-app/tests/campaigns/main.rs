@@ -5,6 +5,7 @@
 mod house;
 mod mortal;
 mod pace;
+mod resend;
 mod walk;
 
 use std::time::Duration;

@@ -78,6 +78,31 @@ pub struct CampaignRecord {
     pub held: Duration,
 }
 
+impl CampaignRecord {
+    /// A draft without a name, an id or anything to send.
+    #[must_use]
+    pub const fn draft(channel: ChannelName, now: Timestamp) -> CampaignRecord {
+        CampaignRecord {
+            id: String::new(),
+            number: 0,
+            name: String::new(),
+            channel,
+            definition: Json::Null,
+            state: CampaignState::Draft,
+            live: false,
+            recipients: 0,
+            duplicates: 0,
+            judged: (0, 0),
+            version: 0,
+            created_at: now,
+            updated_at: now,
+            started_at: None,
+            ended_at: None,
+            held: Duration::ZERO,
+        }
+    }
+}
+
 /// Which campaigns are meant. Empty means all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CampaignFilter {

@@ -9,6 +9,7 @@ pub(crate) mod campaign_days;
 pub(crate) mod campaign_places;
 pub(crate) mod campaign_recipients;
 pub(crate) mod campaign_requests;
+pub(crate) mod campaign_resends;
 pub(crate) mod campaigns;
 pub(crate) mod channels;
 pub(crate) mod contacts;
@@ -41,7 +42,7 @@ use crate::error::{RecordsError, Result};
 use crate::store::{Row, Table};
 
 /// All tables, each once.
-pub(crate) const ALL: [&Table; 42] = [
+pub(crate) const ALL: [&Table; 43] = [
     &messages::MESSAGES,
     &message_changes::MESSAGE_CHANGES,
     &media::MEDIA,
@@ -74,6 +75,7 @@ pub(crate) const ALL: [&Table; 42] = [
     &campaign_days::DAYS,
     &campaign_places::PLACES,
     &campaign_requests::REQUESTS,
+    &campaign_resends::RESENDS,
     &alerts::ALERTS,
     &analytics::series::SERIES,
     &analytics::reasons::REASONS,

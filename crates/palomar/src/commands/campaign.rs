@@ -86,6 +86,20 @@ pub(crate) enum Verb {
         #[arg(long)]
         yes: bool,
     },
+    /// Make a campaign for those of an ended one whose message failed; who they are is read when it begins.
+    Resend {
+        /// The campaign.
+        id: String,
+        /// What the new one is called.
+        #[arg(long)]
+        name: Option<String>,
+        /// Those too of whom it is not known whether they got it: they may get it twice.
+        #[arg(long)]
+        uncertain: bool,
+        /// Start it at once.
+        #[arg(long)]
+        start: bool,
+    },
     /// Show what became of it.
     Report {
         /// The campaign.
@@ -202,18 +216,25 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             out.table(&["to", "message", "state", "error"], &rows, "nobody");
             Ok(())
         }
-        Verb::Start { id } => {
-            let started = client.post(&path(&id, "/start"), &[], &json!({})).await?;
-            if out.json {
-                return out.document(&started);
+        Verb::Start { id } => start(context, &client, &id).await,
+        Verb::Resend { id, name, uncertain, start: at_once } => {
+            let mut body = json!({ "uncertain": uncertain });
+            if let Some(name) = name {
+                body["name"] = name.into();
             }
-            out.line(format_args!(
-                "{}: {} contacts, about {}",
-                text(&started, "message"),
-                number(&started, "estimatedContacts"),
-                span(number(&started, "estimatedTime"))
+            let made = client.post(&path(&id, "/resend"), &[], &body).await?;
+            if at_once && text(&made, "status") == "draft" {
+                return start(context, &client, &text(&made, "id")).await;
+            }
+            if out.json {
+                return out.document(&made);
+            }
+            out.line(text(&made, "id"));
+            out.talk(format_args!(
+                "{} goes to the failed of {id} and is {}; `palomar campaign dry-run {0}` says who they are.",
+                text(&made, "id"),
+                text(&made, "status")
             ));
-            out.talk(format_args!("`palomar campaign watch {id}` shows how it goes."));
             Ok(())
         }
         Verb::Watch { id } => watch(context, &client, &id).await,
@@ -256,6 +277,22 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+async fn start(context: &Context, client: &Client, id: &str) -> Result<(), Failure> {
+    let out = context.out;
+    let started = client.post(&format!("{CAMPAIGNS}/{}/start", segment(id)), &[], &json!({})).await?;
+    if out.json {
+        return out.document(&started);
+    }
+    out.line(format_args!(
+        "{}: {} contacts, about {}",
+        text(&started, "message"),
+        number(&started, "estimatedContacts"),
+        span(number(&started, "estimatedTime"))
+    ));
+    out.talk(format_args!("`palomar campaign watch {id}` shows how it goes."));
+    Ok(())
 }
 
 /// Makes a campaign, and adds its contacts a few thousand at a time.
