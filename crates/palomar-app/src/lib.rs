@@ -40,6 +40,7 @@ mod outbound;
 mod payload;
 mod projector;
 mod queues;
+mod rates;
 mod readiness;
 mod reparse;
 mod request;
@@ -94,6 +95,7 @@ pub use queues::{
     BudgetView, ByPriority, ControlView, Deduplication, EffectiveLimits, JobCounts, PairView, QueueMonitor,
     QueueView, WindowView,
 };
+pub use rates::{Amount, Cost, CostLine, RateView};
 pub use readiness::{Check, Health, Readiness};
 pub use reparse::Reparsed;
 pub use request::NewMessage;

@@ -12,8 +12,8 @@ use palomar_model::Secret;
 use crate::bench;
 use crate::client::Client;
 use crate::commands::{
-    alert, analytics, campaign, channel, config, contacts, conversation, key, message, queue, segments, send,
-    session, shell, simulate, store, suppressions, template, webhook,
+    alert, analytics, campaign, channel, config, contacts, conversation, key, message, queue, rates,
+    segments, send, session, shell, simulate, store, suppressions, template, webhook,
 };
 use crate::config::{Loaded, Sources, Span, load};
 use crate::failure::Failure;
@@ -105,6 +105,9 @@ pub(crate) enum Command {
     /// Write to many: campaigns, with live control.
     #[command(subcommand)]
     Campaign(campaign::Verb),
+    /// Write down what providers charge: by that campaigns are priced.
+    #[command(subcommand)]
+    Rates(rates::Verb),
     /// See what is wrong, and say that you know.
     #[command(subcommand)]
     Alert(alert::Verb),

@@ -76,6 +76,11 @@ impl Client {
         self.call(Method::POST, path, query, Some(body)).await
     }
 
+    /// `PUT` of a JSON document.
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.call(Method::PUT, path, &[], Some(body)).await
+    }
+
     /// `PATCH` with a JSON document.
     pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.call(Method::PATCH, path, &[], Some(body)).await

@@ -92,6 +92,7 @@ async fn talk(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Conversation(verb) => commands::conversation::run(context, verb).await,
         Command::Webhook(verb) => commands::webhook::run(context, verb).await,
         Command::Channel(verb) => commands::channel::run(context, verb).await,
+        Command::Rates(verb) => commands::rates::run(context, verb).await,
         Command::Alert(verb) => commands::alert::run(context, verb).await,
         Command::Campaign(verb) => commands::campaign::run(context, verb).await,
         Command::Analytics(verb) => commands::analytics::run(context, verb).await,

@@ -6,8 +6,8 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use palomar_app::{
-    AudienceInput, Caller, CampaignFilter, CampaignPatch, MadeCampaign, NewCampaign, NewResend, Page, TestSend,
-    fingerprint,
+    AudienceInput, Caller, CampaignFilter, CampaignPatch, MadeCampaign, NewCampaign, NewResend, Page,
+    TestSend, fingerprint,
 };
 use palomar_model::CampaignState;
 use serde::Deserialize;
@@ -33,6 +33,7 @@ const CAMPAIGNS: &str = "/api/campaigns";
     params(
         ("status" = Option<String>, Query, description = "In one of these states, a comma between two"),
         ("channel" = Option<String>, Query, description = "Of this channel"),
+        ("name" = Option<String>, Query, description = "Called so"),
         schema::PageParams,
     ),
     responses((status = 200, description = "A page", body = schema::Page<schema::Campaign>), schema::Errors),
@@ -49,8 +50,9 @@ pub(crate) async fn list(State(api): Shared, Extension(caller): Extension<Caller
         return Err(Problem::new(Code::BadQuery, format!("The parameter `status` takes{hint} {known}.")));
     }
     let channels = params.read("channel", "a channel's name")?.into_iter().collect();
+    let name = params.text("name")?;
     params.finish()?;
-    let filter = CampaignFilter { states, channels };
+    let filter = CampaignFilter { states, channels, name };
     page(&uri, &api.app.campaigns(filter, cursor.as_deref(), limit, &caller).await?)
 }
 

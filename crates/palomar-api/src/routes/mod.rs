@@ -15,6 +15,7 @@ mod media;
 mod messages;
 mod pages;
 mod queue_monitor;
+mod rates;
 mod segments;
 mod sessions;
 mod submit;
@@ -80,6 +81,7 @@ pub(crate) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(campaigns::recipients))
         .routes(routes!(campaigns::export))
         .routes(routes!(campaigns::metrics))
+        .routes(routes!(rates::list, rates::add, rates::replace))
         .routes(routes!(analytics::messages))
         .routes(routes!(analytics::conversations))
         .routes(routes!(analytics::conversions, analytics::convert))

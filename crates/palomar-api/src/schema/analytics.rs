@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use utoipa::{IntoParams, ToSchema};
 
+use super::rates::Amount;
+
 /// From when to when is asked about.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -187,7 +189,13 @@ pub(crate) struct AnalyticsCampaign {
     #[schema(inline)]
     #[serde(flatten)]
     messages: MessageCounts,
+    /// Of the messages that were delivered in the range, a currency after another.
+    cost: Vec<Amount>,
+    /// Messages that no rate is for.
+    unpriced: u64,
     conversions: Vec<ConversionCount>,
+    /// Revenue less cost for each unit of cost; null where that can't be said.
+    roi: Option<f64>,
 }
 
 /// A conversation with how many messages it had.

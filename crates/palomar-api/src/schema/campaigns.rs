@@ -6,6 +6,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::analytics::ConversionCount;
+use super::rates::Cost;
+
 /// A campaign to be made. It says one of `message`, `template`, `content` and `variants`.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase", example = json!({"name": "Black Friday", "message": "Hola {{name|amigo}}: 50 % hoy.",
@@ -375,6 +378,8 @@ pub(crate) struct CampaignDryRun {
     by_variant: BTreeMap<String, u64>,
     /// In milliseconds.
     estimated_time: u64,
+    /// If everybody who would get a message gets it.
+    cost: Cost,
     estimated_end: Option<String>,
     /// Why it can't begin as things stand, where that is known: a template that the provider would refuse.
     refused: Option<String>,
@@ -407,6 +412,13 @@ pub(crate) struct CampaignReport {
     read: u64,
     /// By the provider's code; without one under `none`.
     failures: BTreeMap<String, u64>,
+    /// Of the messages that were delivered. Free text counts as the fallback, where there is one.
+    cost: Cost,
+    /// What it led to since it began.
+    conversions: Vec<ConversionCount>,
+    /// Revenue less cost for each unit of cost; null where nothing was spent, not all of it is priced, or it was spent and
+    /// earned in several currencies.
+    roi: Option<f64>,
     variants: Vec<CampaignVariantReport>,
 }
 

@@ -14,6 +14,7 @@ mod conversations;
 mod events;
 mod messages;
 mod queues;
+mod rates;
 mod sessions;
 
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ pub(crate) use messages::{Explanation, Message, MessageDetail, MessageState, New
 pub(crate) use queues::{
     Cleaned, Cleared, Control, DeadLetter, EffectiveLimits, Paused, QueueStats, Resumed,
 };
+pub(crate) use rates::Rates;
 pub(crate) use sessions::{NewSession, Session, SessionQr};
 
 /// The header that makes a request safe to repeat.

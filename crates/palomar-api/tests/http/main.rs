@@ -15,6 +15,7 @@ mod house;
 mod media;
 mod metrics;
 mod monitor;
+mod rates;
 mod refusals;
 mod socketio;
 mod webhooks;

@@ -10,6 +10,7 @@ use super::views::{
     TopConversation, share,
 };
 use super::{Filter, Range};
+use crate::rates::{Bill, Cost};
 use crate::{App, AppError, Caller};
 
 /// The ways of messages; those of conversations are shown with them.
@@ -189,21 +190,49 @@ impl App {
                 grouped.entry(campaign.clone()).or_default();
             }
         }
+        let bills = self.bills(range, filter, caller).await?;
+        let none = Bill::default();
         let mut campaigns: Vec<_> = grouped
             .into_iter()
             .filter(|(campaign, _)| !campaign.is_empty())
-            .map(|(campaign, counts)| CampaignCounts {
-                messages: MessageCounts::of(&counts, &reasons),
-                conversions: conversion_counts(
-                    sums.iter().filter(|sum| sum.campaign.as_deref() == Some(campaign.as_str())),
-                ),
-                campaign_id: campaign,
+            .map(|(campaign, counts)| {
+                let own = || sums.iter().filter(|sum| sum.campaign.as_deref() == Some(campaign.as_str()));
+                let bill = bills.get(&campaign).unwrap_or(&none);
+                let Cost { total, unpriced, .. } = bill.cost();
+                CampaignCounts {
+                    messages: MessageCounts::of(&counts, &reasons),
+                    cost: total,
+                    unpriced,
+                    conversions: conversion_counts(own()),
+                    roi: bill.roi(&revenue(own())),
+                    campaign_id: campaign,
+                }
             })
             .collect();
         campaigns.sort_by(|one, other| {
             (other.messages.sent, &one.campaign_id).cmp(&(one.messages.sent, &other.campaign_id))
         });
         Ok(campaigns)
+    }
+
+    /// What the messages of each campaign cost that were delivered in a range.
+    async fn bills(
+        &self,
+        range: &Range,
+        filter: &Filter,
+        caller: &Caller,
+    ) -> Result<BTreeMap<String, Bill>, AppError> {
+        let pricing = self.pricing().await?;
+        let edges = pricing.card.edges(range.from, range.to);
+        let delivered = self.records.analytics_delivered(filter.query(caller), edges.clone()).await?;
+        let mut fallbacks = BTreeMap::new();
+        for (series, _) in &delivered {
+            let campaign = series.part(Dimension::Campaign);
+            if !fallbacks.contains_key(campaign) {
+                fallbacks.insert(campaign.to_owned(), self.fallback_of(campaign).await?);
+            }
+        }
+        Ok(pricing.bill(&delivered, &edges, |campaign| fallbacks.get(campaign).cloned().flatten()))
     }
 }
 
@@ -219,8 +248,18 @@ fn talking(filter: &Filter, caller: &Caller) -> Vec<Option<String>> {
     }
 }
 
+/// What conversions are worth, by currency, in millionths.
+pub(crate) fn revenue<'a>(sums: impl Iterator<Item = &'a ConversionSum>) -> BTreeMap<String, i64> {
+    let mut revenue: BTreeMap<String, i64> = BTreeMap::new();
+    for (currency, value) in sums.filter_map(|sum| Some((sum.currency.clone()?, sum.value))) {
+        let all = revenue.entry(currency).or_default();
+        *all = all.saturating_add(value);
+    }
+    revenue
+}
+
 /// Sums by kind and currency.
-fn conversion_counts<'a>(sums: impl Iterator<Item = &'a ConversionSum>) -> Vec<ConversionCount> {
+pub(crate) fn conversion_counts<'a>(sums: impl Iterator<Item = &'a ConversionSum>) -> Vec<ConversionCount> {
     let mut counts: BTreeMap<(&str, Option<&str>), (u64, u64, i64)> = BTreeMap::new();
     for sum in sums {
         let (count, attributed, value) = counts.entry((&sum.kind, sum.currency.as_deref())).or_default();

@@ -18,6 +18,7 @@ use palomar_records::{AnalyticsQuery, Counts, Grouped};
 
 use crate::{App, AppError, Caller};
 
+pub(crate) use counts::{conversion_counts, revenue};
 pub use range::{Asked, Range};
 pub use report::Report;
 pub use series::{Point, SeriesView, TimeSeries};

@@ -7,6 +7,7 @@ use palomar_records::Counts;
 use serde::Serialize;
 
 use super::Range;
+use crate::rates::Amount;
 
 /// How often what happened to messages.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -170,8 +171,14 @@ pub struct CampaignCounts {
     /// Its messages.
     #[serde(flatten)]
     pub messages: MessageCounts,
+    /// What the messages cost that were delivered in the range.
+    pub cost: Vec<Amount>,
+    /// Messages that were delivered in the range and that no rate is for.
+    pub unpriced: u64,
     /// What it led to.
     pub conversions: Vec<ConversionCount>,
+    /// What came back of what it cost, less that: 0.5 is half as much again; none where that can't be said.
+    pub roi: Option<f64>,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shares and milliseconds are shown to a few digits")]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use palomar_model::{CampaignState, Content, Recipient, Timestamp};
+use palomar_model::{CampaignState, Content, Outbound, Recipient, Timestamp};
 use palomar_records::{CampaignLane, CampaignRecipient, CampaignRecord};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -17,6 +17,7 @@ use super::orders::{definition_of, gone};
 use super::snapshot::Foreseen;
 use crate::channels::Line;
 use crate::identity::IdempotencyKey;
+use crate::rates::{Bill, Cost, Pricing};
 use crate::request::NewMessage;
 use crate::{App, AppError, Caller};
 
@@ -65,6 +66,8 @@ pub struct DryRun {
     pub by_variant: BTreeMap<String, u64>,
     /// In milliseconds, how long it takes by the limits of its channel, its hours and its pace.
     pub estimated_time: u64,
+    /// What it costs, if everybody who would get a message gets it.
+    pub cost: Cost,
     /// When it would be done, if it began now or when it is scheduled.
     pub estimated_end: Option<Timestamp>,
     /// Why it can't begin as things stand, where that is known.
@@ -288,15 +291,19 @@ impl App {
             outside_window: 0,
             by_variant: BTreeMap::new(),
             estimated_time: 0,
+            cost: Cost::default(),
             estimated_end: None,
             refused: None,
             recipients: Vec::new(),
         };
         let mut foreseen = Foreseen::of(self, checked.campaign.number, &checked.definition).await?;
+        let mut prices = (self.pricing().await?, Bill::default());
         while let Some(page) = foreseen.next(&checked.definition, &checked.lanes, PAGE, now).await? {
             run.duplicates += page.duplicates;
-            self.dry_run_page(&checked, page.recipients, now, listed.min(MOST_LISTED), &mut run).await?;
+            let listed = listed.min(MOST_LISTED);
+            self.dry_run_page(&checked, page.recipients, now, listed, &mut run, &mut prices).await?;
         }
+        run.cost = prices.1.cost();
         run.refused = self.refused_template(&checked.campaign.channel, &checked.definition).await?;
         let progress = self.records.campaign_progress(&checked.campaign.id).await?.ok_or(gone())?;
         run.estimated_end = self.foresee_end(&progress).await?;
@@ -312,6 +319,7 @@ impl App {
         now: Timestamp,
         listed: usize,
         run: &mut DryRun,
+        (pricing, bill): &mut (Pricing, Bill),
     ) -> Result<(), AppError> {
         let before = run.contacts;
         run.contacts += page.len() as u64;
@@ -343,6 +351,11 @@ impl App {
                     if checked.is_outside(&message.content, message.fallback.is_some(), until, now) {
                         run.outside_window += 1;
                     }
+                    let country = message.to.country().unwrap_or_default();
+                    let goes = message.scheduled_at.unwrap_or(now);
+                    let template = template_of(&message, until.is_some_and(|until| until > goes));
+                    let charged = pricing.charged(checked.line.name.as_str(), &country, template);
+                    bill.add(&pricing.card, charged, goes, 1);
                     (listed_as.variant, listed_as.scheduled_at) = (variant, message.scheduled_at);
                 }
                 Err(reason) => {
@@ -358,13 +371,22 @@ impl App {
     }
 }
 
+/// The template that a message goes as; empty where it is none.
+fn template_of(message: &Outbound, in_window: bool) -> &str {
+    match (&message.content, &message.fallback) {
+        (Content::Template(template), _) => &template.name,
+        (_, Some(fallback)) if !in_window => &fallback.name,
+        _ => "",
+    }
+}
+
 /// The message for somebody, or the word for why there is none.
 fn outcome(
     drafts: &Drafts<'_>,
     recipient: &CampaignRecipient,
     facts: &Facts,
     n: u64,
-) -> Result<palomar_model::Outbound, String> {
+) -> Result<Outbound, String> {
     match &recipient.left_out {
         Some(reason) => Err(reason.clone()),
         None => drafts.message(recipient, facts, n).map_err(|reason: LeftOut| reason.as_str().to_owned()),

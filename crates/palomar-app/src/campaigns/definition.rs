@@ -180,6 +180,11 @@ impl Definition {
         self.fallback.as_ref().map(|fallback| Form::read("template", fallback)).transpose()
     }
 
+    /// The name of the fallback.
+    pub(super) fn fallback_name(&self) -> Option<String> {
+        self.fallback.as_ref().and_then(|fallback| fallback["name"].as_str()).map(str::to_owned)
+    }
+
     /// Whether free text goes only to people who wrote in the last 24 hours.
     pub(super) const fn keeps_to_windows(&self, provider: Provider) -> bool {
         provider.has_windows() && !matches!(self.outside_window, Some(OutsideWindow::Send))

@@ -397,6 +397,12 @@ impl App {
         Ok(CampaignView::of(&progress, self.now()))
     }
 
+    /// The template that goes in place of a campaign's text, where there is such a campaign and one in it.
+    pub(crate) async fn fallback_of(&self, id: &str) -> Result<Option<String>, AppError> {
+        let found = self.records.campaign(id).await?;
+        Ok(found.as_ref().map(definition_of).transpose()?.and_then(|definition| definition.fallback_name()))
+    }
+
     pub(super) async fn campaign_of(&self, id: &str, caller: &Caller) -> Result<CampaignRecord, AppError> {
         let found = self.records.campaign(id).await?;
         found.filter(|campaign| caller.may_use(&campaign.channel)).ok_or(gone())

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 
 use palomar_broker::JobState;
 use palomar_model::{MessageId, Recipient, Timestamp};
-use palomar_records::{CampaignRecipient, Page};
+use palomar_records::{CampaignRecipient, CampaignRecord, ConversionSum, Page};
 use serde::Serialize;
 
+use super::definition::Definition;
 use super::orders::{definition_of, gone};
 use super::view::{CampaignView, QueueMetrics, QueueStatus, SystemMetrics, Tally, rounded};
 use super::{CAMPAIGNS, lots};
+use crate::analytics::{ConversionCount, conversion_counts, revenue};
 use crate::messages::MAX_PAGE;
 use crate::queues::{OUTBOUND, breaker_word, counts};
+use crate::rates::{Bill, Cost};
 use crate::{App, AppError, Caller};
 
 /// What became of a campaign.
@@ -36,6 +39,12 @@ pub struct CampaignReport {
     pub read: u64,
     /// Messages that failed, by the provider's code; without one under `none`.
     pub failures: BTreeMap<String, u64>,
+    /// What the messages cost that were delivered.
+    pub cost: Cost,
+    /// What it led to.
+    pub conversions: Vec<ConversionCount>,
+    /// What came back of what it cost, less that: 0.5 is half as much again; none where that can't be said.
+    pub roi: Option<f64>,
     /// Each variant.
     pub variants: Vec<VariantReport>,
 }
@@ -137,6 +146,8 @@ impl App {
         let progress = self.records.campaign_progress(id).await?.ok_or(gone())?;
         let failures = self.records.campaign_failures(id, campaign.number).await?;
         let definition = definition_of(&campaign)?;
+        let (bill, sums) =
+            (self.bill_of(&campaign, &definition).await?, self.conversions_of(&campaign).await?);
         let tally = Tally::of(&progress);
         let counts = &progress.counts;
         let variants = definition.variants.iter().zip(0..).map(|(variant, n)| {
@@ -171,10 +182,32 @@ impl App {
             delivered: counts.with("delivered") + counts.with("read"),
             read: counts.with("read"),
             failures: failures.into_iter().collect(),
+            cost: bill.cost(),
+            conversions: conversion_counts(sums.iter()),
+            roi: bill.roi(&revenue(sums.iter())),
             variants,
             messages,
             campaign: CampaignView::of(&progress, self.now()),
         })
+    }
+
+    /// What the messages of a campaign cost that were delivered.
+    async fn bill_of(&self, campaign: &CampaignRecord, definition: &Definition) -> Result<Bill, AppError> {
+        let pricing = self.pricing().await?;
+        let from = campaign.started_at.unwrap_or(campaign.created_at);
+        // What a provider told of late counts as of when it was told: from the beginning on, for ever.
+        let edges = pricing.card.edges(from, Timestamp::MAX);
+        let delivered = self.records.campaign_delivered(&campaign.id, campaign.number, edges.clone()).await?;
+        let bills = pricing.bill(&delivered, &edges, |_| definition.fallback_name());
+        Ok(bills.into_values().next().unwrap_or_default())
+    }
+
+    /// What a campaign led to since it began.
+    async fn conversions_of(&self, campaign: &CampaignRecord) -> Result<Vec<ConversionSum>, AppError> {
+        let Some(from) = campaign.started_at else { return Ok(Vec::new()) };
+        let mut sums = self.records.conversion_sums((from, Timestamp::MAX)).await?;
+        sums.retain(|sum| sum.campaign.as_deref() == Some(campaign.id.as_str()));
+        Ok(sums)
     }
 
     /// A page of a campaign's recipients, and what became of each.

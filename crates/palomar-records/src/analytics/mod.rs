@@ -90,7 +90,7 @@ impl AnalyticsQuery {
         Ok(found.map(|(id, series)| (id, group(&series))).collect())
     }
 
-    fn means(&self, series: &Series) -> bool {
+    pub(crate) fn means(&self, series: &Series) -> bool {
         let parts = self.only.iter().all(|(dimension, part)| series.part(*dimension) == part);
         let channel = series.part(Dimension::Channel);
         parts && self.channels.as_ref().is_none_or(|channels| channels.iter().any(|one| one == channel))

@@ -110,6 +110,8 @@ pub struct CampaignFilter {
     pub states: Vec<String>,
     /// Of one of these channels; all where empty.
     pub channels: Vec<ChannelName>,
+    /// Called so.
+    pub name: Option<String>,
 }
 
 fn row_of(campaign: &CampaignRecord) -> Result<[Value; 20]> {
@@ -225,6 +227,7 @@ pub(crate) fn list(
     wanted.sql.push_str(&format!(" AND (created_at < {at} OR id < {id})"));
     wanted.and_one_of("state", filter.states.clone());
     wanted.and_one_of("channel", filter.channels.iter().map(|name| name.as_str().to_owned()).collect());
+    wanted.and_one_of("name", filter.name.iter().cloned().collect());
     let limit_number = wanted.bind(limit as u64 + 1);
     let text = format!(
         "SELECT * FROM campaigns{} ORDER BY created_at DESC, id DESC LIMIT {limit_number}",

@@ -322,6 +322,18 @@ pub(crate) fn failures(db: Db<'_>, campaign: &str, number: u64) -> Result<Vec<(S
     db.rows(text, &values![campaign, number], |row| Ok((row.get("code")?, row.count("count")?)))
 }
 
+/// Messages of a campaign that were delivered from one moment up to another, by what they are counted under.
+pub(crate) fn delivered(
+    db: Db<'_>,
+    campaign: &str,
+    number: u64,
+    (from, to): (Timestamp, Timestamp),
+) -> Result<Vec<(Option<i64>, u64)>> {
+    let text = "SELECT series, COUNT(*) AS count FROM messages
+         WHERE campaign = $1 AND campaign_number = $2 AND delivered_at >= $3 AND delivered_at < $4 GROUP BY series";
+    db.rows(text, &values![campaign, number, from, to], |row| Ok((row.get("series")?, row.count("count")?)))
+}
+
 /// How many first messages of a campaign went before a time, or came to another end before it: none of them goes later.
 pub(crate) fn went_before(db: Db<'_>, campaign: &str, number: u64, time: Timestamp) -> Result<u64> {
     let text = "SELECT COUNT(*) AS count FROM messages

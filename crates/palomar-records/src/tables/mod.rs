@@ -31,6 +31,7 @@ pub(crate) mod page;
 pub(crate) mod profiles;
 pub(crate) mod provider_ids;
 pub(crate) mod provider_templates;
+pub(crate) mod rates;
 pub(crate) mod seals;
 pub(crate) mod segments;
 pub(crate) mod sessions;
@@ -42,7 +43,7 @@ use crate::error::{RecordsError, Result};
 use crate::store::{Row, Table};
 
 /// All tables, each once.
-pub(crate) const ALL: [&Table; 43] = [
+pub(crate) const ALL: [&Table; 44] = [
     &messages::MESSAGES,
     &message_changes::MESSAGE_CHANGES,
     &media::MEDIA,
@@ -76,6 +77,7 @@ pub(crate) const ALL: [&Table; 43] = [
     &campaign_places::PLACES,
     &campaign_requests::REQUESTS,
     &campaign_resends::RESENDS,
+    &rates::RATES,
     &alerts::ALERTS,
     &analytics::series::SERIES,
     &analytics::reasons::REASONS,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::analytics_shown::{COUNTS, change, list, percent, took};
+use super::analytics_shown::{COUNTS, change, costs, list, percent, took};
 use super::{number, text};
 
 const STYLE: &str = "\
@@ -65,12 +65,13 @@ pub(super) fn page(report: &Value) -> String {
     table(
         &mut html,
         "Campaigns",
-        &["Campaign", "", "Sent", "Delivered", "Read", "Failed"],
+        &["Campaign", "", "Sent", "Delivered", "Read", "Failed", "Cost", "Return"],
         list(report, "campaigns").iter().map(|one| {
             let mut cells = texts(one, &["campaignId", "", "sent", "delivered", "read", "failed"]);
             if let Some(cell) = cells.get_mut(1) {
                 *cell = percent(&one["readRate"]);
             }
+            cells.extend([costs(one), percent(&one["roi"])]);
             cells
         }),
     );

@@ -114,12 +114,23 @@ fn conversions(out: Output, conversions: &[Value]) {
 fn campaigns(out: Output, campaigns: &[Value]) {
     let rows: Vec<_> = campaigns
         .iter()
-        .map(|one| row(one, &["campaignId", "sent", "delivered", "read", "failed"]))
+        .map(|one| {
+            let mut cells = row(one, &["campaignId", "sent", "delivered", "read", "failed"]);
+            cells.extend([costs(one), percent(&one["roi"])]);
+            cells
+        })
         .collect();
     if !rows.is_empty() {
         out.line("");
-        out.table(&["campaign", "sent", "delivered", "read", "failed"], &rows, "");
+        out.table(&["campaign", "sent", "delivered", "read", "failed", "cost", "return"], &rows, "");
     }
+}
+
+/// What a campaign cost, a currency after another.
+pub(super) fn costs(campaign: &Value) -> String {
+    let sums =
+        list(campaign, "cost").iter().map(|sum| format!("{} {}", text(sum, "amount"), text(sum, "currency")));
+    sums.collect::<Vec<_>>().join(", ")
 }
 
 fn times(out: Output, performance: &Value) {
@@ -191,6 +202,11 @@ pub(super) fn csv(report: &Value) -> Result<String, Failure> {
     for one in list(report, "campaigns") {
         let name = text(one, "campaignId");
         COUNTS.iter().for_each(|(_, key)| add("campaigns", &name, key, &one[*key]));
+        for sum in list(one, "cost") {
+            add("campaigns", &name, &format!("cost {}", text(sum, "currency")), &sum["amount"]);
+        }
+        add("campaigns", &name, "unpriced", &one["unpriced"]);
+        add("campaigns", &name, "roi", &one["roi"]);
     }
     for (stage, times) in report["performance"]["times"].as_object().into_iter().flatten() {
         times.as_object().into_iter().flatten().for_each(|(key, value)| add("times", stage, key, value));

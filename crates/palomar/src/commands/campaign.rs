@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::campaign_shown::{dry_run, items, list, ordered, previews, report, show, span, watch};
+use super::campaign_shown::{dry_run, items, list, look, ordered, previews, report, show, span, watch};
 use super::{confirm, files, number, row, segment, text};
 use crate::cli::Context;
 use crate::client::Client;
 use crate::failure::Failure;
 
 const CAMPAIGNS: &str = "/api/campaigns";
+/// Campaigns of one name that are named where it is not clear which is meant.
+const MOST_NAMESAKES: usize = 20;
 /// Contacts that go in one request.
 const CHUNK: usize = 5_000;
 
@@ -34,62 +36,65 @@ pub(crate) enum Verb {
     },
     /// Show a campaign and how far it is.
     Show {
-        /// The campaign.
-        id: String,
+        /// Its id or its name.
+        campaign: String,
     },
     /// Show what its first contacts would get.
     Preview {
-        /// The campaign.
-        id: String,
+        /// Its id or its name.
+        campaign: String,
         /// So many of them [usual: 10].
         #[arg(long)]
         limit: Option<usize>,
     },
     /// Show who would get what and who nothing, and how long it would take. Changes nothing.
     DryRun {
-        /// The campaign.
-        id: String,
+        /// Its id or its name.
+        campaign: String,
     },
     /// Send its message to some numbers at once.
     Test {
-        /// The campaign.
-        id: String,
+        /// Its id or its name.
+        campaign: String,
         /// The numbers.
         #[arg(required = true)]
         to: Vec<String>,
     },
     /// Start it.
     Start {
-        /// The campaign.
-        id: String,
+        /// Its id or its name.
+        campaign: String,
     },
     /// Watch it until it ends.
     Watch {
-        /// The campaign.
-        id: String,
+        /// Its id or its name.
+        campaign: String,
+        /// Show how far it is now, and no more.
+        #[arg(long)]
+        once: bool,
     },
     /// Hold it: none of its messages starts until it is resumed.
     Pause {
-        /// The campaign.
-        id: String,
+        /// Its id or its name.
+        campaign: String,
     },
     /// Let it go on.
     Resume {
-        /// The campaign.
-        id: String,
+        /// Its id or its name.
+        campaign: String,
     },
     /// End it for good: what waits is called off.
     Stop {
-        /// The campaign.
-        id: String,
+        /// Its id or its name.
+        campaign: String,
         /// Do not ask.
         #[arg(long)]
         yes: bool,
     },
     /// Make a campaign for those of an ended one whose message failed; who they are is read when it begins.
     Resend {
-        /// The campaign.
-        id: String,
+        /// Its id or its name.
+        campaign: String,
         /// What the new one is called.
         #[arg(long)]
         name: Option<String>,
@@ -102,28 +107,28 @@ pub(crate) enum Verb {
     },
     /// Show what became of it.
     Report {
-        /// The campaign.
-        id: String,
+        /// Its id or its name.
+        campaign: String,
     },
     /// List what became of each of its contacts.
     Results {
-        /// The campaign.
-        id: String,
+        /// Its id or its name.
+        campaign: String,
         /// So many at most [usual: all].
         #[arg(long)]
         limit: Option<usize>,
     },
     /// Give what became of each of its contacts out as CSV.
     Export {
-        /// The campaign.
-        id: String,
+        /// Its id or its name.
+        campaign: String,
         /// Where to [usual: standard output].
         file: Option<PathBuf>,
     },
     /// Forget one that does not run. Its messages stay.
     Delete {
-        /// The campaign.
-        id: String,
+        /// Its id or its name.
+        campaign: String,
         /// Do not ask.
         #[arg(long)]
         yes: bool,
@@ -185,21 +190,24 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             let found = client.list(CAMPAIGNS, &query, limit.unwrap_or(50)).await?;
             if out.json { out.document(&found) } else { list(out, &found) }
         }
-        Verb::Show { id } => {
+        Verb::Show { campaign } => {
+            let id = find(&client, &campaign).await?;
             let status = client.get(&path(&id, "/queue-status"), &[]).await?;
-            let campaign = client.get(&path(&id, ""), &[]).await?;
+            let found = client.get(&path(&id, ""), &[]).await?;
             if out.json {
-                return out.document(&json!({"campaign": campaign, "status": status["status"]}));
+                return out.document(&json!({"campaign": found, "status": status["status"]}));
             }
-            show(out, &campaign, &status["status"]);
+            show(out, &found, &status["status"]);
             Ok(())
         }
-        Verb::Preview { id, limit } => {
+        Verb::Preview { campaign, limit } => {
+            let id = find(&client, &campaign).await?;
             let body = json!({ "limit": limit.unwrap_or(10) });
             let found = client.post(&path(&id, "/preview"), &[], &body).await?;
             if out.json { out.document(&found) } else { previews(out, &found) }
         }
-        Verb::DryRun { id } => {
+        Verb::DryRun { campaign } => {
+            let id = find(&client, &campaign).await?;
             let found = client.post(&path(&id, "/dry-run"), &[], &json!({})).await?;
             if out.json {
                 return out.document(&found);
@@ -207,7 +215,8 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             dry_run(out, &found);
             Ok(())
         }
-        Verb::Test { id, to } => {
+        Verb::Test { campaign, to } => {
+            let id = find(&client, &campaign).await?;
             let found = client.post(&path(&id, "/test"), &[], &json!({ "to": to })).await?;
             if out.json {
                 return out.document(&found);
@@ -216,8 +225,12 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             out.table(&["to", "message", "state", "error"], &rows, "nobody");
             Ok(())
         }
-        Verb::Start { id } => start(context, &client, &id).await,
-        Verb::Resend { id, name, uncertain, start: at_once } => {
+        Verb::Start { campaign } => {
+            let id = find(&client, &campaign).await?;
+            start(context, &client, &id).await
+        }
+        Verb::Resend { campaign, name, uncertain, start: at_once } => {
+            let id = find(&client, &campaign).await?;
             let mut body = json!({ "uncertain": uncertain });
             if let Some(name) = name {
                 body["name"] = name.into();
@@ -237,16 +250,25 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             ));
             Ok(())
         }
-        Verb::Watch { id } => watch(context, &client, &id).await,
-        Verb::Pause { id } => ordered(out, &client.post(&path(&id, "/queue-pause"), &[], &json!({})).await?),
-        Verb::Resume { id } => {
+        Verb::Watch { campaign, once } => {
+            let id = find(&client, &campaign).await?;
+            if once { look(context, &client, &id).await } else { watch(context, &client, &id).await }
+        }
+        Verb::Pause { campaign } => {
+            let id = find(&client, &campaign).await?;
+            ordered(out, &client.post(&path(&id, "/queue-pause"), &[], &json!({})).await?)
+        }
+        Verb::Resume { campaign } => {
+            let id = find(&client, &campaign).await?;
             ordered(out, &client.post(&path(&id, "/queue-resume"), &[], &json!({})).await?)
         }
-        Verb::Stop { id, yes } => {
+        Verb::Stop { campaign, yes } => {
+            let id = find(&client, &campaign).await?;
             confirm(context, yes, &format!("end {id} for good"))?;
             ordered(out, &client.post(&path(&id, "/queue-stop"), &[], &json!({})).await?)
         }
-        Verb::Report { id } => {
+        Verb::Report { campaign } => {
+            let id = find(&client, &campaign).await?;
             let found = client.get(&path(&id, "/report"), &[]).await?;
             if out.json {
                 return out.document(&found);
@@ -254,7 +276,8 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             report(out, &found);
             Ok(())
         }
-        Verb::Results { id, limit } => {
+        Verb::Results { campaign, limit } => {
+            let id = find(&client, &campaign).await?;
             let path = path(&id, "/recipients");
             let found = client.list(&path, &[], limit.unwrap_or(usize::MAX)).await?;
             if out.json {
@@ -267,14 +290,37 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             out.table(&heads, &rows, "no contacts");
             Ok(())
         }
-        Verb::Export { id, file } => {
+        Verb::Export { campaign, file } => {
+            let id = find(&client, &campaign).await?;
             files::export(context, &client, &path(&id, "/recipients/export"), &[], file.as_ref()).await
         }
-        Verb::Delete { id, yes } => {
+        Verb::Delete { campaign, yes } => {
+            let id = find(&client, &campaign).await?;
             confirm(context, yes, &format!("forget {id}"))?;
             client.delete(&path(&id, ""), &[]).await?;
             out.talk(format_args!("{id} is forgotten; its messages stay."));
             Ok(())
+        }
+    }
+}
+
+/// The id of a campaign that is named by its id or its name.
+async fn find(client: &Client, named: &str) -> Result<String, Failure> {
+    if named.strip_prefix("campaign_").is_some_and(|rest| rest.len() == 32) {
+        return Ok(named.to_owned());
+    }
+    let found = client.list(CAMPAIGNS, &[("name", Some(named.to_owned()))], MOST_NAMESAKES).await?;
+    match found.as_slice() {
+        [] => Err(Failure::new(format!("no campaign is called {named:?}"))
+            .help("`palomar campaign list` shows all of them.")),
+        [only] => Ok(text(only, "id")),
+        several => {
+            let of = |one: &Value| format!("  {} ({})", text(one, "id"), text(one, "status"));
+            let ids: Vec<_> = several.iter().map(of).collect();
+            Err(Failure::wrong_use(format!(
+                "{named:?} is the name of several campaigns: say which by its id\n{}",
+                ids.join("\n")
+            )))
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{number, row, segment, short_time, text};
+use super::{analytics_shown, number, row, segment, short_time, text};
 use crate::cli::Context;
 use crate::client::Client;
 use crate::failure::Failure;
@@ -98,6 +98,7 @@ pub(super) fn dry_run(out: Output, found: &Value) {
         ("by variant", counted(&found["byVariant"])),
         ("takes", span(number(found, "estimatedTime"))),
         ("until", text(found, "estimatedEnd")),
+        ("costs", money(&found["cost"])),
     ];
     if number(found, "outsideWindow") > 0 {
         let words = format!(
@@ -124,6 +125,9 @@ pub(super) fn report(out: Output, found: &Value) {
         ("delivered", text(found, "delivered")),
         ("read", text(found, "read")),
         ("failed", counted(&found["failures"])),
+        ("cost", money(&found["cost"])),
+        ("led to", led_to(found)),
+        ("return", analytics_shown::percent(&found["roi"])),
     ];
     pairs.retain(|(_, value)| !value.is_empty());
     out.pairs(&pairs);
@@ -155,6 +159,28 @@ pub(super) fn ordered(out: Output, answer: &Value) -> Result<(), Failure> {
 fn counted(counts: &Value) -> String {
     let counts = counts.as_object().into_iter().flatten();
     counts.map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
+}
+
+/// What messages cost: `61.5 EUR, 3 messages without a rate`.
+pub(super) fn money(cost: &Value) -> String {
+    let total = cost["total"].as_array().into_iter().flatten();
+    let mut words: Vec<_> =
+        total.map(|sum| format!("{} {}", text(sum, "amount"), text(sum, "currency"))).collect();
+    if number(cost, "unpriced") > 0 {
+        words.push(format!("{} messages without a rate", number(cost, "unpriced")));
+    }
+    words.join(", ")
+}
+
+/// What a campaign led to: `3 sale (149.7 EUR)`.
+fn led_to(found: &Value) -> String {
+    let conversions = found["conversions"].as_array().into_iter().flatten();
+    let words = conversions.map(|one| {
+        let worth = format!("{} {}", text(one, "value"), text(one, "currency"));
+        let worth = if one["currency"].is_null() { String::new() } else { format!(" ({worth})") };
+        format!("{} {}{worth}", number(one, "count"), text(one, "kind"))
+    });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// A time in milliseconds, as people say it.
@@ -200,6 +226,26 @@ pub(super) async fn watch(context: &Context, client: &Client, id: &str) -> Resul
         }
         tokio::time::sleep(DRAWN).await;
     }
+}
+
+/// Shows how far a campaign is, once.
+pub(super) async fn look(context: &Context, client: &Client, id: &str) -> Result<(), Failure> {
+    let out = context.out;
+    let answer = client.get(&format!("{CAMPAIGNS}/{}/queue-status", segment(id)), &[]).await?;
+    let status = &answer["status"];
+    if out.json {
+        return out.document(status);
+    }
+    let progress = &status["progress"];
+    out.line(format_args!(
+        "{}: {} of {} ({} %)",
+        text(status, "status"),
+        number(progress, "processed"),
+        number(progress, "total"),
+        number(progress, "percentage")
+    ));
+    lines(out, status).iter().for_each(|line| out.line(line));
+    Ok(())
 }
 
 /// Whether nothing of a stopped one moves any more.

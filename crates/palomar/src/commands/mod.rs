@@ -21,6 +21,7 @@ pub(crate) mod key;
 pub(crate) mod limits;
 pub(crate) mod message;
 pub(crate) mod queue;
+pub(crate) mod rates;
 pub(crate) mod records;
 pub(crate) mod segments;
 pub(crate) mod send;
