@@ -67,7 +67,7 @@ pub use campaigns::{
     CampaignPreview, CampaignReport, CampaignView, ContactsAdded, Definition, DryRun, DryRunRecipient,
     MOST_CONTACTS, MadeCampaign, NewCampaign, NewResend, OutsideWindow, PlanInput, QueueMetrics,
     QueueProgress, QueueStatus, RecipientResult, Resend, StartAnswer, SystemMetrics, TestSend, Variant,
-    VariantInput, VariantReport,
+    VariantInput, VariantReport, WorstQuality,
 };
 pub use channels::{
     BudgetInput, ChannelPatch, ChannelTest, ChannelView, LimitsInput, NewChannel, PROFILES, PairInput,

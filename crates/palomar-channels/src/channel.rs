@@ -85,6 +85,12 @@ pub trait Channel: Send + Sync {
         let _ = code;
         false
     }
+
+    /// Whether a failure with this code says that messages such as this one are not wanted: by the person, or by the provider
+    /// in the name of people.
+    fn is_unwelcome(&self, code: &str) -> bool {
+        self.is_opt_out(code)
+    }
 }
 
 /// The provider took the message.
@@ -281,5 +287,9 @@ impl<C: Channel + ?Sized> Channel for Arc<C> {
 
     fn is_opt_out(&self, code: &str) -> bool {
         (**self).is_opt_out(code)
+    }
+
+    fn is_unwelcome(&self, code: &str) -> bool {
+        (**self).is_unwelcome(code)
     }
 }

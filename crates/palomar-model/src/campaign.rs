@@ -60,10 +60,14 @@ pub enum PauseCause {
     Late,
     /// Too many of its messages failed.
     FailureRate,
+    /// Too many people do not want its messages.
+    BlockRate,
     /// A batch could not be queued.
     Batch,
     /// The provider would refuse a template that it sends.
     Template,
+    /// People take a template that it sends badly.
+    Quality,
     /// It can't be read whom it goes to.
     Audience,
 }
@@ -192,12 +196,14 @@ impl CampaignState {
 
 impl PauseCause {
     /// All of them.
-    pub const ALL: [PauseCause; 6] = [
+    pub const ALL: [PauseCause; 8] = [
         PauseCause::Person,
         PauseCause::Late,
         PauseCause::FailureRate,
+        PauseCause::BlockRate,
         PauseCause::Batch,
         PauseCause::Template,
+        PauseCause::Quality,
         PauseCause::Audience,
     ];
 
@@ -208,8 +214,10 @@ impl PauseCause {
             PauseCause::Person => "person",
             PauseCause::Late => "late",
             PauseCause::FailureRate => "failure_rate",
+            PauseCause::BlockRate => "block_rate",
             PauseCause::Batch => "batch",
             PauseCause::Template => "template",
+            PauseCause::Quality => "quality",
             PauseCause::Audience => "audience",
         }
     }
@@ -220,7 +228,8 @@ impl std::str::FromStr for PauseCause {
 
     fn from_str(text: &str) -> Result<PauseCause, &'static str> {
         let known = PauseCause::ALL.into_iter().find(|cause| cause.as_str() == text);
-        known.ok_or("is none of person, late, failure_rate, batch, template and audience")
+        known
+            .ok_or("is none of person, late, failure_rate, block_rate, batch, template, quality and audience")
     }
 }
 

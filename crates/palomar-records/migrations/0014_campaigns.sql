@@ -1,4 +1,4 @@
--- Campaigns: those that send to the failed of others.
+-- Campaigns: those that send to the failed of others, that nobody wants; what messages cost.
 
 -- Which campaigns went to the failed of a campaign: whoever got a message of one gets none of the next.
 CREATE TABLE campaign_resends (
@@ -18,3 +18,9 @@ CREATE TABLE rates (
     currency   TEXT NOT NULL,
     PRIMARY KEY (channel, country, category, valid_from)
 ) WITHOUT ROWID;
+
+-- Of the messages that the last look for failures judged, how many were not wanted.
+ALTER TABLE campaigns ADD COLUMN judged_unwelcome BIGINT NOT NULL DEFAULT 0;
+
+-- Why messages of a campaign failed is asked while it runs.
+CREATE INDEX messages_failed_in_campaigns ON messages (campaign_number, code) WHERE status = 'failed';

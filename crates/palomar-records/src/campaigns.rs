@@ -24,7 +24,7 @@ pub use crate::tables::campaign_recipients::{
     AddedRecipients, CampaignLane, CampaignRecipient, NewRecipient,
 };
 pub use crate::tables::campaign_requests::CampaignRequest;
-pub use crate::tables::campaigns::{CampaignFilter, CampaignRecord};
+pub use crate::tables::campaigns::{CampaignFilter, CampaignRecord, Judged};
 
 /// The kind of an entry of the journal that says that a campaign came to another state, or how far it is.
 pub const CAMPAIGN_UPDATED: &str = "campaign_updated";

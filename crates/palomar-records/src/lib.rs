@@ -51,7 +51,7 @@ pub use campaign_pace::{AudiencePlace, DailyCap};
 pub use campaigns::{
     AddedRecipients, BatchState, BatchTotals, CAMPAIGN_UPDATED, CampaignBatch, CampaignChange,
     CampaignCounts, CampaignFilter, CampaignLane, CampaignProgress, CampaignRecipient, CampaignRecord,
-    CampaignRequest, CampaignTotals, CreatedCampaign, FedBatch, NewRecipient,
+    CampaignRequest, CampaignTotals, CreatedCampaign, FedBatch, Judged, NewRecipient,
 };
 pub use check::{RecordsCheck, RecordsInfo};
 pub use error::RecordsError;

@@ -121,8 +121,13 @@ pub(crate) struct CampaignHours {
 pub(crate) struct CampaignAutoPause {
     /// The share of messages that may fail, from 0 to 1; 0.5 by default, 1 never pauses.
     failure_rate: Option<f64>,
+    /// The share of messages that may fail because people blocked, stopped or get enough of such messages, from 0 to 1; 0.2 by
+    /// default, 1 never pauses.
+    block_rate: Option<f64>,
     /// Of so many that came to an end, one after another; 100 by default.
     sample: Option<u64>,
+    /// The quality of a template at which it pauses, and does not begin or go on: `red` (the default), `yellow` or `never`.
+    quality: Option<String>,
 }
 
 /// A campaign.
@@ -134,7 +139,7 @@ pub(crate) struct Campaign {
     channel: String,
     /// `draft`, `scheduled`, `sending`, `paused`, `finished` or `stopped`.
     status: String,
-    /// What paused it: `person`, `late`, `failure_rate`, `batch`, `template` or `audience`.
+    /// What paused it: `person`, `late`, `failure_rate`, `block_rate`, `batch`, `template`, `quality` or `audience`.
     pause_cause: Option<String>,
     pause_reason: Option<String>,
     scheduled_at: Option<String>,

@@ -14,7 +14,10 @@ use crate::{App, AppError, Caller};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TemplateStanding {
     /// It was approved when it was last told of.
-    Usable,
+    Usable {
+        /// How people take it: `GREEN`, `YELLOW`, `RED`, where the provider says so.
+        quality: Option<String>,
+    },
     /// Nothing was told of it: it is new, or templates were not asked for.
     Unknown,
     /// The provider would refuse it.
@@ -179,7 +182,9 @@ impl App {
             return Ok(TemplateStanding::Unknown);
         };
         Ok(match template.status.as_str() {
-            "APPROVED" | "REINSTATED" | "FLAGGED" | "UNARCHIVED" => TemplateStanding::Usable,
+            "APPROVED" | "REINSTATED" | "FLAGGED" | "UNARCHIVED" => {
+                TemplateStanding::Usable { quality: template.quality }
+            }
             "" => TemplateStanding::Unknown,
             _ => TemplateStanding::Refused { status: template.status, reason: template.reason },
         })

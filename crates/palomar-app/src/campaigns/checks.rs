@@ -304,7 +304,8 @@ impl App {
             self.dry_run_page(&checked, page.recipients, now, listed, &mut run, &mut prices).await?;
         }
         run.cost = prices.1.cost();
-        run.refused = self.refused_template(&checked.campaign.channel, &checked.definition).await?;
+        let unfit = self.unfit_template(&checked.campaign.channel, &checked.definition).await?;
+        run.refused = unfit.map(|why| why.detail);
         let progress = self.records.campaign_progress(&checked.campaign.id).await?.ok_or(gone())?;
         run.estimated_end = self.foresee_end(&progress).await?;
         let took = run.estimated_end.map(|end| end.since(now)).unwrap_or_default();

@@ -147,8 +147,8 @@ impl Definition {
             errors.push(FieldError::new("/spreadSeconds", format!("must be {MOST_SPREAD} at most, a year")));
         }
         if let Some(rule) = input.auto_pause {
-            if !(0.0..=1.0).contains(&rule.failure_rate) || rule.sample == 0 {
-                let detail = "needs a failureRate from 0 to 1 and a sample of 1 at least";
+            if !rule.is_sound() {
+                let detail = "needs a failureRate and a blockRate from 0 to 1, and a sample of 1 at least";
                 errors.push(FieldError::new("/autoPause", detail));
             }
             self.auto_pause = rule;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use palomar_broker::{Control, JobFilter, JobState, Stats};
 use palomar_model::{CampaignOrder, CampaignState, OnUncertain, Pause, PauseCause, Timestamp};
 use palomar_records::{
-    BatchState, CampaignBatch, CampaignChange, CampaignProgress, CampaignRecord, Follower,
+    BatchState, CampaignBatch, CampaignChange, CampaignProgress, CampaignRecord, Follower, Judged,
 };
 use tokio::sync::{Notify, watch as channel};
 use tokio::time::Instant;
@@ -284,28 +284,46 @@ impl App {
         Ok(())
     }
 
-    /// Why a campaign is to be paused, if it is: too many of its messages failed since the last look, or the provider would
-    /// refuse what it sends.
+    /// Why a campaign is to be paused, if it is: too many of its messages failed or were not wanted since the last look, or the
+    /// provider would refuse what it sends, or people take it badly.
     async fn judge(
         &self,
         progress: &CampaignProgress,
         definition: &Definition,
         now: Timestamp,
     ) -> Result<Option<Pause>, AppError> {
-        let (campaign, tally) = (&progress.campaign, Tally::of(progress));
-        if let Some(reason) = self.refused_template(&campaign.channel, definition).await? {
-            return Ok(Some(Pause { cause: PauseCause::Template, detail: reason }));
+        let campaign = &progress.campaign;
+        if let Some(why) = self.unfit_template(&campaign.channel, definition).await? {
+            return Ok(Some(why));
         }
-        let ended = (tally.success + tally.failed, tally.failed);
-        match definition.auto_pause.judge(campaign.judged, ended) {
-            Judgement::TooFew => Ok(None),
+        let (rule, then, tally) = (&definition.auto_pause, campaign.judged, Tally::of(progress));
+        if !rule.is_due(then, tally.success + tally.failed) {
+            return Ok(None);
+        }
+        let judged = self.judged(progress).await?;
+        match rule.judge(then, judged) {
             Judgement::Well => {
-                let judged = CampaignRecord { judged: ended, ..campaign.clone() };
+                let judged = CampaignRecord { judged, ..campaign.clone() };
                 self.records.change_campaign(judged, CampaignChange::default(), now).await?;
                 Ok(None)
             }
-            Judgement::Bad(detail) => Ok(Some(Pause { cause: PauseCause::FailureRate, detail })),
+            Judgement::Failing(detail) => Ok(Some(Pause { cause: PauseCause::FailureRate, detail })),
+            Judgement::Unwelcome(detail) => Ok(Some(Pause { cause: PauseCause::BlockRate, detail })),
         }
+    }
+
+    /// The messages of a campaign that came to an end.
+    async fn judged(&self, progress: &CampaignProgress) -> Result<Judged, AppError> {
+        let (campaign, tally) = (&progress.campaign, Tally::of(progress));
+        let mut judged = Judged { ended: tally.success + tally.failed, failed: tally.failed, unwelcome: 0 };
+        if tally.failed > 0
+            && let Some(line) = self.registry.get(&campaign.channel)
+        {
+            let failures = self.records.campaign_failures(&campaign.id, campaign.number).await?;
+            let unwelcome = failures.iter().filter(|(code, _)| line.channel.is_unwelcome(code));
+            judged.unwelcome = unwelcome.map(|(_, count)| count).sum();
+        }
+        Ok(judged)
     }
 
     pub(super) async fn pause_by_itself(
@@ -321,8 +339,7 @@ impl App {
         // Whoever resumes it begins a new count.
         let progress = self.records.campaign_progress(&campaign.id).await?;
         if let Some(progress) = progress {
-            let tally = Tally::of(&progress);
-            let judged = (tally.success + tally.failed, tally.failed);
+            let judged = self.judged(&progress).await?;
             let judged = CampaignRecord { judged, ..progress.campaign };
             self.records.change_campaign(judged, CampaignChange::default(), now).await?;
         }

@@ -48,7 +48,7 @@ pub use checks::{CampaignPreview, DryRun, DryRunRecipient, TestSend};
 pub use contacts::AudienceInput;
 pub use definition::{Definition, OutsideWindow, Variant};
 pub use input::{CampaignPatch, MOST_CONTACTS, NewCampaign, PlanInput, VariantInput};
-pub use judge::AutoPause;
+pub use judge::{AutoPause, WorstQuality};
 pub use orders::{CampaignAnswer, StartAnswer};
 pub use resend::NewResend;
 pub use results::{CampaignReport, RecipientResult, VariantReport};

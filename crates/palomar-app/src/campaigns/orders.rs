@@ -198,8 +198,8 @@ impl App {
         if campaign.started_at.is_none() {
             return self.check_beginning(campaign).await;
         }
-        match self.refused_template(&campaign.channel, &definition_of(campaign)?).await? {
-            Some(reason) => Err(AppError::wrong_state(reason)),
+        match self.unfit_template(&campaign.channel, &definition_of(campaign)?).await? {
+            Some(why) => Err(AppError::wrong_state(why.detail)),
             None => Ok(()),
         }
     }
@@ -231,26 +231,38 @@ impl App {
             let detail = format!("the channel {} does not exist, or does not work", campaign.channel);
             return Err(AppError::wrong_state(detail));
         }
-        match self.refused_template(&campaign.channel, &definition).await? {
-            Some(reason) => Err(AppError::wrong_state(reason)),
+        match self.unfit_template(&campaign.channel, &definition).await? {
+            Some(why) => Err(AppError::wrong_state(why.detail)),
             None => Ok(()),
         }
     }
 
-    /// Why the provider would refuse a template that a campaign sends, as far as it told.
-    pub(super) async fn refused_template(
+    /// Why a campaign may not send its templates: the provider would refuse one, or people take one worse than it may be, as far
+    /// as the provider told.
+    pub(super) async fn unfit_template(
         &self,
         channel: &ChannelName,
         definition: &Definition,
-    ) -> Result<Option<String>, AppError> {
+    ) -> Result<Option<Pause>, AppError> {
         for (name, language) in definition.templates() {
-            let standing = self.template_standing(channel, &name, &language).await?;
-            if let TemplateStanding::Refused { status, reason } = standing {
-                let why = reason.filter(|reason| !reason.is_empty() && reason != "NONE");
-                let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-                return Ok(Some(format!(
-                    "the template {name} ({language}) is {status}{why}: it would be refused"
-                )));
+            match self.template_standing(channel, &name, &language).await? {
+                TemplateStanding::Refused { status, reason } => {
+                    let why = reason.filter(|reason| !reason.is_empty() && reason != "NONE");
+                    let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+                    let detail =
+                        format!("the template {name} ({language}) is {status}{why}: it would be refused");
+                    return Ok(Some(Pause { cause: PauseCause::Template, detail }));
+                }
+                TemplateStanding::Usable { quality: Some(quality) }
+                    if definition.auto_pause.quality.is_reached(&quality) =>
+                {
+                    let detail = format!(
+                        "the quality of the template {name} ({language}) is {quality}: people take it badly, and the provider may \
+                         pause it; `autoPause.quality` says what it may be"
+                    );
+                    return Ok(Some(Pause { cause: PauseCause::Quality, detail }));
+                }
+                TemplateStanding::Usable { .. } | TemplateStanding::Unknown => {}
             }
         }
         Ok(None)

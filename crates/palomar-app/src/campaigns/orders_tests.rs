@@ -38,7 +38,7 @@ async fn draft(records: &Records) -> CampaignRecord {
         live: false,
         recipients: 0,
         duplicates: 0,
-        judged: (0, 0),
+        judged: palomar_records::Judged::default(),
         version: 0,
         created_at: NOW,
         updated_at: NOW,

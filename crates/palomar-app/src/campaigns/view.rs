@@ -21,7 +21,8 @@ pub struct CampaignView {
     pub channel: ChannelName,
     /// `draft`, `scheduled`, `sending`, `paused`, `finished` or `stopped`.
     pub status: &'static str,
-    /// Of a paused one, what paused it: `person`, `late`, `failure_rate`, `batch`, `template` or `audience`.
+    /// Of a paused one, what paused it: `person`, `late`, `failure_rate`, `block_rate`, `batch`, `template`,
+    /// `quality` or `audience`.
     pub pause_cause: Option<&'static str>,
     /// Of a paused one, why, in words.
     pub pause_reason: Option<String>,

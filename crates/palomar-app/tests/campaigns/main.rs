@@ -6,6 +6,7 @@ mod house;
 mod mortal;
 mod pace;
 mod resend;
+mod unwelcome;
 mod walk;
 
 use std::time::Duration;

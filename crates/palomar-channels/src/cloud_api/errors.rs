@@ -43,6 +43,13 @@ pub fn is_opt_out(code: &str) -> bool {
     code == "131050"
 }
 
+/// Whether a code says that messages such as this one are not wanted: the person stopped them, got enough of businesses' marketing
+/// for now, or too many blocked or reported this number.
+#[must_use]
+pub fn is_unwelcome(code: &str) -> bool {
+    is_opt_out(code) || matches!(code, "131048" | "131049")
+}
+
 /// What an answer means that is no success.
 #[must_use]
 pub fn classify(status: u16, body: &[u8], retry_after: Option<Duration>) -> SendFailure {

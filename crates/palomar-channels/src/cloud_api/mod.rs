@@ -202,6 +202,10 @@ impl Channel for CloudApi {
         errors::is_opt_out(code)
     }
 
+    fn is_unwelcome(&self, code: &str) -> bool {
+        errors::is_unwelcome(code)
+    }
+
     fn reread(&self, kept: &Kept<'_>) -> Parsed {
         receive::reread(kept, &self.config.phone_number_id)
     }

@@ -43,6 +43,13 @@ pub fn is_opt_out(code: &str) -> bool {
     matches!(code, "21610" | "63014" | "63033")
 }
 
+/// Whether a code says that messages such as this one are not wanted: the person stopped them, or got enough of businesses'
+/// marketing for now.
+#[must_use]
+pub fn is_unwelcome(code: &str) -> bool {
+    is_opt_out(code) || code == "63049"
+}
+
 /// What an answer means that is no success.
 #[must_use]
 pub fn classify(status: u16, body: &[u8], retry_after: Option<Duration>) -> SendFailure {

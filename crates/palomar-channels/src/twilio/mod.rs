@@ -248,6 +248,10 @@ impl Channel for Twilio {
     fn is_opt_out(&self, code: &str) -> bool {
         errors::is_opt_out(code)
     }
+
+    fn is_unwelcome(&self, code: &str) -> bool {
+        errors::is_unwelcome(code)
+    }
 }
 
 #[cfg(test)]

@@ -35,11 +35,23 @@ pub(crate) const CAMPAIGNS: Table = Table {
         int("started_at"),
         int("ended_at"),
         int("held"),
+        int("judged_unwelcome"),
     ],
     key: 1,
 };
 
 const TABLE: &str = CAMPAIGNS.name;
+
+/// The messages of a campaign that came to an end, by a look at them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Judged {
+    /// All of them.
+    pub ended: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Those that failed because they were not wanted.
+    pub unwelcome: u64,
+}
 
 /// A campaign as it is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,8 +74,8 @@ pub struct CampaignRecord {
     pub recipients: u64,
     /// Given a second time, and passed over.
     pub duplicates: u64,
-    /// How far failures were looked at: messages that had ended, and those of them that had failed.
-    pub judged: (u64, u64),
+    /// How far failures were looked at.
+    pub judged: Judged,
     /// How often it was changed.
     pub version: u64,
     /// When it was made.
@@ -92,7 +104,7 @@ impl CampaignRecord {
             live: false,
             recipients: 0,
             duplicates: 0,
-            judged: (0, 0),
+            judged: Judged { ended: 0, failed: 0, unwelcome: 0 },
             version: 0,
             created_at: now,
             updated_at: now,
@@ -114,7 +126,7 @@ pub struct CampaignFilter {
     pub name: Option<String>,
 }
 
-fn row_of(campaign: &CampaignRecord) -> Result<[Value; 20]> {
+fn row_of(campaign: &CampaignRecord) -> Result<[Value; 21]> {
     let (cause, reason) = match &campaign.state {
         CampaignState::Paused { why, .. } => (Some(why.cause.as_str()), Some(why.detail.as_str())),
         _ => (None, None),
@@ -132,14 +144,15 @@ fn row_of(campaign: &CampaignRecord) -> Result<[Value; 20]> {
         i64::from(campaign.live),
         campaign.recipients,
         campaign.duplicates,
-        campaign.judged.0,
-        campaign.judged.1,
+        campaign.judged.ended,
+        campaign.judged.failed,
         campaign.version,
         campaign.created_at,
         campaign.updated_at,
         campaign.started_at,
         campaign.ended_at,
         u64::try_from(campaign.held.as_micros()).unwrap_or(u64::MAX >> 1),
+        campaign.judged.unwelcome,
     ])
 }
 
@@ -269,7 +282,11 @@ fn campaign(row: &Row<'_>) -> Result<CampaignRecord> {
         live: row.get::<i64>("live")? != 0,
         recipients: row.count("recipients")?,
         duplicates: row.count("duplicates")?,
-        judged: (row.count("judged")?, row.count("judged_bad")?),
+        judged: Judged {
+            ended: row.count("judged")?,
+            failed: row.count("judged_bad")?,
+            unwelcome: row.count("judged_unwelcome")?,
+        },
         version: row.count("version")?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,

@@ -35,7 +35,7 @@ fn campaign(n: u64) -> CampaignRecord {
         live: false,
         recipients: 0,
         duplicates: 0,
-        judged: (0, 0),
+        judged: palomar_records::Judged::default(),
         version: 0,
         created_at: at(n),
         updated_at: at(n),
@@ -401,7 +401,8 @@ async fn lists_and_changes(house: House) {
     assert_eq!(told.iter().filter(|entry| entry.kind == "campaign_updated").count(), 4);
     let by_state: BTreeMap<_, _> = records.campaigns_by_state().await.expect("read").into_iter().collect();
     assert_eq!(by_state, BTreeMap::from([("draft".to_owned(), 4), ("finished".to_owned(), 1)]));
-    let filter = CampaignFilter { states: vec!["finished".to_owned()], channels: vec![channel()], name: None };
+    let filter =
+        CampaignFilter { states: vec!["finished".to_owned()], channels: vec![channel()], name: None };
     assert_eq!(records.campaigns(filter, None, 9).await.expect("read").items.len(), 1);
 
     let gone = records.campaign("campaign_2").await.expect("read").expect("there");
