@@ -48,6 +48,12 @@ impl ZoneName {
         midnight.micros().div_euclid(86_400_000_000)
     }
 
+    /// The day that it is there, as `2026-11-23`.
+    #[must_use]
+    pub fn date(&self, at: Timestamp) -> String {
+        local(at, &self.rules()).date().to_string()
+    }
+
     /// When the day that `at` is in began there.
     #[must_use]
     pub fn midnight(&self, at: Timestamp) -> Timestamp {
@@ -110,6 +116,14 @@ pub struct DayTime(u16);
 #[error("is not a time of the day; write it as 09:30, up to 24:00")]
 pub struct NoDayTime;
 
+impl DayTime {
+    /// Hour and minute as clocks show them; none for 24:00, which is the next day's.
+    #[must_use]
+    pub(crate) const fn clock(self) -> Option<(u16, u16)> {
+        if self.0 < 24 * 60 { Some((self.0 / 60, self.0 % 60)) } else { None }
+    }
+}
+
 impl FromStr for DayTime {
     type Err = NoDayTime;
 
@@ -157,6 +171,22 @@ pub enum Day {
     Sat,
     /// Sunday.
     Sun,
+}
+
+impl Day {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Day::Mon => "mon",
+            Day::Tue => "tue",
+            Day::Wed => "wed",
+            Day::Thu => "thu",
+            Day::Fri => "fri",
+            Day::Sat => "sat",
+            Day::Sun => "sun",
+        }
+    }
 }
 
 impl From<Weekday> for Day {

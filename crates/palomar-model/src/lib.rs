@@ -21,6 +21,7 @@ mod outbound;
 mod phone;
 mod priority;
 mod recipient;
+mod recurrence;
 mod retry;
 mod secret;
 mod state;
@@ -58,6 +59,7 @@ pub use outbound::{DecodeError, HoursThere, OnUncertain, Outbound, Provider, Unk
 pub use phone::{Phone, PhoneError};
 pub use priority::{Priority, UnknownPriority};
 pub use recipient::{Bsuid, Recipient};
+pub use recurrence::{Recurrence, RecurrenceInput};
 pub use retry::{DeadReason, HoldReason, NextStep, RetryPolicy, Tries, after_attempt};
 pub use secret::Secret;
 pub use state::{Applied, Fact, MessageState, ReportedStatus, Unchanged, UnknownState};

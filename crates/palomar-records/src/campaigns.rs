@@ -494,7 +494,13 @@ fn progress(db: Db<'_>, campaign: CampaignRecord) -> Result<CampaignProgress> {
 }
 
 /// Such an entry is of no place in the event log.
-fn tell(db: Db<'_>, campaign: &CampaignRecord, detail: Json, last: u64, now: Timestamp) -> Result<()> {
+pub(crate) fn tell(
+    db: Db<'_>,
+    campaign: &CampaignRecord,
+    detail: Json,
+    last: u64,
+    now: Timestamp,
+) -> Result<()> {
     let entry = Entry {
         seq: last + 1,
         cursor: 0,

@@ -27,6 +27,7 @@ mod place;
 mod rates;
 mod recount;
 mod resends;
+mod runs;
 mod secret_key;
 mod store;
 mod tables;

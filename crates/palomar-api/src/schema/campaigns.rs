@@ -80,6 +80,9 @@ pub(crate) struct CampaignPlan {
     /// How long after `scheduledAt` it may still begin by itself; 21600 by default.
     max_lateness_seconds: Option<u64>,
     auto_pause: Option<CampaignAutoPause>,
+    /// When it begins again and again: at each occurrence a run is made, a campaign of its own with the same contacts, audiences as
+    /// they are then. Of occurrences that were missed one run is made. Null: not any more.
+    repeat: Option<CampaignRepeat>,
     /// Free text to people who did not write in the last 24 hours: `leaveOut` (the default where the provider refuses it:
     /// `cloud_api`, `twilio`) or `send` (the provider decides).
     outside_window: Option<String>,
@@ -113,6 +116,22 @@ pub(crate) struct CampaignHours {
     until: String,
     /// `mon` to `sun`; all where there are none.
     days: Option<Vec<String>>,
+}
+
+/// When something happens again and again: `cron`, or `at` on `days`.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase", example = json!({"days": ["mon", "thu"], "at": "09:00", "timeZone": "Europe/Madrid"}))]
+pub(crate) struct CampaignRepeat {
+    /// Minute, hour, day of the month, month, day of the week: `0 9 * * MON-FRI`; not more than once an hour.
+    cron: Option<String>,
+    /// `mon` to `sun`; all where there are none.
+    days: Option<Vec<String>>,
+    /// Such as `09:00`.
+    at: Option<String>,
+    /// By whose clocks; the campaign's own zone where left out, or UTC.
+    time_zone: Option<String>,
+    /// Not after this.
+    until: Option<String>,
 }
 
 /// When a campaign pauses by itself.

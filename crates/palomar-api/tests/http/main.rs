@@ -17,5 +17,6 @@ mod metrics;
 mod monitor;
 mod rates;
 mod refusals;
+mod repeats;
 mod socketio;
 mod webhooks;

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use palomar_model::{FieldError, OnUncertain, Priority, Provider, SendingHours, Template, ZoneName};
+use palomar_model::{
+    FieldError, OnUncertain, Priority, Provider, Recurrence, SendingHours, Template, ZoneName,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::contacts::AudienceInput;
 use super::input::PlanInput;
 use super::judge::AutoPause;
+use super::repeat::RunOf;
 use super::sources::Resend;
 use super::words::Form;
 
@@ -66,6 +69,12 @@ pub struct Definition {
     /// Contacts by what is known of them, who are read when it begins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audiences: Vec<AudienceInput>,
+    /// When it begins again and again, each time as a campaign of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<Recurrence>,
+    /// Which occurrence of which campaign it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_of: Option<RunOf>,
     /// Whose failed ones it goes to, in place of other contacts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resend: Option<Resend>,
@@ -101,6 +110,8 @@ impl Default for Definition {
             auto_pause: AutoPause::default(),
             outside_window: None,
             audiences: Vec::new(),
+            repeat: None,
+            run_of: None,
             resend: None,
             on_uncertain: None,
             metadata: Map::new(),
@@ -138,6 +149,21 @@ impl Definition {
             Some((_, Err(error))) => {
                 errors.push(FieldError::new("/timeZone", format!("{error}, or as recipient")));
             }
+            None => {}
+        }
+        match input.repeat {
+            Some(Some(mut said)) => {
+                if said.time_zone.is_none() && !self.recipient_zones {
+                    said.time_zone = Some(self.zone.as_str().to_owned());
+                }
+                match Recurrence::try_from(said) {
+                    Ok(repeat) => self.repeat = Some(repeat),
+                    Err(FieldError { pointer, detail }) => {
+                        errors.push(FieldError::new(format!("/repeat{pointer}"), detail));
+                    }
+                }
+            }
+            Some(None) => self.repeat = None,
             None => {}
         }
         if input.daily_cap == Some(0) {
@@ -236,6 +262,9 @@ mod tests {
             (json!({"message": "a", "timeZone": "Europe/Madrid"}), vec![]),
             (json!({"message": "a", "dailyCap": 0}), vec!["/dailyCap"]),
             (json!({"message": "a", "autoPause": {"failureRate": 2.0}}), vec!["/autoPause"]),
+            (json!({"message": "a", "repeat": {"cron": "0 9 * * MON"}}), vec![]),
+            (json!({"message": "a", "repeat": {"at": "09:00", "days": ["mon"]}}), vec![]),
+            (json!({"message": "a", "repeat": {"cron": "0 9 30 2 *"}}), vec!["/repeat/cron"]),
             (json!({"message": "a", "spreadSeconds": 366 * 86_400}), vec![]),
             (json!({"message": "a", "spreadSeconds": u64::MAX}), vec!["/spreadSeconds"]),
             (json!({"message": "a", "fallback": {"language": "es"}}), vec!["/fallback"]),

@@ -1,6 +1,8 @@
 //! What people write of a campaign, and what is wrong with it.
 
-use palomar_model::{ChannelName, FieldError, OnUncertain, Priority, SendingHours, Timestamp};
+use palomar_model::{
+    ChannelName, FieldError, OnUncertain, Priority, RecurrenceInput, SendingHours, Timestamp,
+};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
@@ -59,7 +61,9 @@ pub struct CampaignPatch {
 }
 
 /// A member that is there, null or not; one that is missing is the default.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Timestamp>>, D::Error> {
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -106,6 +110,9 @@ pub struct PlanInput {
     /// How many seconds after `scheduledAt` it may still begin by itself.
     #[serde(default)]
     pub max_lateness_seconds: Option<u64>,
+    /// When it begins again and again; null for not.
+    #[serde(default, deserialize_with = "given")]
+    pub repeat: Option<Option<RecurrenceInput>>,
     /// When it pauses by itself.
     #[serde(default)]
     pub auto_pause: Option<AutoPause>,

@@ -93,7 +93,13 @@ impl App {
     async fn look_after(&self, progress: CampaignProgress, stats: &Stats) -> Result<(), AppError> {
         let now = self.now();
         match progress.campaign.state {
-            CampaignState::Scheduled { at } if at <= now => self.begin_scheduled(progress, at, now).await,
+            CampaignState::Scheduled { at } if at <= now => {
+                let definition = definition_of(&progress.campaign)?;
+                match &definition.repeat {
+                    Some(repeat) => self.begin_run(progress.campaign, &definition, repeat, at, now).await,
+                    None => self.begin_scheduled(progress, at, now).await,
+                }
+            }
             CampaignState::Sending { .. } => {
                 self.agree(&progress.campaign, stats).await?;
                 self.tell_progress(&progress, now).await?;

@@ -207,6 +207,11 @@ impl App {
     /// Refuses to begin what nobody would get, or what can't be sent.
     async fn check_beginning(&self, campaign: &CampaignRecord) -> Result<(), AppError> {
         let definition = definition_of(campaign)?;
+        if definition.repeat.is_some() {
+            return Err(AppError::wrong_state(
+                "the campaign repeats, and each run is a campaign of its own: take `repeat` away to start this one",
+            ));
+        }
         if definition.knows_all() {
             let counts = self.records.campaign_progress(&campaign.id).await?.ok_or(gone())?.counts;
             if campaign.recipients == 0 {

@@ -52,6 +52,7 @@ impl App {
         }
         let mut definition = definition_of(&source)?;
         definition.audiences.clear();
+        (definition.repeat, definition.run_of) = (None, None);
         // Nobody of the failed is there to be compared with.
         definition.hold_out = 0.0;
         definition.resend = Some(Resend { campaign: source.id.clone(), uncertain: wanted.uncertain });

@@ -68,7 +68,8 @@ impl App {
         }
         let state = match new.scheduled_at {
             Some(at) if at <= now => return Err(AppError::invalid("/scheduledAt", "must be in the future")),
-            Some(at) => CampaignState::Scheduled { at },
+            Some(at) => CampaignState::Scheduled { at: definition.begins(at)? },
+            None if definition.repeat.is_some() => CampaignState::Scheduled { at: definition.begins(now)? },
             None => CampaignState::Draft,
         };
         for audience in new.audience.into_iter().chain(new.segment.map(AudienceInput::Segment)) {
@@ -205,14 +206,7 @@ impl App {
             }
             campaign.name = name.trim().to_owned();
         }
-        let order = match patch.scheduled_at {
-            Some(Some(at)) if at <= now => {
-                return Err(AppError::invalid("/scheduledAt", "must be in the future"));
-            }
-            Some(Some(at)) => Some(CampaignOrder::Schedule { at }),
-            Some(None) => Some(CampaignOrder::Unschedule),
-            None => None,
-        };
+        let order = definition.schedule(&patch, now)?;
         campaign.definition = kept(&definition)?;
         // All of it is written at once, or nothing.
         let told = match order {

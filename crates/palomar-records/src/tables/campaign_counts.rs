@@ -80,6 +80,15 @@ pub(crate) fn add(changes: impl Iterator<Item = (Counted, i64)>) -> Write {
     Write::insert(&COUNTS, sum, rows)
 }
 
+/// Counts for a campaign whom another leaves out from the beginning.
+pub(crate) fn copy_left_out(db: Db<'_>, from: u64, to: u64) -> Result<()> {
+    let text = "INSERT INTO campaign_counts (campaign, step, variant, kind, count)
+         SELECT CAST($2 AS BIGINT), step, variant, kind, count FROM campaign_counts
+         WHERE campaign = $1 AND kind LIKE 'left_out.%'";
+    db.execute(text, &values![from, to])?;
+    Ok(())
+}
+
 /// How many of a campaign stand where.
 pub(crate) fn of(db: Db<'_>, campaign: u64) -> Result<CampaignCounts> {
     let text = "SELECT step, variant, kind, count FROM campaign_counts WHERE campaign = $1 AND count <> 0";

@@ -215,6 +215,19 @@ pub(crate) fn leave_out(
     db.write(vec![Write::update(&RECIPIENTS, rows)])
 }
 
+/// Gives a campaign that has none the recipients of another.
+pub(crate) fn copy(db: Db<'_>, from: u64, to: u64) -> Result<()> {
+    let lanes = "INSERT INTO campaign_lanes (campaign, lane, zones, recipients)
+         SELECT CAST($2 AS BIGINT), lane, zones, recipients FROM campaign_lanes WHERE campaign = $1";
+    let recipients =
+        "INSERT INTO campaign_recipients (campaign, lane, place, recipient, match_key, fields, left_out)
+         SELECT CAST($2 AS BIGINT), lane, place, recipient, match_key, fields, left_out
+         FROM campaign_recipients WHERE campaign = $1";
+    db.execute(lanes, &values![from, to])?;
+    db.execute(recipients, &values![from, to])?;
+    Ok(())
+}
+
 /// Forgets the recipients of a campaign.
 pub(crate) fn forget(db: Db<'_>, campaign: u64) -> Result<()> {
     db.execute("DELETE FROM campaign_recipients WHERE campaign = $1", &values![campaign])?;

@@ -22,6 +22,7 @@ on_both!(
     a_day_is_given_out_once,
     a_day_holds_whoever_gives_it_out,
     an_audience_is_read_once,
+    a_run_is_made_once,
 );
 
 fn campaign(n: u64) -> CampaignRecord {
@@ -424,4 +425,29 @@ fn paused(since: Timestamp) -> CampaignState {
         detail: "60 of the last 100 failed".to_owned(),
     };
     CampaignState::Paused { since, why }
+}
+
+async fn a_run_is_made_once(house: House) {
+    let records = house.open().await;
+    let zones = |n: u64| if n.is_multiple_of(3) { "Europe/Madrid" } else { "America/Lima" };
+    let repeats = create(&records, campaign(1), (1..=20).map(|n| recipient(n, zones(n))).collect()).await;
+    let next = |state| CampaignRecord { state, live: true, ..repeats.clone() };
+    let later = next(CampaignState::Scheduled { at: at(50) });
+    let run =
+        |n| CampaignRecord { state: CampaignState::Scheduled { at: at(40) }, live: true, ..campaign(n) };
+    assert!(records.create_run(later.clone(), run(7), json!({}), at(41)).await.expect("made"));
+    assert!(
+        !records.create_run(later, run(7), json!({}), at(42)).await.expect("looked"),
+        "its version is old"
+    );
+    let waits = records.campaign(&repeats.id).await.expect("read").expect("kept");
+    // Whoever died after another made it.
+    assert!(records.create_run(waits, run(7), json!({}), at(43)).await.expect("answered"));
+    let made = records.campaign_progress("campaign_7").await.expect("read").expect("made");
+    assert_eq!((made.campaign.recipients, made.counts.left_out["invalid_number"]), (20, 2));
+    let of = async |number| records.campaign_recipients(number, None, 99).await.expect("read");
+    assert_eq!(of(made.campaign.number).await, of(repeats.number).await);
+    let lanes = async |number| records.campaign_lanes(number).await.expect("read");
+    assert_eq!(lanes(made.campaign.number).await, lanes(repeats.number).await);
+    sound(&records).await;
 }

@@ -164,6 +164,12 @@ pub(crate) struct Create {
     /// When it begins by itself (RFC 3339).
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
+    /// When it begins again and again, as a cron expression: '0 9 * * MON-FRI'.
+    #[arg(long, value_name = "EXPRESSION")]
+    repeat: Option<String>,
+    /// By the clocks of this zone [usual: UTC].
+    #[arg(long, requires = "repeat")]
+    zone: Option<String>,
 }
 
 /// Runs it.
@@ -362,11 +368,26 @@ async fn make(client: &Client, create: Create) -> Result<Value, Failure> {
         (None, Some(filter)) => Some(json!({ "filter": filter })),
         (None, None) => None,
     };
+    let mut begins = json!({});
+    if let Some(at) = create.at {
+        begins["scheduledAt"] = at.into();
+    }
+    if let Some(cron) = create.repeat {
+        begins["repeat"] = json!({ "cron": cron, "timeZone": create.zone });
+    }
     if contacts.is_empty() && audience.is_none() {
-        if let Some(at) = create.at {
-            body["scheduledAt"] = at.into();
+        for (name, value) in begins.as_object().into_iter().flatten() {
+            body[name] = value.clone();
         }
         return client.post(CAMPAIGNS, &[], &body).await;
+    }
+    // Not before everybody is in it.
+    let later = body["repeat"].take();
+    if let Some(body) = body.as_object_mut() {
+        body.remove("repeat");
+    }
+    if begins["repeat"].is_null() && !later.is_null() {
+        begins["repeat"] = later;
     }
     let made = client.post(CAMPAIGNS, &[], &body).await?;
     let path = format!("{CAMPAIGNS}/{}", segment(&text(&made, "id")));
@@ -376,10 +397,10 @@ async fn make(client: &Client, create: Create) -> Result<Value, Failure> {
     if let Some(audience) = audience {
         client.post(&format!("{path}/contacts"), &[], &json!({ "audience": audience })).await?;
     }
-    match create.at {
-        // Not before everybody is in it.
-        Some(at) => client.patch(&path, &json!({ "scheduledAt": at })).await,
-        None => client.get(&path, &[]).await,
+    if begins.as_object().is_some_and(|begins| !begins.is_empty()) {
+        client.patch(&path, &begins).await
+    } else {
+        client.get(&path, &[]).await
     }
 }
 
