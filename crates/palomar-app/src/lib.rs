@@ -65,9 +65,9 @@ pub use audience::{
 pub use campaigns::{
     AudienceInput, AutoPause, CampaignAnswer, CampaignConfig, CampaignMetrics, CampaignPatch,
     CampaignPreview, CampaignReport, CampaignView, ContactsAdded, Definition, DryRun, DryRunRecipient,
-    MOST_CONTACTS, MadeCampaign, NewCampaign, NewResend, OutsideWindow, PlanInput, QueueMetrics,
-    QueueProgress, QueueStatus, RecipientResult, Resend, RunOf, StartAnswer, SystemMetrics, TestSend,
-    Variant, VariantInput, VariantReport, WorstQuality,
+    FollowUp, FollowUpInput, FollowUpReport, FollowWhen, MOST_CONTACTS, MadeCampaign, NewCampaign, NewResend,
+    OutsideWindow, PlanInput, QueueMetrics, QueueProgress, QueueStatus, RecipientResult, Resend, RunOf,
+    StartAnswer, SystemMetrics, TestSend, Variant, VariantInput, VariantReport, WorstQuality,
 };
 pub use channels::{
     BudgetInput, ChannelPatch, ChannelTest, ChannelView, LimitsInput, NewChannel, PROFILES, PairInput,

@@ -1,4 +1,4 @@
--- Campaigns: those that send to the failed of others, that nobody wants; what messages cost.
+-- Campaigns: those that send to the failed of others, that nobody wants, that follow up; what messages cost.
 
 -- Which campaigns went to the failed of a campaign: whoever got a message of one gets none of the next.
 CREATE TABLE campaign_resends (
@@ -24,3 +24,24 @@ ALTER TABLE campaigns ADD COLUMN judged_unwelcome BIGINT NOT NULL DEFAULT 0;
 
 -- Why messages of a campaign failed is asked while it runs.
 CREATE INDEX messages_failed_in_campaigns ON messages (campaign_number, code) WHERE status = 'failed';
+
+-- What was decided of a recipient for a step after the first, once.
+CREATE TABLE campaign_follow_ups (
+    campaign BIGINT NOT NULL,
+    step     BIGINT NOT NULL,
+    lane     BIGINT NOT NULL,
+    place    BIGINT NOT NULL,
+    outcome  TEXT NOT NULL,                  -- send, or why they get nothing
+    queued   BIGINT NOT NULL,                -- 1 when the message is queued, or there is none
+    PRIMARY KEY (campaign, step, lane, place)
+) WITHOUT ROWID;
+
+-- When a batch is looked at again for a step after the first.
+CREATE TABLE campaign_follow_looks (
+    campaign BIGINT NOT NULL,
+    step     BIGINT NOT NULL,
+    batch    BIGINT NOT NULL,
+    look_at  BIGINT NOT NULL,
+    undone   BIGINT NOT NULL,                -- 1 while somebody of it is undecided, or a message is to be queued
+    PRIMARY KEY (campaign, step, batch)
+) WITHOUT ROWID;

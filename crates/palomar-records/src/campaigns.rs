@@ -13,8 +13,8 @@ use crate::tables::campaign_counts::{self, Counted};
 use crate::tables::journal::{self, Entry};
 use crate::tables::page::Page;
 use crate::tables::{
-    campaign_batches, campaign_days, campaign_places, campaign_recipients, campaign_requests,
-    campaign_resends, campaigns, cursors, messages,
+    campaign_batches, campaign_days, campaign_follow_ups, campaign_places, campaign_recipients,
+    campaign_requests, campaign_resends, campaigns, cursors, messages,
 };
 use crate::{MessageView, PROJECTION, Partition, Records};
 
@@ -223,6 +223,7 @@ impl Records {
             campaign_counts::forget(db, campaign.number)?;
             campaign_days::forget(db, campaign.number)?;
             campaign_places::forget(db, campaign.number)?;
+            campaign_follow_ups::forget(db, campaign.number)?;
             if campaign.started_at.is_none() {
                 campaign_resends::forget(db, campaign.number)?;
             }

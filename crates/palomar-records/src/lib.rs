@@ -17,6 +17,7 @@ mod check;
 mod error;
 mod fact;
 mod feed;
+mod follow_ups;
 mod inbox;
 mod kept;
 mod list;
@@ -58,6 +59,7 @@ pub use check::{RecordsCheck, RecordsInfo};
 pub use error::RecordsError;
 pub use fact::{Consent, FailedWebhook, RecordFact, What};
 pub use feed::{CONVERSATION_UPDATED, ConversationNow, Feed, FeedEntry};
+pub use follow_ups::{Decision, FollowTotals, SEND, Sending};
 pub use inbox::{
     ContactFilter, ContactView, ConversationFilter, ConversationId, ConversationPatch, ConversationView,
     IdentityView, LastMessage, NoConversationId,

@@ -80,6 +80,9 @@ pub(crate) struct CampaignPlan {
     /// How long after `scheduledAt` it may still begin by itself; 21600 by default.
     max_lateness_seconds: Option<u64>,
     auto_pause: Option<CampaignAutoPause>,
+    /// What is sent to whoever did not read or answer, a step after another; five at most. Each looks at the message before it, and
+    /// whoever got none of that gets no more.
+    follow_ups: Option<Vec<CampaignFollowUp>>,
     /// When it begins again and again: at each occurrence a run is made, a campaign of its own with the same contacts, audiences as
     /// they are then. Of occurrences that were missed one run is made. Null: not any more.
     repeat: Option<CampaignRepeat>,
@@ -116,6 +119,22 @@ pub(crate) struct CampaignHours {
     until: String,
     /// `mon` to `sun`; all where there are none.
     days: Option<Vec<String>>,
+}
+
+/// A message to those who did not read, or answer, the one before. It says one of `message`, `template` and `content`.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase", example = json!({"afterSeconds": 172_800, "when": "notRead", "message": "¿Lo viste, {{name|amigo}}?"}))]
+pub(crate) struct CampaignFollowUp {
+    /// So many seconds after the message before was sent: 90 days at most.
+    after_seconds: u64,
+    /// `notRead` or `noAnswer`.
+    when: String,
+    message: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    template: Option<Value>,
+    r#type: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    content: Option<Value>,
 }
 
 /// When something happens again and again: `cron`, or `at` on `days`.
@@ -444,6 +463,20 @@ pub(crate) struct CampaignReport {
     /// earned in several currencies.
     roi: Option<f64>,
     variants: Vec<CampaignVariantReport>,
+    follow_ups: Vec<CampaignFollowUpReport>,
+}
+
+/// What became of a step after the first.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct CampaignFollowUpReport {
+    /// `notRead` or `noAnswer`.
+    when: String,
+    after_seconds: u64,
+    /// Of those who got the message before: `send`, `read`, `answered`, `not_sent`, or why they are left out.
+    decided: BTreeMap<String, u64>,
+    /// Its messages by where they stand.
+    messages: BTreeMap<String, u64>,
 }
 
 /// What became of a variant.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::contacts::AudienceInput;
+use super::follow_up::{self, FollowUp};
 use super::input::PlanInput;
 use super::judge::AutoPause;
 use super::repeat::RunOf;
@@ -69,6 +70,9 @@ pub struct Definition {
     /// Contacts by what is known of them, who are read when it begins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audiences: Vec<AudienceInput>,
+    /// What is sent to whoever did not read or answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub follow_ups: Vec<FollowUp>,
     /// When it begins again and again, each time as a campaign of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeat: Option<Recurrence>,
@@ -110,6 +114,7 @@ impl Default for Definition {
             auto_pause: AutoPause::default(),
             outside_window: None,
             audiences: Vec::new(),
+            follow_ups: Vec::new(),
             repeat: None,
             run_of: None,
             resend: None,
@@ -150,6 +155,9 @@ impl Definition {
                 errors.push(FieldError::new("/timeZone", format!("{error}, or as recipient")));
             }
             None => {}
+        }
+        if let Some(steps) = &input.follow_ups {
+            self.follow_ups = follow_up::read(steps, &mut errors);
         }
         match input.repeat {
             Some(Some(mut said)) => {
@@ -219,7 +227,8 @@ impl Definition {
     /// The templates that it sends, by name and language.
     pub(super) fn templates(&self) -> Vec<(String, String)> {
         let of_variants = self.variants.iter().filter(|variant| variant.kind == "template");
-        let contents = of_variants.map(|variant| &variant.content).chain(&self.fallback);
+        let steps = self.follow_ups.iter().map(|step| &step.says).filter(|says| says.kind == "template");
+        let contents = of_variants.chain(steps).map(|variant| &variant.content).chain(&self.fallback);
         contents
             .filter_map(|content| serde_json::from_value::<Template>(content.clone()).ok())
             .map(|template| (template.name, template.language))
@@ -262,6 +271,18 @@ mod tests {
             (json!({"message": "a", "timeZone": "Europe/Madrid"}), vec![]),
             (json!({"message": "a", "dailyCap": 0}), vec!["/dailyCap"]),
             (json!({"message": "a", "autoPause": {"failureRate": 2.0}}), vec!["/autoPause"]),
+            (
+                json!({"message": "a", "followUps": [{"afterSeconds": 60, "when": "notRead", "message": "b"}]}),
+                vec![],
+            ),
+            (
+                json!({"message": "a", "followUps": [{"afterSeconds": 0, "when": "noAnswer"}]}),
+                vec!["/followUps/0/afterSeconds", "/followUps/0"],
+            ),
+            (
+                json!({"message": "a", "followUps": [{"afterSeconds": 1, "when": "noAnswer", "message": "{{"}]}),
+                vec!["/followUps/0/message"],
+            ),
             (json!({"message": "a", "repeat": {"cron": "0 9 * * MON"}}), vec![]),
             (json!({"message": "a", "repeat": {"at": "09:00", "days": ["mon"]}}), vec![]),
             (json!({"message": "a", "repeat": {"cron": "0 9 30 2 *"}}), vec!["/repeat/cron"]),

@@ -40,6 +40,11 @@ const LATER: Duration = Duration::from_secs(2);
 /// The longest wait between two attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+/// For how long the broker remembers ids of messages.
+pub(super) fn remembered(records: &Records) -> Duration {
+    if records.are_shared() { REMEMBERED_BY_NODES } else { REMEMBERED }
+}
+
 /// What a job of a batch holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct BatchJob {
@@ -234,7 +239,7 @@ impl Feeder {
         // The first who fed it may have been a node whose messages are in its spool, where nobody sees them: whoever feeds
         // it again decides by nothing that may have changed since. An attempt asks again for what matters then.
         let is_settled = again && self.records.are_shared();
-        let remembered = if self.records.are_shared() { REMEMBERED_BY_NODES } else { REMEMBERED };
+        let remembered = remembered(&self.records);
         let (mut jobs, mut fed) = (Vec::with_capacity(recipients.len()), FedBatch::default());
         for ((recipient, facts), n) in recipients.iter().zip(facts).zip(0..) {
             if recipient.left_out.is_some() {

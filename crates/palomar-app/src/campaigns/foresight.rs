@@ -8,6 +8,7 @@ use palomar_model::{CampaignState, SendingHours, Timestamp, ZoneName};
 use palomar_records::CampaignProgress;
 
 use super::definition::Definition;
+use super::follow_up::FollowUp;
 use super::orders::{definition_of, remaining};
 use super::pace::{Days, Pace, rate};
 use super::{messages, zones};
@@ -122,8 +123,11 @@ impl App {
         &self,
         progress: &CampaignProgress,
     ) -> Result<Option<Timestamp>, AppError> {
-        let left = self.still_to_come(progress, &definition_of(&progress.campaign)?).await?;
-        self.foresee_end_of(progress, left).await
+        let definition = definition_of(&progress.campaign)?;
+        let left = self.still_to_come(progress, &definition).await?;
+        // Whoever is to get a step after the first is known when all of its time has passed.
+        let steps: Duration = definition.follow_ups.iter().map(FollowUp::after).sum();
+        Ok(self.foresee_end_of(progress, left).await?.map(|end| end.after(steps)))
     }
 
     async fn foresee_end_of(

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::contacts::AudienceInput;
 use super::definition::{OutsideWindow, Variant};
+use super::follow_up::FollowUpInput;
 use super::judge::AutoPause;
 use super::words::Form;
 
@@ -110,6 +111,9 @@ pub struct PlanInput {
     /// How many seconds after `scheduledAt` it may still begin by itself.
     #[serde(default)]
     pub max_lateness_seconds: Option<u64>,
+    /// What is sent to whoever did not read or answer, a step after another.
+    #[serde(default)]
+    pub follow_ups: Option<Vec<FollowUpInput>>,
     /// When it begins again and again; null for not.
     #[serde(default, deserialize_with = "given")]
     pub repeat: Option<Option<RecurrenceInput>>,
@@ -224,11 +228,11 @@ pub(super) fn is_name(name: &str) -> bool {
 }
 
 /// The ways to say what is sent.
-struct Said<'a> {
-    message: Option<&'a str>,
-    template: Option<&'a Value>,
-    kind: Option<&'a str>,
-    content: Option<&'a Value>,
+pub(super) struct Said<'a> {
+    pub(super) message: Option<&'a str>,
+    pub(super) template: Option<&'a Value>,
+    pub(super) kind: Option<&'a str>,
+    pub(super) content: Option<&'a Value>,
 }
 
 impl Said<'_> {
@@ -237,7 +241,7 @@ impl Said<'_> {
     }
 
     /// The type and the content, where one is said.
-    fn read(&self, at: &str) -> Result<Option<(String, Value)>, FieldError> {
+    pub(super) fn read(&self, at: &str) -> Result<Option<(String, Value)>, FieldError> {
         let (kind, content, place) = match (self.message, self.template, self.content) {
             (None, None, None) => return Ok(None),
             (Some(message), None, None) => ("text", json!({ "text": message }), "message"),

@@ -107,20 +107,22 @@ impl App {
                 if !snapshot::is_taken(&progress, &definition) {
                     return self.take_snapshot(progress, &definition, now).await;
                 }
-                if is_accounted_for(&progress) {
+                if is_accounted_for(&progress) && self.is_followed_up(&progress, &definition).await? {
                     return self.finish(progress.campaign, now).await;
                 }
                 if let Some(why) = self.judge(&progress, &definition, now).await? {
                     return self.pause_by_itself(progress.campaign, why, now).await;
                 }
                 self.find_lost(&progress, now).await?;
-                self.queue_batches(&progress, now).await
+                self.queue_batches(&progress, now).await?;
+                self.follow_up(&progress, &definition, now).await
             }
             CampaignState::Paused { .. } => {
                 self.agree(&progress.campaign, stats).await?;
                 self.tell_progress(&progress, now).await?;
                 let definition = definition_of(&progress.campaign)?;
-                if snapshot::is_taken(&progress, &definition) && is_accounted_for(&progress) {
+                let all = snapshot::is_taken(&progress, &definition) && is_accounted_for(&progress);
+                if all && self.is_followed_up(&progress, &definition).await? {
                     return self.finish(progress.campaign, now).await;
                 }
                 Ok(())
@@ -238,10 +240,10 @@ impl App {
         let (campaign, tally) = (&progress.campaign, Tally::of(progress));
         let own = definition_of(campaign)?.on_uncertain;
         let policy = own.or_else(|| Some(self.registry.get(&campaign.channel)?.on_uncertain));
-        let is_retried = tally.uncertain > 0 && policy == Some(OnUncertain::Retry);
+        let is_retried = progress.counts.of_all_steps("uncertain") > 0 && policy == Some(OnUncertain::Retry);
         let on_their_way = progress.batches.accepted > progress.counts.all_messages()
             && campaign.ended_at.is_none_or(|ended| now.since(ended) < ON_THEIR_WAY);
-        Ok(tally.under_way > 0 || is_retried || on_their_way)
+        Ok(tally.under_way > 0 || tally.following > 0 || is_retried || on_their_way)
     }
 
     /// Whether a job of a batch is in somebody's hands.
@@ -302,8 +304,8 @@ impl App {
         if let Some(why) = self.unfit_template(&campaign.channel, definition).await? {
             return Ok(Some(why));
         }
-        let (rule, then, tally) = (&definition.auto_pause, campaign.judged, Tally::of(progress));
-        if !rule.is_due(then, tally.success + tally.failed) {
+        let (rule, then) = (&definition.auto_pause, campaign.judged);
+        if !rule.is_due(then, ended(progress)) {
             return Ok(None);
         }
         let judged = self.judged(progress).await?;
@@ -320,9 +322,10 @@ impl App {
 
     /// The messages of a campaign that came to an end.
     async fn judged(&self, progress: &CampaignProgress) -> Result<Judged, AppError> {
-        let (campaign, tally) = (&progress.campaign, Tally::of(progress));
-        let mut judged = Judged { ended: tally.success + tally.failed, failed: tally.failed, unwelcome: 0 };
-        if tally.failed > 0
+        let campaign = &progress.campaign;
+        let failed = progress.counts.of_all_steps("failed");
+        let mut judged = Judged { ended: ended(progress), failed, unwelcome: 0 };
+        if failed > 0
             && let Some(line) = self.registry.get(&campaign.channel)
         {
             let failures = self.records.campaign_failures(&campaign.id, campaign.number).await?;
@@ -388,9 +391,17 @@ const fn moves(state: JobState) -> bool {
     matches!(state, JobState::Scheduled | JobState::Queued | JobState::Started | JobState::Uncertain)
 }
 
+/// Messages of a campaign, of all its steps, that the provider took or that failed.
+fn ended(progress: &CampaignProgress) -> u64 {
+    ["sent", "delivered", "read", "failed"].iter().map(|word| progress.counts.of_all_steps(word)).sum()
+}
+
 /// Whether all recipients of a campaign are accounted for: messages at their end or uncertain, and left out.
 fn is_accounted_for(progress: &CampaignProgress) -> bool {
     let (batches, tally) = (&progress.batches, Tally::of(progress));
     let all_fed = batches.waiting == 0 && batches.queued == 0 && batches.failed == 0;
-    all_fed && tally.under_way == 0 && tally.processed() == progress.campaign.recipients
+    all_fed
+        && tally.under_way == 0
+        && tally.following == 0
+        && tally.processed() == progress.campaign.recipients
 }

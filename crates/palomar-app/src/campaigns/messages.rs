@@ -11,6 +11,7 @@ use palomar_model::{
 use palomar_records::{CampaignRecipient, CampaignRecord, Records};
 
 use super::definition::Definition;
+use super::follow_up::FollowUp;
 use super::words::{Form, NotCompleted};
 use super::{lots, pace::Pace, zones};
 use crate::channels::Line;
@@ -101,6 +102,7 @@ pub(super) struct Drafts<'w> {
     pace: Pace,
     /// Recipients who were queued before.
     before: u64,
+    step: u32,
     now: Timestamp,
 }
 
@@ -125,14 +127,22 @@ impl<'w> Drafts<'w> {
             definition,
             line,
             before,
+            step: lots::FIRST_STEP,
             now,
         })
+    }
+
+    /// Those of a step after the first, which go at once.
+    pub(super) fn of_step(self, step: u32, follow: &FollowUp) -> Result<Drafts<'w>, String> {
+        let form = Form::read(&follow.says.kind, &follow.says.content).map_err(|error| error.to_string())?;
+        let pace = Pace { spread: None, ..self.pace };
+        Ok(Drafts { forms: vec![form], weights: vec![1], pace, step, ..self })
     }
 
     /// The id of somebody's message.
     pub(super) fn id(&self, recipient: &CampaignRecipient) -> MessageId {
         let key = Recipient::parse(&recipient.recipient, None).map(|to| to.key());
-        lots::message_id(self.campaign.number, lots::FIRST_STEP, &key.unwrap_or_default())
+        lots::message_id(self.campaign.number, self.step, &key.unwrap_or_default())
     }
 
     /// The message for the n-th of these recipients, or why they get none.
@@ -156,7 +166,7 @@ impl<'w> Drafts<'w> {
         let due = self.due(n)?;
         let hours = self.definition.hours.as_ref();
         Ok(Outbound {
-            id: lots::message_id(number, lots::FIRST_STEP, &key),
+            id: lots::message_id(number, self.step, &key),
             channel: self.campaign.channel.clone(),
             to,
             content,
@@ -166,7 +176,7 @@ impl<'w> Drafts<'w> {
             campaign_id: Some(self.campaign.id.clone()),
             campaign_place: Some(CampaignPlace {
                 campaign: number,
-                step: lots::FIRST_STEP,
+                step: self.step,
                 variant: u32::try_from(variant).unwrap_or(0),
             }),
             hours: hours

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use palomar_broker::JobState;
 use palomar_model::{MessageId, Recipient, Timestamp};
-use palomar_records::{CampaignRecipient, CampaignRecord, ConversionSum, Page};
+use palomar_records::{CampaignProgress, CampaignRecipient, CampaignRecord, ConversionSum, Page};
 use serde::Serialize;
 
 use super::definition::Definition;
+use super::follow_up::FollowWhen;
 use super::orders::{definition_of, gone};
 use super::view::{CampaignView, QueueMetrics, QueueStatus, SystemMetrics, Tally, rounded};
 use super::{CAMPAIGNS, lots};
@@ -47,6 +48,22 @@ pub struct CampaignReport {
     pub roi: Option<f64>,
     /// Each variant.
     pub variants: Vec<VariantReport>,
+    /// Each step after the first.
+    pub follow_ups: Vec<FollowUpReport>,
+}
+
+/// What became of a step after the first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FollowUpReport {
+    /// To whom.
+    pub when: FollowWhen,
+    /// How long after the message before, in seconds.
+    pub after_seconds: u64,
+    /// What was decided of those who got the message before: `send`, or why they get nothing.
+    pub decided: BTreeMap<String, u64>,
+    /// Its messages by where they stand.
+    pub messages: BTreeMap<String, u64>,
 }
 
 /// What became of a variant.
@@ -151,12 +168,16 @@ impl App {
         let tally = Tally::of(&progress);
         let counts = &progress.counts;
         let variants = definition.variants.iter().zip(0..).map(|(variant, n)| {
-            let of = |words: &[&str]| -> u64 {
-                let own = counts.messages.iter().filter(|((_, own, _), _)| *own == n);
-                own.filter(|((.., status), _)| words.contains(&status.as_str())).map(|(_, count)| count).sum()
+            let own = || {
+                counts.messages.iter().filter(|((step, own, _), _)| (*step, *own) == (lots::FIRST_STEP, n))
             };
-            let all =
-                counts.messages.iter().filter(|((_, own, _), _)| *own == n).map(|(_, count)| count).sum();
+            let of = |words: &[&str]| -> u64 {
+                own()
+                    .filter(|((.., status), _)| words.contains(&status.as_str()))
+                    .map(|(_, count)| count)
+                    .sum()
+            };
+            let all = own().map(|(_, count)| count).sum();
             let (sent, read) = (of(&["sent", "delivered", "read"]), of(&["read"]));
             VariantReport {
                 name: variant.name.clone(),
@@ -171,9 +192,10 @@ impl App {
         });
         let variants = variants.collect();
         let mut messages = BTreeMap::new();
-        for ((_, _, status), count) in &counts.messages {
-            *messages.entry(status.clone()).or_default() += count;
+        for (status, count) in counts.of_step(lots::FIRST_STEP) {
+            *messages.entry(status.to_owned()).or_default() += count;
         }
+        let follow_ups = self.follow_up_reports(&progress, &definition).await?;
         Ok(CampaignReport {
             recipients: campaign.recipients,
             left_out: counts.left_out.clone(),
@@ -186,9 +208,35 @@ impl App {
             conversions: conversion_counts(sums.iter()),
             roi: bill.roi(&revenue(sums.iter())),
             variants,
+            follow_ups,
             messages,
             campaign: CampaignView::of(&progress, self.now()),
         })
+    }
+
+    async fn follow_up_reports(
+        &self,
+        progress: &CampaignProgress,
+        definition: &Definition,
+    ) -> Result<Vec<FollowUpReport>, AppError> {
+        if definition.follow_ups.is_empty() {
+            return Ok(Vec::new());
+        }
+        let totals = self.records.follow_up_totals(progress.campaign.number).await?;
+        let reports = definition.follow_ups.iter().zip(lots::FIRST_STEP + 1..).map(|(follow, step)| {
+            let decided = totals.decided.iter().filter(|((of, _), _)| *of == step);
+            let mut messages = BTreeMap::new();
+            for (status, count) in progress.counts.of_step(step) {
+                *messages.entry(status.to_owned()).or_default() += count;
+            }
+            FollowUpReport {
+                when: follow.when,
+                after_seconds: follow.after_seconds,
+                decided: decided.map(|((_, outcome), count)| (outcome.clone(), *count)).collect(),
+                messages,
+            }
+        });
+        Ok(reports.collect())
     }
 
     /// What the messages of a campaign cost that were delivered.
@@ -245,8 +293,13 @@ impl App {
 }
 
 pub(super) fn message_of(campaign: u64, recipient: &CampaignRecipient) -> MessageId {
+    message_of_step(campaign, lots::FIRST_STEP, recipient)
+}
+
+/// The id of the message that a recipient gets at a step.
+pub(super) fn message_of_step(campaign: u64, step: u32, recipient: &CampaignRecipient) -> MessageId {
     let key = Recipient::parse(&recipient.recipient, None).map(|to| to.key()).unwrap_or_default();
-    lots::message_id(campaign, lots::FIRST_STEP, &key)
+    lots::message_id(campaign, step, &key)
 }
 
 fn result(recipient: CampaignRecipient, message: Option<crate::MessageView>) -> RecipientResult {

@@ -143,7 +143,7 @@ pub struct SystemMetrics {
     pub circuit_breaker_status: &'static str,
 }
 
-/// The messages and recipients of a campaign, added up.
+/// The first messages and the recipients of a campaign, added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) success: u64,
@@ -151,18 +151,25 @@ pub(super) struct Tally {
     pub(super) uncertain: u64,
     pub(super) called_off: u64,
     pub(super) under_way: u64,
+    /// Messages of later steps that are under way.
+    pub(super) following: u64,
     pub(super) left_out: u64,
 }
 
 impl Tally {
     pub(super) fn of(progress: &CampaignProgress) -> Tally {
-        let with = |words: &[&str]| words.iter().map(|word| progress.counts.with(word)).sum();
+        let counts = &progress.counts;
+        let with = |words: &[&str]| -> u64 { words.iter().map(|word| counts.with(word)).sum() };
+        let moving = ["scheduled", "queued", "sending"];
+        let under_way = with(&moving);
+        let all_moving: u64 = moving.iter().map(|word| counts.of_all_steps(word)).sum();
         Tally {
             success: with(&["sent", "delivered", "read"]),
             failed: with(&["failed"]),
             uncertain: with(&["uncertain"]),
             called_off: with(&["cancelled", "expired"]),
-            under_way: with(&["scheduled", "queued", "sending"]),
+            under_way,
+            following: all_moving - under_way,
             left_out: progress.counts.all_left_out(),
         }
     }
@@ -263,8 +270,8 @@ impl CampaignMetrics {
         let took = campaign.started_at.map(|begun| campaign.ended_at.unwrap_or(now).since(begun));
         let took = took.unwrap_or_default();
         let mut messages = BTreeMap::new();
-        for ((_, _, status), count) in &progress.counts.messages {
-            *messages.entry(status.clone()).or_default() += count;
+        for (status, count) in progress.counts.of_step(0) {
+            *messages.entry(status.to_owned()).or_default() += count;
         }
         let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
         let rate = share(tally.success, tally.success + tally.failed) * 100.0;

@@ -1,6 +1,7 @@
 //! Campaigns on a real broker, real records and a sandbox: everybody gets one message or a reason, whatever is ordered
 //! meanwhile.
 
+mod follows;
 #[path = "../house/mod.rs"]
 mod house;
 mod mortal;

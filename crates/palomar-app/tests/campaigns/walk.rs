@@ -101,7 +101,9 @@ async fn make(app: &App) -> String {
     contacts.push(json!({"phone": "12", "name": "x"}));
     contacts.push(json!({"phone": "+34600000990", "name": "x"}));
     contacts.push(json!({"phone": "+34600000991"}));
-    let body = json!({"name": "Verano", "message": "Hola {{name}}", "contacts": contacts});
+    // Whose report of being read was lost with a process gets another.
+    let body = json!({"name": "Verano", "message": "Hola {{name}}", "contacts": contacts,
+        "followUps": [{"afterSeconds": 1, "when": "notRead", "message": "¿Lo viste?"}]});
     let new = serde_json::from_value(body).expect("a campaign");
     app.create_campaign(new, None, &Caller::system()).await.expect("made").campaign.id
 }
@@ -204,6 +206,15 @@ async fn end(app: &App, id: &str, stop: bool) {
     // Nor is there any message of it that is nobody's.
     let all = last.metrics.messages.values().sum::<u64>();
     assert_eq!(all, messages.len() as u64, "{last:?}");
+    let report = app.campaign_report(id, &caller).await.expect("a report");
+    let follow = &report.follow_ups[0];
+    let (decided, went) = (follow.decided.values().sum::<u64>(), follow.messages.values().sum::<u64>());
+    let send = follow.decided.get("send").copied().unwrap_or(0);
+    if last.status == "finished" {
+        assert_eq!((decided, went), (CONTACTS as u64 - LEFT_OUT, send), "{follow:?}");
+    } else {
+        assert!(went <= send && decided <= CONTACTS as u64 - LEFT_OUT, "{follow:?}");
+    }
     let check = app.records().check().await.expect("checked");
     assert_eq!(check.problems, Vec::<String>::new());
 }

@@ -50,16 +50,28 @@ pub struct CampaignCounts {
 }
 
 impl CampaignCounts {
-    /// Messages with this status, of all steps and variants.
+    /// First messages with this status, of all variants.
     #[must_use]
     pub fn with(&self, status: &str) -> u64 {
+        self.of_step(0).filter(|(kind, _)| *kind == status).map(|(_, count)| count).sum()
+    }
+
+    /// Messages with this status, of all steps and variants.
+    #[must_use]
+    pub fn of_all_steps(&self, status: &str) -> u64 {
         self.messages.iter().filter(|((_, _, kind), _)| kind == status).map(|(_, count)| count).sum()
     }
 
-    /// All messages.
+    /// Messages of a step, by status; a variant after another.
+    pub fn of_step(&self, step: u32) -> impl Iterator<Item = (&str, u64)> {
+        let own = self.messages.iter().filter(move |((of, _, _), _)| *of == step);
+        own.map(|((_, _, kind), count)| (kind.as_str(), *count))
+    }
+
+    /// All first messages.
     #[must_use]
     pub fn all_messages(&self) -> u64 {
-        self.messages.values().sum()
+        self.of_step(0).map(|(_, count)| count).sum()
     }
 
     /// All who get nothing.
@@ -111,7 +123,7 @@ pub(crate) fn check(db: Db<'_>) -> Result<Vec<String>> {
     let counted = "SELECT campaigns.id AS id, campaigns.state AS state, campaigns.recipients AS recipients,
              CAST(COALESCE(SUM(CASE WHEN c.kind LIKE 'left_out.%' THEN c.count ELSE 0 END), 0) AS BIGINT) AS left_out,
              CAST(COALESCE(SUM(CASE WHEN c.kind LIKE 'left_out.%' THEN 0 ELSE c.count END), 0) AS BIGINT) AS messages
-         FROM campaigns LEFT JOIN campaign_counts AS c ON c.campaign = campaigns.number
+         FROM campaigns LEFT JOIN campaign_counts AS c ON c.campaign = campaigns.number AND c.step = 0
          GROUP BY campaigns.id, campaigns.state, campaigns.recipients";
     let mut problems = db.rows(counted, &[], |row| {
         let (id, state): (String, String) = (row.get("id")?, row.get("state")?);

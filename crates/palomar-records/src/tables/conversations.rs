@@ -292,22 +292,37 @@ pub(crate) fn put<'a>(conversations: impl Iterator<Item = (&'a Pair, &'a Convers
 
 /// Until when free text may be sent to whoever has these match keys, on these channels; in the order of the question.
 pub(crate) fn windows_until(db: Db<'_>, whom: &[(ChannelName, String)]) -> Result<Vec<Option<Timestamp>>> {
+    newest(db, "window_until", whom)
+}
+
+/// When each of these wrote last on a channel.
+pub(crate) fn last_wrote(db: Db<'_>, whom: &[(ChannelName, String)]) -> Result<Vec<Option<Timestamp>>> {
+    newest(db, "last_inbound_at", whom)
+}
+
+/// The newest of a time of the conversations of each of these.
+fn newest(
+    db: Db<'_>,
+    column: &'static str,
+    whom: &[(ChannelName, String)],
+) -> Result<Vec<Option<Timestamp>>> {
     let asked: Vec<(&str, String)> =
         whom.iter().map(|(channel, match_key)| (channel.as_str(), key(match_key))).collect();
     let mut wanted = Rows::of(const { &[text("channel"), text("match_key")] });
     let different: std::collections::BTreeSet<_> = asked.iter().collect();
     different.into_iter().for_each(|(channel, match_key)| wanted.push(values![*channel, match_key.as_str()]));
-    let text =
-        "SELECT wanted.channel AS channel, wanted.match_key AS match_key, MAX(window_until) AS window_until
-         FROM {wanted}
+    let text = format!(
+        "SELECT wanted.channel AS channel, wanted.match_key AS match_key, MAX({column}) AS newest
+         FROM {{wanted}}
          JOIN contact_identities AS identities
              ON identities.type IN ('phone', 'bsuid', 'wa_id') AND identities.match_key = wanted.match_key
          JOIN conversations
              ON conversations.channel = wanted.channel AND conversations.contact_id = identities.contact_id
-         GROUP BY wanted.channel, wanted.match_key";
-    let found = db.find(text, &wanted, |row| {
+         GROUP BY wanted.channel, wanted.match_key"
+    );
+    let found = db.find(&text, &wanted, |row| {
         let of: (String, String) = (row.get("channel")?, row.get("match_key")?);
-        Ok((of, row.optional_time("window_until")?))
+        Ok((of, row.optional_time("newest")?))
     })?;
     let found: std::collections::HashMap<_, _> = found.into_iter().collect();
     let until =

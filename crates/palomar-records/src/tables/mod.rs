@@ -6,6 +6,7 @@ pub(crate) mod api_keys;
 pub(crate) mod campaign_batches;
 pub(crate) mod campaign_counts;
 pub(crate) mod campaign_days;
+pub(crate) mod campaign_follow_ups;
 pub(crate) mod campaign_places;
 pub(crate) mod campaign_recipients;
 pub(crate) mod campaign_requests;
@@ -43,7 +44,7 @@ use crate::error::{RecordsError, Result};
 use crate::store::{Row, Table};
 
 /// All tables, each once.
-pub(crate) const ALL: [&Table; 44] = [
+pub(crate) const ALL: [&Table; 46] = [
     &messages::MESSAGES,
     &message_changes::MESSAGE_CHANGES,
     &media::MEDIA,
@@ -74,6 +75,8 @@ pub(crate) const ALL: [&Table; 44] = [
     &campaign_batches::BATCHES,
     &campaign_counts::COUNTS,
     &campaign_days::DAYS,
+    &campaign_follow_ups::FOLLOW_UPS,
+    &campaign_follow_ups::LOOKS,
     &campaign_places::PLACES,
     &campaign_requests::REQUESTS,
     &campaign_resends::RESENDS,

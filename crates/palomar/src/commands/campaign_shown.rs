@@ -131,6 +131,18 @@ pub(super) fn report(out: Output, found: &Value) {
     ];
     pairs.retain(|(_, value)| !value.is_empty());
     out.pairs(&pairs);
+    let steps = found["followUps"].as_array().map_or(&[][..], Vec::as_slice);
+    let rows: Vec<_> = steps
+        .iter()
+        .map(|step| {
+            let after = span(number(step, "afterSeconds") * 1000);
+            vec![text(step, "when"), after, counted(&step["decided"]), counted(&step["messages"])]
+        })
+        .collect();
+    if !rows.is_empty() {
+        out.line("");
+        out.table(&["follow-up", "after", "decided", "messages"], &rows, "");
+    }
     let variants = found["variants"].as_array().map_or(&[][..], Vec::as_slice);
     if variants.len() > 1 {
         let rows: Vec<_> = variants

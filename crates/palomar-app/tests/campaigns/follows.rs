@@ -1,0 +1,89 @@
+//! Whoever did not read, or answer, gets another message; each is decided of once, and nobody before their time.
+
+use super::*;
+
+fn people() -> Vec<Value> {
+    let person = |n: u64, rest: Value| {
+        let mut person = json!({"phone": format!("+346002{n:05}")});
+        person.as_object_mut().expect("an object").extend(rest.as_object().expect("an object").clone());
+        person
+    };
+    let answering = (0..20).map(|n| person(n, json!({"name": "Lucía", "answers": true})));
+    let silent = (20..40).map(|n| person(n, json!({"name": "Mateo"})));
+    let nameless = (40..45).map(|n| person(n, json!({})));
+    answering.chain(silent).chain(nameless).chain([json!("12"), json!("x")]).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_silent_get_another_and_those_who_answer_none() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let house = House::open(dir.path()).await;
+    let mut demo = house::demo();
+    demo.settings = Some(json!({"deliveredAfterMs": 20, "readAfterMs": 3_600_000}));
+    house.app.create_channel(demo).await.expect("created");
+    let body = json!({
+        "name": "Verano", "message": "{{#if answers}}echo {{/if}}Hola", "contacts": people(),
+        "followUps": [
+            {"afterSeconds": 3, "when": "noAnswer", "message": "¿Sigues ahí, {{name}}?"},
+            {"afterSeconds": 1, "when": "notRead", "template": {"name": "promo", "language": "es"}},
+        ],
+    });
+    let id = create(&house, body).await;
+    house.app.start_campaign(&id, &caller()).await.expect("started");
+    let sent = wait_until(&house, &id, |status| status.progress.processed == 47).await;
+    assert_eq!((sent.status, sent.progress.success), ("sending", 45), "it waits for who answers");
+    // A pause holds what follows; another process goes on.
+    house.app.pause_campaign(&id, &caller()).await.expect("paused");
+    house.close().await;
+    let house = House::open(dir.path()).await;
+    let starts = starts(&house).await;
+    let until = house.app.now().after(Duration::from_secs(4));
+    while house.app.now() < until {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(self::starts(&house).await, starts, "nobody begins while it is paused");
+    house.app.resume_campaign(&id, &caller()).await.expect("resumed");
+    let done = wait_until(&house, &id, |status| status.status == "finished").await;
+    assert_eq!((done.progress.total, done.progress.processed, done.progress.success), (47, 47, 45));
+    let report = report(&house, &id).await;
+    let [first, second] = &report.follow_ups[..] else { panic!("{:?}", report.follow_ups) };
+    assert_eq!(json!(first.decided), json!({"answered": 20, "missing_variable": 5, "send": 20}));
+    assert_eq!(
+        json!(second.decided),
+        json!({"send": 20}),
+        "whoever got none of a step gets none of the next"
+    );
+    let went = |messages: &std::collections::BTreeMap<String, u64>| messages.values().sum::<u64>();
+    assert_eq!((went(&first.messages), went(&second.messages)), (20, 20));
+    assert_eq!((report.sent, report.variants[0].messages), (45, 45), "the first message is told for itself");
+    let page =
+        house.app.messages(palomar_app::MessageFilter::default(), None, 200, &caller()).await.expect("read");
+    let asked = page.items.iter().filter(|one| one.content["text"] == "¿Sigues ahí, Mateo?").count();
+    assert_eq!(asked, 20);
+    house.sound().await;
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_ends_what_follows() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let house = House::with_demo(dir.path()).await;
+    let body = json!({"name": "Verano", "message": "Hola", "contacts": contacts(10),
+        "followUps": [{"afterSeconds": 2, "when": "noAnswer", "message": "¿Sigues ahí?"}]});
+    let id = create(&house, body).await;
+    house.app.start_campaign(&id, &caller()).await.expect("started");
+    wait_until(&house, &id, |status| status.progress.success == 10).await;
+    house.app.stop_campaign(&id, &caller()).await.expect("stopped");
+    while house.app.records().campaign(&id).await.expect("read").expect("kept").live {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    let until = house.app.now().after(Duration::from_secs(3));
+    while house.app.now() < until {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let report = report(&house, &id).await;
+    assert_eq!((report.campaign.status, &report.follow_ups[0].messages.len()), ("stopped", &0), "{report:?}");
+    assert_eq!(starts(&house).await, 10);
+    house.sound().await;
+    house.close().await;
+}
