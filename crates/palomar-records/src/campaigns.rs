@@ -232,6 +232,33 @@ impl Records {
         self.store.write(Patience::Whole, Flush::Now, work).await
     }
 
+    /// Up to so many campaigns that have come to this end before a time, without the newest ones of that end.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn old_campaigns(
+        &self,
+        state: &'static str,
+        newest: u32,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<CampaignRecord>> {
+        self.read(move |db| campaigns::old(db, state, u64::from(newest), before, limit)).await
+    }
+
+    /// Forgets what late reports counted for campaigns that are no more.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn forget_campaign_orphans(&self, now: Timestamp) -> Result<u64> {
+        let work = move |db: Db<'_>| {
+            // Not beside the projection: what it counts is of campaigns that are there then.
+            cursors::take_turn(db, PROJECTION, now)?;
+            campaign_counts::forget_orphans(db)
+        };
+        self.write(work).await
+    }
+
     /// One campaign.
     ///
     /// # Errors

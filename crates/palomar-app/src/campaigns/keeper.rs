@@ -33,6 +33,8 @@ const OVERDUE: Duration = Duration::from_secs(5);
 const TELL: Duration = Duration::from_secs(2);
 /// Messages of a campaign that was stopped are waited for that records do not have: they are in the spool of a node.
 const ON_THEIR_WAY: Duration = Duration::from_secs(3600);
+/// How often it is looked which campaigns may be forgotten.
+const CLEAN: Duration = Duration::from_secs(600);
 /// Batches that are looked at in one round.
 const MOST_BATCHES: usize = 64;
 
@@ -49,6 +51,7 @@ pub(crate) async fn watch(app: Weak<App>, right: channel::Receiver<Follower>) {
     let Some(wake) = app.upgrade().map(|app| Arc::clone(&app.keeper.wake)) else { return };
     let mut failing = false;
     let mut pause = IDLE;
+    let mut cleaned: Option<Instant> = None;
     loop {
         // Whoever wakes it has changed something; else it is time to look.
         let _ = tokio::time::timeout(pause, wake.notified()).await;
@@ -67,6 +70,12 @@ pub(crate) async fn watch(app: Weak<App>, right: channel::Receiver<Follower>) {
             Err(_) => {}
         }
         pause = if looked.unwrap_or(false) { LOOK } else { IDLE };
+        if cleaned.is_none_or(|last| last.elapsed() >= CLEAN) {
+            cleaned = Some(Instant::now());
+            if let Err(error) = app.clean_campaigns().await {
+                tracing::warn!(%error, "old campaigns can't be forgotten now");
+            }
+        }
     }
 }
 

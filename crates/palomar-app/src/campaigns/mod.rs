@@ -16,6 +16,7 @@
 //!   snapshot.
 
 mod checks;
+mod cleanup;
 mod contacts;
 mod definition;
 mod export;
@@ -80,6 +81,12 @@ pub struct CampaignConfig {
     pub retry_delay: Duration,
     /// Messages of one campaign that are queued ahead at most.
     pub look_ahead: u64,
+    /// So many that finished are kept, whatever their age.
+    pub keep_finished: u32,
+    /// So many that were stopped are.
+    pub keep_stopped: u32,
+    /// The others are kept for so long after their end.
+    pub keep_for: Duration,
 }
 
 impl Default for CampaignConfig {
@@ -90,6 +97,9 @@ impl Default for CampaignConfig {
             retry_attempts: 3,
             retry_delay: Duration::from_secs(1),
             look_ahead: 20_000,
+            keep_finished: 100,
+            keep_stopped: 50,
+            keep_for: Duration::from_secs(30 * 24 * 3600),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! meanwhile.
 
 mod follows;
+mod forgotten;
 #[path = "../house/mod.rs"]
 mod house;
 mod mortal;

@@ -117,6 +117,13 @@ pub(crate) fn of(db: Db<'_>, campaign: u64) -> Result<CampaignCounts> {
     Ok(counts)
 }
 
+/// Forgets what late reports counted for campaigns that are no more; how many counts it were.
+pub(crate) fn forget_orphans(db: Db<'_>) -> Result<u64> {
+    let text = "DELETE FROM campaign_counts
+         WHERE NOT EXISTS (SELECT 1 FROM campaigns WHERE campaigns.number = campaign_counts.campaign)";
+    db.execute(text, &[])
+}
+
 /// What is wrong with the sums of campaigns (I8), each in a line: counts that are not what the messages are, and campaigns
 /// that ended with somebody unaccounted for, or with more messages than contacts.
 pub(crate) fn check(db: Db<'_>) -> Result<Vec<String>> {

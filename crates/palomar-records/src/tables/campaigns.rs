@@ -250,6 +250,21 @@ pub(crate) fn list(
     Ok(page(found, limit, |campaign| Place { at: campaign.created_at, id: campaign.id.clone() }))
 }
 
+/// Up to so many that have come to this end for good before a time, without the newest ones of that end; the oldest first.
+pub(crate) fn old(
+    db: Db<'_>,
+    state: &str,
+    newest: u64,
+    before: Timestamp,
+    limit: usize,
+) -> Result<Vec<CampaignRecord>> {
+    let text = "SELECT * FROM campaigns AS old WHERE state = $1 AND live = 0 AND ended_at < $2
+             AND (SELECT COUNT(*) FROM campaigns AS newer WHERE newer.state = $1
+                 AND (newer.ended_at > old.ended_at OR (newer.ended_at = old.ended_at AND newer.number > old.number))) >= $3
+         ORDER BY ended_at, number LIMIT $4";
+    db.rows(text, &values![state, before, newest, limit as u64], campaign)
+}
+
 /// How many stand where.
 pub(crate) fn by_state(db: Db<'_>) -> Result<Vec<(String, u64)>> {
     let text = "SELECT state, COUNT(*) AS count FROM campaigns GROUP BY state";

@@ -137,6 +137,9 @@ pub(crate) struct Campaigns {
     pub(crate) retry_attempts: u32,
     pub(crate) retry_delay: Span,
     pub(crate) look_ahead: u32,
+    pub(crate) keep_finished: u32,
+    pub(crate) keep_stopped: u32,
+    pub(crate) keep_for: Span,
 }
 
 /// `[alerts]`: when they fire, and who is told.
