@@ -21,6 +21,22 @@ const MOST_STARTS: u64 = 20_000;
 struct Group {
     zones: Vec<ZoneName>,
     left: u64,
+    /// Nobody of them may be written to before this.
+    asleep_until: Timestamp,
+}
+
+impl Group {
+    const fn new(zones: Vec<ZoneName>, left: u64) -> Group {
+        Group { zones, left, asleep_until: Timestamp::EPOCH }
+    }
+
+    /// When they may be written to, from a time on that never goes back.
+    fn opens(&mut self, hours: Option<&SendingHours>, at: Timestamp) -> Timestamp {
+        if self.asleep_until <= at {
+            self.asleep_until = hours.map_or(at, |hours| hours.next(at, &self.zones).unwrap_or(at));
+        }
+        self.asleep_until
+    }
 }
 
 /// What is foreseen of.
@@ -42,7 +58,7 @@ impl Foreseen {
         let each = all.div_ceil(MOST_STARTS).max(1);
         let mut starts = Starts::of(&self.limits, self.in_turn, each, now);
         let (mut at, mut place) = (now, self.before);
-        while let Some((n, opens)) = self.next(&groups, at) {
+        while let Some((n, opens)) = self.next(&mut groups, at) {
             let mut due = self.pace.due(place).map_or(opens, |due| due.max(opens));
             let taken = each.min(groups[n].left);
             if let Some(days) = &mut self.days {
@@ -56,13 +72,19 @@ impl Foreseen {
     }
 
     /// Whose turn it is: the first who are awake, or who wake first.
-    fn next(&self, groups: &[Group], at: Timestamp) -> Option<(usize, Timestamp)> {
-        let opens = |group: &Group| match &self.hours {
-            Some(hours) => hours.next(at, &group.zones).unwrap_or(at),
-            None => at,
-        };
-        let open = groups.iter().enumerate().filter(|(_, group)| group.left > 0);
-        open.map(|(n, group)| (n, opens(group))).min_by_key(|(_, opens)| *opens)
+    fn next(&self, groups: &mut [Group], at: Timestamp) -> Option<(usize, Timestamp)> {
+        let mut soonest: Option<(usize, Timestamp)> = None;
+        for (n, group) in groups.iter_mut().enumerate().filter(|(_, group)| group.left > 0) {
+            let opens = group.opens(self.hours.as_ref(), at);
+            if opens <= at {
+                // Nobody is before them.
+                return Some((n, opens));
+            }
+            if soonest.is_none_or(|(_, known)| opens < known) {
+                soonest = Some((n, opens));
+            }
+        }
+        soonest
     }
 }
 
@@ -183,11 +205,11 @@ impl App {
             let own = if n == last { rest } else { share.unwrap_or(rest).min(rest) };
             rest -= own;
             let zones = zones::read(&lane.zones);
-            Group { zones: if zones.is_empty() { vec![definition.zone.clone()] } else { zones }, left: own }
+            Group::new(if zones.is_empty() { vec![definition.zone.clone()] } else { zones }, own)
         });
         let groups: Vec<_> = groups.collect();
         // Nobody is read yet: whoever comes, comes in the campaign's own zone.
-        let unread = vec![Group { zones: vec![definition.zone.clone()], left }];
+        let unread = vec![Group::new(vec![definition.zone.clone()], left)];
         Ok(if groups.is_empty() { unread } else { groups })
     }
 
@@ -205,47 +227,5 @@ impl App {
 }
 
 #[cfg(test)]
-mod tests {
-    use palomar_broker::Window;
-
-    use super::*;
-
-    fn limits(max: u32) -> Limits {
-        Limits { windows: vec![Window { max, window: Duration::from_secs(1) }], ..Limits::default() }
-    }
-
-    fn group(left: u64, zone: &str) -> Group {
-        Group { zones: vec![zone.parse().expect("a zone")], left }
-    }
-
-    fn end(limits: &Limits, hours: Option<&str>, groups: Vec<Group>, in_turn: f64) -> f64 {
-        let now: Timestamp = "2026-07-01T10:00:00Z".parse().expect("a time");
-        let hours: Option<SendingHours> = hours.map(|hours| serde_json::from_str(hours).expect("hours"));
-        let pace = Pace { started_at: now, recipients: 1, spread: None };
-        let foreseen = Foreseen { limits: limits.clone(), hours, pace, days: None, before: 0, in_turn };
-        foreseen.end(groups, now).since(now).as_secs_f64()
-    }
-
-    #[test]
-    fn what_is_foreseen() {
-        let day = Some(r#"{"from":"09:00","until":"20:00"}"#);
-        let hour = 3600.0;
-        for (expected, found) in [
-            (100.0, end(&limits(10), None, vec![group(1_000, "UTC")], 1.0)),
-            // Two campaigns in turn.
-            (200.0, end(&limits(10), None, vec![group(1_000, "UTC")], 2.0)),
-            // Many: at the same rate.
-            (100_000.0, end(&limits(10), None, vec![group(1_000_000, "UTC")], 1.0)),
-            // Lima wakes at 14:00.
-            (
-                4.0 * hour + 10.0,
-                end(&limits(10), day, vec![group(100, "America/Lima"), group(100, "Europe/Madrid")], 1.0),
-            ),
-            // Half of it the next day, from 09:00 on: 360,000 of them until 20:00.
-            (23.0 * hour + 2.0 * hour, end(&limits(10), day, vec![group(432_000, "UTC")], 1.0)),
-        ] {
-            assert!((found / expected - 1.0).abs() < 0.05, "{found} instead of {expected}");
-        }
-        assert_eq!(end(&limits(10), None, vec![], 1.0), 0.0);
-    }
-}
+#[path = "foresight_tests.rs"]
+mod tests;
