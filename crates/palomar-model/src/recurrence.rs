@@ -1,7 +1,7 @@
 //! When something is to happen again and again: by a cron expression, or at a time of some days of the week, by the clocks of
 //! a time zone. A function of values.
 //!
-//! Always: what is read has an occurrence; an occurrence is a whole minute by those clocks.
+//! Always: what somebody wrote has an occurrence; an occurrence is a whole minute by those clocks.
 
 use std::time::Duration;
 
@@ -70,9 +70,7 @@ impl TryFrom<RecurrenceInput> for Recurrence {
         let crontab = cronexpr::parse_crontab(&format!("{expression} {zone}")).map_err(|_| {
             FieldError::new("/cron", "is no cron expression: write minute, hour, day, month and day of the week, as 0 9 * * MON-FRI")
         })?;
-        let found = Recurrence { said, zone, crontab };
-        found.check()?;
-        Ok(found)
+        Ok(Recurrence { said, zone, crontab })
     }
 }
 
@@ -108,6 +106,16 @@ fn expression(said: &RecurrenceInput) -> Result<String, FieldError> {
 }
 
 impl Recurrence {
+    /// Reads what somebody wrote.
+    ///
+    /// # Errors
+    /// What is wrong with it; what never occurs, and what occurs too often to be meant.
+    pub fn read(said: RecurrenceInput) -> Result<Recurrence, FieldError> {
+        let found = Recurrence::try_from(said)?;
+        found.check()?;
+        Ok(found)
+    }
+
     /// By whose clocks.
     #[must_use]
     pub const fn zone(&self) -> &ZoneName {
@@ -161,7 +169,8 @@ mod tests {
     use super::*;
 
     fn read(said: Value) -> Result<Recurrence, String> {
-        serde_json::from_value(said).map_err(|error| error.to_string())
+        let said = serde_json::from_value(said).map_err(|error| error.to_string())?;
+        Recurrence::read(said).map_err(|error| error.to_string())
     }
 
     fn at(text: &str) -> Timestamp {

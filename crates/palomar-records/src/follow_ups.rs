@@ -26,12 +26,15 @@ pub struct Sending {
 }
 
 impl Records {
-    /// Batches of a campaign that were fed are looked at for these steps.
+    /// Batches of a campaign that were fed are looked at for these steps; those that are not looked at yet, at this time at first.
     ///
     /// # Errors
     /// Where the database can't be written.
-    pub async fn plan_follow_ups(&self, campaign: u64, steps: u32, now: Timestamp) -> Result<()> {
-        self.write(move |db| (1..=steps).try_for_each(|step| follow_ups::plan(db, campaign, step, now))).await
+    pub async fn plan_follow_ups(&self, campaign: u64, steps: Vec<(u32, Timestamp)>) -> Result<()> {
+        let work = move |db: Db<'_>| {
+            steps.iter().try_for_each(|(step, first)| follow_ups::plan(db, campaign, *step, *first))
+        };
+        self.write(work).await
     }
 
     /// Batches, by step and number, that are to be looked at.
@@ -106,6 +109,14 @@ impl Records {
     /// Where the database can't be read.
     pub async fn follow_up_totals(&self, campaign: u64) -> Result<FollowTotals> {
         self.read(move |db| follow_ups::totals(db, campaign)).await
+    }
+
+    /// How many were decided of how, by step and outcome.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn follow_ups_decided(&self, campaign: u64) -> Result<BTreeMap<(u32, String), u64>> {
+        self.read(move |db| follow_ups::decided(db, campaign)).await
     }
 
     /// Where those of these outbound messages stand that are known.

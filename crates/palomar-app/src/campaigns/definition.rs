@@ -164,7 +164,7 @@ impl Definition {
                 if said.time_zone.is_none() && !self.recipient_zones {
                     said.time_zone = Some(self.zone.as_str().to_owned());
                 }
-                match Recurrence::try_from(said) {
+                match Recurrence::read(said) {
                     Ok(repeat) => self.repeat = Some(repeat),
                     Err(FieldError { pointer, detail }) => {
                         errors.push(FieldError::new(format!("/repeat{pointer}"), detail));

@@ -25,6 +25,19 @@ const MOST_BATCHES: usize = 8;
 /// Records get so long to have all that was logged.
 const CATCH_UP: Duration = Duration::from_secs(5);
 
+/// A batch is marked as fed within so long after the first of its messages can have gone.
+const FED_WITHIN: Duration = Duration::from_secs(60);
+
+/// When batches that are fed now are looked at first, for each step: when somebody may be due.
+fn first_looks(definition: &Definition, now: Timestamp) -> Vec<(u32, Timestamp)> {
+    let mut after = Duration::ZERO;
+    let looks = definition.follow_ups.iter().zip(lots::FIRST_STEP + 1..).map(|(follow, step)| {
+        after += follow.after();
+        (step, now.after(after.saturating_sub(FED_WITHIN)))
+    });
+    looks.collect()
+}
+
 /// A batch that is looked at for a step.
 struct Followed<'a> {
     campaign: &'a CampaignRecord,
@@ -77,7 +90,7 @@ impl App {
         let number = progress.campaign.number;
         let totals = self.records.follow_up_totals(number).await?;
         if totals.looks < progress.batches.fed * u64::from(steps) {
-            self.records.plan_follow_ups(number, steps, now).await?;
+            self.records.plan_follow_ups(number, first_looks(definition, now)).await?;
         }
         for (step, batch) in self.records.follow_ups_due(number, now, MOST_BATCHES).await? {
             let Some(follow) = definition.follow_ups.get(step as usize - 1) else { continue };

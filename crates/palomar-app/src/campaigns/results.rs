@@ -222,9 +222,9 @@ impl App {
         if definition.follow_ups.is_empty() {
             return Ok(Vec::new());
         }
-        let totals = self.records.follow_up_totals(progress.campaign.number).await?;
+        let all = self.records.follow_ups_decided(progress.campaign.number).await?;
         let reports = definition.follow_ups.iter().zip(lots::FIRST_STEP + 1..).map(|(follow, step)| {
-            let decided = totals.decided.iter().filter(|((of, _), _)| *of == step);
+            let decided = all.iter().filter(|((of, _), _)| *of == step);
             let mut messages = BTreeMap::new();
             for (status, count) in progress.counts.of_step(step) {
                 *messages.entry(status.to_owned()).or_default() += count;

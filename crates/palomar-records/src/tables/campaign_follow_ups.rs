@@ -36,23 +36,21 @@ pub struct Decision {
 }
 
 /// How far the steps after the first are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FollowTotals {
     /// Batches, each counted for each step, that are looked at.
     pub looks: u64,
     /// Of these, those in which somebody is undecided, or a message is to be queued.
     pub undone: u64,
-    /// What was decided, by step and outcome.
-    pub decided: BTreeMap<(u32, String), u64>,
 }
 
-/// Batches that were fed are looked at for a step from now on.
-pub(crate) fn plan(db: Db<'_>, campaign: u64, step: u32, now: Timestamp) -> Result<()> {
+/// Batches that were fed are looked at for a step, at this time at first.
+pub(crate) fn plan(db: Db<'_>, campaign: u64, step: u32, first: Timestamp) -> Result<()> {
     let text = "INSERT INTO campaign_follow_looks (campaign, step, batch, look_at, undone)
          SELECT campaign, CAST($2 AS BIGINT), number, CAST($3 AS BIGINT), 1 FROM campaign_batches
          WHERE campaign = $1 AND state = 'fed'
          ON CONFLICT DO NOTHING";
-    db.execute(text, &values![campaign, step, now])?;
+    db.execute(text, &values![campaign, step, first])?;
     Ok(())
 }
 
@@ -126,17 +124,22 @@ pub(crate) fn queued(
 
 /// How far a campaign's are.
 pub(crate) fn totals(db: Db<'_>, campaign: u64) -> Result<FollowTotals> {
-    let looks = "SELECT COUNT(*) AS looks, CAST(COALESCE(SUM(undone), 0) AS BIGINT) AS undone
+    let text = "SELECT COUNT(*) AS looks, CAST(COALESCE(SUM(undone), 0) AS BIGINT) AS undone
          FROM campaign_follow_looks WHERE campaign = $1";
-    let (looks, undone) = db
-        .row(looks, &values![campaign], |row| Ok((row.count("looks")?, row.count("undone")?)))?
-        .unwrap_or_default();
-    let decided = "SELECT step, outcome, COUNT(*) AS count FROM campaign_follow_ups
+    let found = db.row(text, &values![campaign], |row| {
+        Ok(FollowTotals { looks: row.count("looks")?, undone: row.count("undone")? })
+    })?;
+    Ok(found.unwrap_or_default())
+}
+
+/// How many were decided of how, by step and outcome.
+pub(crate) fn decided(db: Db<'_>, campaign: u64) -> Result<BTreeMap<(u32, String), u64>> {
+    let text = "SELECT step, outcome, COUNT(*) AS count FROM campaign_follow_ups
          WHERE campaign = $1 GROUP BY step, outcome";
-    let decided = db.rows(decided, &values![campaign], |row| {
+    let rows = db.rows(text, &values![campaign], |row| {
         Ok(((row.small("step")?, row.get::<String>("outcome")?), row.count("count")?))
     })?;
-    Ok(FollowTotals { looks, undone, decided: decided.into_iter().collect() })
+    Ok(rows.into_iter().collect())
 }
 
 /// Forgets a campaign's.

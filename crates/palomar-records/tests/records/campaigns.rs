@@ -6,7 +6,7 @@ use palomar_model::{CampaignPlace, CampaignState, MessageId, Outbound, ReportedS
 use palomar_records::{
     AudiencePlace, BatchState, CampaignBatch, CampaignChange, CampaignFilter, CampaignRecord,
     CampaignRequest, CreatedCampaign, DailyCap, FedBatch, NewRecipient, RecordFact, Records, RecordsError,
-    What,
+    SEND, What,
 };
 use serde_json::json;
 
@@ -23,6 +23,7 @@ on_both!(
     a_day_holds_whoever_gives_it_out,
     an_audience_is_read_once,
     a_run_is_made_once,
+    a_follow_up_is_decided_once,
 );
 
 fn campaign(n: u64) -> CampaignRecord {
@@ -450,4 +451,51 @@ async fn a_run_is_made_once(house: House) {
     let lanes = async |number| records.campaign_lanes(number).await.expect("read");
     assert_eq!(lanes(made.campaign.number).await, lanes(repeats.number).await);
     sound(&records).await;
+}
+
+async fn a_follow_up_is_decided_once(house: House) {
+    let records = house.open().await;
+    let made = create(&records, campaign(1), (1..=9).map(|n| recipient(n, "UTC")).collect()).await;
+    let number = made.number;
+    let plan = CampaignChange { batches_of: Some(5), ..CampaignChange::default() };
+    change(&records, made, plan).await.expect("changed");
+    let looks = |first: u64| vec![(1, at(first)), (2, at(first + 10))];
+    records.plan_follow_ups(number, looks(20)).await.expect("written");
+    assert_eq!(records.follow_up_totals(number).await.expect("read").looks, 0, "nothing is fed yet");
+    let batch = records.campaign_batches(number, BatchState::Waiting, None, 1).await.expect("read").remove(0);
+    records.batches_queued(number, vec![(batch.clone(), 0)], None, at(50)).await.expect("written");
+    records.batch_fed(number, batch.clone(), FedBatch::default(), at(55)).await.expect("written");
+    records.plan_follow_ups(number, looks(60)).await.expect("written");
+    records.plan_follow_ups(number, looks(99)).await.expect("written");
+    let due = async |now| records.follow_ups_due(number, at(now), 9).await.expect("read");
+    assert_eq!((due(59).await, due(60).await), (vec![], vec![(1, 0)]), "those that are looked at stay so");
+    assert_eq!(due(70).await, [(1, 0), (2, 0)]);
+
+    let decide = async |outcomes| records.decide_follow_ups(number, (1, 0), outcomes).await.expect("written");
+    decide(vec![(0, SEND), (1, "read")]).await;
+    decide(vec![(0, "answered"), (2, SEND)]).await;
+    let known = async || {
+        let known = records.follow_ups(number, 1, &batch).await.expect("read");
+        known.into_iter().map(|(place, one)| (place, one.outcome, one.queued)).collect::<Vec<_>>()
+    };
+    let word = |word: &str| word.to_owned();
+    assert_eq!(known().await, [(0, word(SEND), false), (1, word("read"), true), (2, word(SEND), false)]);
+    let queued = vec![(0, SEND), (2, "missing_variable")];
+    records.follow_ups_queued(number, (1, 0), queued).await.expect("written");
+    assert_eq!(
+        known().await,
+        [(0, word(SEND), true), (1, word("read"), true), (2, word("missing_variable"), true)]
+    );
+    records.follow_up_looked(number, (1, 0), Some(at(90))).await.expect("written");
+    assert_eq!(due(89).await, [(2, 0)]);
+    records.follow_up_looked(number, (1, 0), None).await.expect("written");
+    assert_eq!(due(99).await, [(2, 0)]);
+    let totals = records.follow_up_totals(number).await.expect("read");
+    assert_eq!((totals.looks, totals.undone), (2, 1));
+    let decided = records.follow_ups_decided(number).await.expect("read");
+    assert_eq!(decided[&(1, word(SEND))], 1);
+    let kept = records.campaign("campaign_1").await.expect("read").expect("kept");
+    records.delete_campaign(kept).await.expect("deleted");
+    assert_eq!(records.follow_up_totals(number).await.expect("read").looks, 0);
+    assert!(records.follow_ups_decided(number).await.expect("read").is_empty());
 }
