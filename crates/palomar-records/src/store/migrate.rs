@@ -24,7 +24,7 @@ const STEPS: &[(&str, &str)] = &[
     ("0012_alerts", include_str!("../../migrations/0012_alerts.sql")),
     ("0013_analytics", include_str!("../../migrations/0013_analytics.sql")),
     ("0014_campaign_places", include_str!("../../migrations/0014_campaign_places.sql")),
-    ("0014_campaigns", include_str!("../../migrations/0014_campaigns.sql")),
+    ("0015_campaigns", include_str!("../../migrations/0015_campaigns.sql")),
 ];
 
 /// The newest schema.
