@@ -149,6 +149,7 @@ impl App {
             disk: self.disk().await,
             queue: self.store_reading(),
             failed_webhooks: self.records.failed_webhook_count().await.ok(),
+            alerts: self.firing_by_severity().await.ok(),
             media: self.stored_bytes.get(),
             heartbeats: self.nodes.heartbeat_ages(),
             sessions: self.session_readings(),

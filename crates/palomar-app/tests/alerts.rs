@@ -86,6 +86,13 @@ async fn alerts(house: &House, firing: bool) -> Vec<AlertView> {
     house.app.alerts(Some(firing), None, 10).await.expect("a page").items
 }
 
+/// The alerts that the journal tells of, by this kind.
+async fn journal(house: &House, kind: &str) -> Vec<String> {
+    let feed = house.app.records().feed(0, 10_000).await.expect("a feed");
+    let own = feed.entries.iter().filter(|entry| entry.kind == kind);
+    own.map(|entry| entry.detail["id"].as_str().expect("an id").to_owned()).collect()
+}
+
 /// What the number was told, in order.
 async fn said(house: &House) -> Vec<String> {
     let all = house.app.messages(MessageFilter::default(), None, 200, &Caller::system()).await;
@@ -125,6 +132,9 @@ async fn an_alert_is_kept_told_known_and_over() {
     let firing = until("it fires", async || alerts(&house, true).await.pop()).await;
     assert_eq!((firing.rule.as_str(), firing.subject.as_str()), ("queue_saturated", "outbound/demo"));
     assert_eq!((firing.severity.as_str(), firing.state), ("warning", "firing"));
+    assert_eq!(journal(&house, "alert_firing").await, [firing.id.clone()], "front ends are told of it");
+    let metrics = house.app.metrics_text().await.expect("metrics");
+    assert!(metrics.contains("palomar_alerts_firing{severity=\"warning\"} 1"), "{metrics}");
     // The hook was away at first: it is told again, as the same.
     let told = |n: usize| {
         let calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
@@ -148,6 +158,7 @@ async fn an_alert_is_kept_told_known_and_over() {
     }
     let over = until("it is over", async || alerts(&house, false).await.pop()).await;
     assert_eq!((&over.id, over.state), (&firing.id, "resolved"));
+    assert_eq!(journal(&house, "alert_resolved").await, [firing.id.clone()]);
     let all = until("that is told, too", async || told(3)).await;
     assert_eq!(all[2].body["type"], "alert.resolved");
     assert_ne!(all[2].id, all[0].id);

@@ -1,13 +1,21 @@
 //! Alerts: kept from their firing on, until they are told, resolved and old.
 
 use palomar_model::Timestamp;
+use serde_json::json;
 
-use crate::Records;
 use crate::error::{RecordsError, Result};
-use crate::tables::alerts;
+use crate::store::Db;
+use crate::tables::journal::{self, Entry};
 use crate::tables::page::Page;
+use crate::tables::{alerts, cursors};
+use crate::{PROJECTION, Partition, Records};
 
 pub use crate::tables::alerts::{AlertRecord, ToTell};
+
+/// The kind of an entry of the journal that says that an alert fires.
+pub const ALERT_FIRING: &str = "alert_firing";
+/// The kind of one that says that it is over.
+pub const ALERT_RESOLVED: &str = "alert_resolved";
 
 /// What a look found to have changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,25 +28,58 @@ pub enum AlertChange {
     Resolved(String, String),
 }
 
+/// Writes into the journal what alerts did, in one's turn. Such entries are of no place in the event log.
+fn tell(db: Db<'_>, told: Vec<(&'static str, AlertRecord)>, last: u64, now: Timestamp) -> Result<()> {
+    if told.is_empty() {
+        return Ok(());
+    }
+    let end = last + told.len() as u64;
+    let entries = told.into_iter().zip(last + 1..).map(|((kind, alert), seq)| Entry {
+        seq,
+        cursor: 0,
+        at: now,
+        kind: kind.to_owned(),
+        channel: None,
+        message: None,
+        detail: json!({
+            "id": alert.id, "rule": alert.rule, "subject": alert.subject, "severity": alert.severity,
+            "detail": alert.detail, "firedAt": alert.fired_at, "resolvedAt": alert.resolved_at,
+        }),
+        counted: Vec::new(),
+        measured: 0,
+    });
+    let entries: Vec<_> = entries.collect();
+    db.write(vec![journal::add(Partition::WHOLE, &entries)?])?;
+    cursors::end_at(db, PROJECTION, end)
+}
+
 impl Records {
-    /// Keeps what a look found, all of it or none.
+    /// Keeps what a look found, all of it or none, and tells the journal of it.
     ///
     /// # Errors
     /// Where the database can't be written.
     pub async fn note_alerts(&self, changes: Vec<AlertChange>, now: Timestamp) -> Result<()> {
-        let work = move |db: crate::store::Db<'_>| {
+        let work = move |db: Db<'_>| {
+            let last = cursors::take_turn(db, PROJECTION, now)?;
+            let mut told = Vec::new();
             for change in &changes {
                 match change {
-                    AlertChange::Fired(alert) => {
-                        alerts::fire(db, alert)?;
+                    AlertChange::Fired(alert) if alerts::fire(db, alert)? => {
+                        told.push((ALERT_FIRING, alert.clone()));
                     }
+                    AlertChange::Fired(_) => {}
                     AlertChange::Changed(rule, subject, severity, detail) => {
                         alerts::change(db, rule, subject, severity, detail)?;
                     }
-                    AlertChange::Resolved(rule, subject) => alerts::resolve(db, rule, subject, now)?,
+                    AlertChange::Resolved(rule, subject) => {
+                        let ends = alerts::of(db, rule, subject)?;
+                        alerts::resolve(db, rule, subject, now)?;
+                        let over = ends.map(|alert| AlertRecord { resolved_at: Some(now), ..alert });
+                        told.extend(over.map(|alert| (ALERT_RESOLVED, alert)));
+                    }
                 }
             }
-            Ok(())
+            tell(db, told, last, now)
         };
         self.write(work).await
     }
@@ -49,7 +90,7 @@ impl Records {
     /// [`RecordsError::NotFound`].
     pub async fn acknowledge_alert(&self, id: &str, who: &str, now: Timestamp) -> Result<AlertRecord> {
         let (id, who) = (id.to_owned(), who.to_owned());
-        let work = move |db: crate::store::Db<'_>| {
+        let work = move |db: Db<'_>| {
             alerts::acknowledge(db, &id, &who, now)?;
             alerts::get(db, &id)?.ok_or(RecordsError::NotFound("alert"))
         };

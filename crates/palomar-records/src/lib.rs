@@ -42,7 +42,7 @@ use std::time::Duration;
 
 use palomar_model::{ChannelName, MessageId, Timestamp};
 
-pub use alerts::{AlertChange, AlertRecord, ToTell};
+pub use alerts::{ALERT_FIRING, ALERT_RESOLVED, AlertChange, AlertRecord, ToTell};
 pub use analytics::{AnalyticsQuery, Counts, Grouped, TrackedEvent};
 pub use apply::{Applied, Failed, Step};
 pub use audience::{

@@ -12,16 +12,18 @@ mod rules;
 mod sign;
 mod tell;
 
+use std::collections::HashMap;
 use std::sync::Weak;
 use std::time::Duration;
 
-use palomar_model::{Provider, Timestamp};
-use palomar_records::{AlertRecord, Follower, Page};
+use palomar_model::analytics::{Bucket, Dimension, Tier, floor};
+use palomar_model::{Provider, Timestamp, ZoneName};
+use palomar_records::{AlertRecord, AnalyticsQuery, Counts, Follower, Page};
 use serde::Serialize;
 use tokio::sync::watch as channel;
 
 use board::Board;
-use rules::Seen;
+use rules::{Seen, Severity};
 
 use crate::messages::MAX_PAGE;
 use crate::{App, AppError, Caller};
@@ -31,6 +33,8 @@ pub use tell::{AlertHook, AlertNumber};
 
 pub(crate) use tell::{HOOK_CALLS, HOOKS, HookSender, hook_queue};
 
+/// The class of failures that a provider reports after it took a message.
+const REPORTED: &str = "reported";
 /// How often it is looked.
 const LOOK: Duration = Duration::from_secs(2);
 /// Alerts that are over are kept for so long.
@@ -166,7 +170,8 @@ impl App {
         let now = self.now();
         let mut sessions = self.records.sessions().await?;
         sessions.retain(|session| self.registry.provider(&session.channel) == Some(Provider::Web));
-        let found = seen.look(&self.config.alerts, &stats, &sessions, now);
+        let reported = self.reported_failures(now).await?;
+        let found = seen.look(&self.config.alerts, &stats, &sessions, &reported, now);
         let firing = self.records.firing_alerts().await?;
         let id = || format!("alert_{}", self.ids.uuid(now).simple());
         let changes = board.look(&self.config.alerts, found, &firing, now, id);
@@ -175,8 +180,38 @@ impl App {
         }
         if !changes.is_empty() {
             self.records.note_alerts(changes, now).await?;
+            self.live.wake();
         }
         self.tell_alerts().await
+    }
+
+    /// How many alerts fire, by how bad they are.
+    pub(crate) async fn firing_by_severity(&self) -> Result<[(&'static str, usize); 2], AppError> {
+        let firing = self.records.firing_alerts().await?;
+        Ok([Severity::Warning, Severity::Critical].map(|severity| {
+            let word = severity.as_str();
+            (word, firing.iter().filter(|alert| alert.severity == word).count())
+        }))
+    }
+
+    /// How many messages of each channel were reported as failed, after the provider took them, within the window of the rule.
+    async fn reported_failures(&self, now: Timestamp) -> Result<HashMap<String, u64>, AppError> {
+        let window = self.config.alerts.failure_window;
+        let minute = Tier::Minute.slot();
+        let from = floor(now.before(window), Bucket::Minute, &ZoneName::utc()).after(minute);
+        let to = floor(now, Bucket::Minute, &ZoneName::utc()).after(minute);
+        if from >= to {
+            return Ok(HashMap::new());
+        }
+        let query = AnalyticsQuery { by: Some(Dimension::Channel), ..AnalyticsQuery::default() };
+        let counted = self.records.analytics_counts(query, Tier::Minute, vec![from, to]).await?;
+        let reasons = self.records.failure_reasons().await?;
+        let is_reported = |code: u64| reasons.get(&code).is_some_and(|reason| reason.class == REPORTED);
+        let of = |counts: Vec<Counts>| -> u64 {
+            let all = counts.iter().flat_map(Counts::reasons);
+            all.filter(|(code, _)| is_reported(*code)).map(|(_, count)| count).sum()
+        };
+        Ok(counted.into_iter().map(|(channel, counts)| (channel, of(counts))).collect())
     }
 
     /// A page of alerts, the newest first; those that fire, those that are over, or all.

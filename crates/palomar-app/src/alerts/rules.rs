@@ -93,12 +93,14 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// What is wrong now. `sessions` are those of channels that there are.
+    /// What is wrong now. `sessions` are those of channels that there are; `reported` says how many messages of a channel their
+    /// provider reported as failed within the window, after it took them.
     pub(super) fn look(
         &mut self,
         config: &AlertConfig,
         stats: &Stats,
         sessions: &[SessionRecord],
+        reported: &HashMap<String, u64>,
         now: Timestamp,
     ) -> Vec<Finding> {
         let mut found = Vec::new();
@@ -107,7 +109,8 @@ impl Seen {
                 found.extend(breaker(queue));
                 found.extend(paused(queue));
                 found.extend(uncertain(queue));
-                found.extend(self.failures(config, queue, now));
+                let reported = reported.get(queue.queue.name()).copied().unwrap_or(0);
+                found.extend(self.failures(config, queue, reported, now));
             }
             found.extend(wait(config, queue, now));
             // What is told of alerts raises none.
@@ -120,7 +123,13 @@ impl Seen {
         found
     }
 
-    fn failures(&mut self, config: &AlertConfig, queue: &QueueStats, now: Timestamp) -> Option<Finding> {
+    fn failures(
+        &mut self,
+        config: &AlertConfig,
+        queue: &QueueStats,
+        reported: u64,
+        now: Timestamp,
+    ) -> Option<Finding> {
         let ever = |state: JobState| queue.finished[state as usize] + queue.taken_back[state as usize];
         let (done, failed) = (ever(JobState::Done), ever(JobState::Dead));
         let seen = self.ended.entry(queue.queue.clone()).or_default();
@@ -134,7 +143,9 @@ impl Seen {
             seen.pop_front();
         }
         let first = seen.front()?;
-        let (all, failed) = (done + failed - first.all, failed - first.failed);
+        let (ended, failed) = (done + failed - first.all, failed - first.failed + reported);
+        // What is reported now may have been taken before the window began.
+        let all = ended.max(failed);
         if all < config.failure_sample.max(1) {
             return None;
         }

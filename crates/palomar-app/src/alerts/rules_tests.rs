@@ -37,7 +37,7 @@ fn queue(name: &str) -> QueueStats {
 
 fn look(seen: &mut Seen, queue: QueueStats, now: Timestamp) -> Vec<(AlertRule, Severity)> {
     let stats = Stats { queues: vec![queue], ..Stats::default() };
-    let found = seen.look(&AlertConfig::default(), &stats, &[], now);
+    let found = seen.look(&AlertConfig::default(), &stats, &[], &HashMap::new(), now);
     found.into_iter().map(|finding| (finding.rule, finding.severity)).collect()
 }
 
@@ -103,7 +103,7 @@ fn urgent_messages_that_wait_are_found() {
     assert_eq!(look(&mut Seen::default(), held, NOW), []);
     let stats = QueueStats { oldest_ready: [None, since(61), None, None], ..queue("outbound/line") };
     let stats = Stats { queues: vec![stats], ..Stats::default() };
-    let found = Seen::default().look(&AlertConfig::default(), &stats, &[], NOW);
+    let found = Seen::default().look(&AlertConfig::default(), &stats, &[], &HashMap::new(), NOW);
     assert_eq!(found[0].detail, "an urgent message has waited for 61 s; 60 s may");
 }
 
@@ -146,7 +146,7 @@ fn a_session_that_is_wanted_and_down_is_found() {
             created_at: NOW,
             updated_at: NOW,
         };
-        Seen::default().look(&AlertConfig::default(), &Stats::default(), &[session], NOW)
+        Seen::default().look(&AlertConfig::default(), &Stats::default(), &[session], &HashMap::new(), NOW)
     };
     for status in Status::ALL {
         assert_eq!(of(Wanted::Closed, status), [], "nobody wants it");
@@ -157,4 +157,33 @@ fn a_session_that_is_wanted_and_down_is_found() {
     assert_eq!(found[0].rule, AlertRule::ChannelDisconnected);
     assert_eq!(found[0].subject, "outbound/line");
     assert_eq!(found[0].detail, "the session is error (logged_out): its messages wait");
+}
+
+#[test]
+fn what_is_reported_later_counts_as_failed() {
+    let mut ended = queue("outbound/line");
+    ended.finished[JobState::Done as usize] = 100;
+    let stats = Stats { queues: vec![ended], ..Stats::default() };
+    let of = |reported: u64| {
+        let mut seen = Seen::default();
+        let before = Stats { queues: vec![queue("outbound/line")], ..Stats::default() };
+        seen.look(
+            &AlertConfig::default(),
+            &before,
+            &[],
+            &HashMap::new(),
+            NOW.before(Duration::from_secs(60)),
+        );
+        let reported = HashMap::from([("line".to_owned(), reported), ("crm".to_owned(), 99)]);
+        let found = seen.look(&AlertConfig::default(), &stats, &[], &reported, NOW);
+        found.into_iter().map(|finding| (finding.severity, finding.detail)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(5), []);
+    let words = |words: &str| words.to_owned();
+    assert_eq!(of(6), [(Severity::Warning, words("6 of the last 100 messages failed (6 %), within 5 min"))]);
+    // More than were sent within the window.
+    assert_eq!(
+        of(200),
+        [(Severity::Critical, words("200 of the last 200 messages failed (100 %), within 5 min"))]
+    );
 }

@@ -6,7 +6,10 @@
 use std::fmt;
 
 use palomar_model::{ChannelName, MessageId, Timestamp};
-use palomar_records::{CAMPAIGN_UPDATED, CONVERSATION_UPDATED, ConversationId, FeedEntry, MessageView};
+use palomar_records::{
+    ALERT_FIRING, ALERT_RESOLVED, CAMPAIGN_UPDATED, CONVERSATION_UPDATED, ConversationId, FeedEntry,
+    MessageView,
+};
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
@@ -69,17 +72,22 @@ pub enum EventType {
     WebhookFailed,
     /// A campaign came to another state, or how far it is.
     CampaignUpdated,
+    /// Something was found to be wrong.
+    AlertFiring,
+    /// What was wrong is over.
+    AlertResolved,
 }
 
 use EventType::{
-    Accepted, AttemptFailed, CampaignUpdated, Cancelled, ChannelError, ChannelNews, ChannelState,
-    ConversationUpdated, Deleted, Delivered, Duplicate, Echoed, Edited, Expired, Failed, OptedIn, OptedOut,
-    Preference, Queued, Reaction, Read, Received, Sending, Sent, Uncertain, Vote, WebhookFailed,
+    Accepted, AlertFiring, AlertResolved, AttemptFailed, CampaignUpdated, Cancelled, ChannelError,
+    ChannelNews, ChannelState, ConversationUpdated, Deleted, Delivered, Duplicate, Echoed, Edited, Expired,
+    Failed, OptedIn, OptedOut, Preference, Queued, Reaction, Read, Received, Sending, Sent, Uncertain, Vote,
+    WebhookFailed,
 };
 
 impl EventType {
     /// All there are.
-    pub const ALL: [EventType; 27] = [
+    pub const ALL: [EventType; 29] = [
         Accepted,
         Queued,
         Sending,
@@ -107,12 +115,15 @@ impl EventType {
         ChannelError,
         WebhookFailed,
         CampaignUpdated,
+        AlertFiring,
+        AlertResolved,
     ];
 
     /// The word for it, when it happens, and what its `data` has.
     #[rustfmt::skip]
     pub const fn parts(self) -> (&'static str, &'static str, &'static str) {
         const PROGRESS: &str = "`status`, `contact`, `providerMessageId`";
+        const ALERT: &str = "`id`, `rule`, `subject`, `severity`, `detail`, `firedAt`, `resolvedAt`";
         match self {
             Accepted => ("message.accepted", "a message was accepted, to go at once or later", MESSAGE),
             Queued => ("message.queued", "its time came, or it goes back to wait for another attempt", "`status`, `contact`, `providerMessageId`, `notBefore`"),
@@ -141,6 +152,8 @@ impl EventType {
             ChannelError => ("channel.error", "the provider reports an error of a channel", "`code`, `title` and more, as it came"),
             WebhookFailed => ("webhook.failed", "a webhook could not be processed; it is kept among the failed ones", "`id`"),
             CampaignUpdated => ("campaign.updated", "a campaign came to another state, or came further", "`campaignId`, `name`, `status`, `pauseCause`, `pauseReason`, `progress` (`processed`, `total`, `success`, `failed`, `percentage`)"),
+            AlertFiring => ("alert.firing", "something was found to be wrong; for keys that are not bound to channels", ALERT),
+            AlertResolved => ("alert.resolved", "what was wrong is over", ALERT),
         }
     }
 
@@ -218,6 +231,8 @@ fn types(entry: &FeedEntry) -> Vec<EventType> {
         "channel_error" => Some(ChannelError),
         "webhook_failed" => Some(WebhookFailed),
         CAMPAIGN_UPDATED => Some(CampaignUpdated),
+        ALERT_FIRING => Some(AlertFiring),
+        ALERT_RESOLVED => Some(AlertResolved),
         _ => None,
     };
     // What happens a second time is not counted: it is told by the entry's own word.
@@ -326,7 +341,7 @@ fn data(entry: &FeedEntry, kind: EventType) -> Map<String, Json> {
             "state": entry.kind, "queue": detail["queue"], "reason": detail["reason"], "until": detail["until"],
         }),
         ChannelNews => json!({ "news": entry.kind, "detail": as_it_came(detail) }),
-        ChannelError | CampaignUpdated => detail.clone(),
+        ChannelError | CampaignUpdated | AlertFiring | AlertResolved => detail.clone(),
         // Why it could not be read may quote it: that is for those who may look at it.
         WebhookFailed => json!({ "id": detail["id"] }),
     };

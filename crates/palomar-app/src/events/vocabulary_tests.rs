@@ -51,6 +51,8 @@ fn entries_are_these_events() {
             none(),
             &[Sent, Delivered, Read],
         ),
+        ("something is wrong", "alert_firing", "", json!({"id": "alert_1"}), &[AlertFiring]),
+        ("it is over", "alert_resolved", "", json!({"id": "alert_1"}), &[AlertResolved]),
         ("the queue is done with it", "done", "", none(), &[]),
         ("a person says that it was sent", "done", "sent", none(), &[Sent]),
         ("a report is news", "delivered", "delivered", report(), &[Delivered]),

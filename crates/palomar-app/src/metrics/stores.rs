@@ -31,6 +31,8 @@ pub(crate) struct Reading {
     pub(crate) queue: Option<StoreReading>,
     /// Webhooks that are kept because they could not be processed; none where the records can't be read.
     pub(crate) failed_webhooks: Option<u64>,
+    /// Alerts that fire, warnings and critical ones; none where the records can't be read.
+    pub(crate) alerts: Option<[(&'static str, usize); 2]>,
     /// Bytes of media that are kept.
     pub(crate) media: u64,
     /// What waits on this node's disk, where the queues are elsewhere; else nothing.
@@ -110,6 +112,10 @@ impl Collector for Stores {
         let kept = reading.failed_webhooks.map(|kept| (Vec::new(), number(kept)));
         let help = "Webhooks that could not be processed and are kept to be replayed.";
         writer.gauge("webhooks_failed", help, kept)?;
+        let firing = reading.alerts.iter().flatten();
+        let firing =
+            firing.map(|(severity, many)| (vec![label("severity", *severity)], number(*many as u64)));
+        writer.gauge("alerts_firing", "Alerts that fire.", firing)?;
         let media = Some((Vec::new(), number(reading.media)));
         writer.gauge(
             "media_stored_bytes",

@@ -125,6 +125,12 @@ pub(crate) fn firing(db: Db<'_>) -> Result<Vec<AlertRecord>> {
     db.rows("SELECT * FROM alerts WHERE resolved_at IS NULL ORDER BY fired_at, id", &[], alert)
 }
 
+/// The one of a rule and subject that fires.
+pub(crate) fn of(db: Db<'_>, rule: &str, subject: &str) -> Result<Option<AlertRecord>> {
+    let text = "SELECT * FROM alerts WHERE rule = $1 AND subject = $2 AND resolved_at IS NULL";
+    db.row(text, &values![rule, subject], alert)
+}
+
 /// One.
 pub(crate) fn get(db: Db<'_>, id: &str) -> Result<Option<AlertRecord>> {
     db.row("SELECT * FROM alerts WHERE id = $1", &values![id], alert)
