@@ -16,7 +16,7 @@ const LONGEST: usize = 200;
 /// The least time between two occurrences.
 const LEAST: Duration = Duration::from_secs(3600);
 /// Occurrences that are looked at to know how near they are.
-const LOOKED_AT: usize = 400;
+const LOOKED_AT: usize = 100;
 /// How far it is looked back for the newest occurrence, step by step, in seconds: an hour, a day, a week, a month, a leap year
 /// after another.
 const BACK: [u64; 6] = [3_600, 86_400, 7 * 86_400, 31 * 86_400, 366 * 86_400, 9 * 366 * 86_400];
@@ -125,10 +125,20 @@ impl Recurrence {
     /// The first occurrence after a time.
     #[must_use]
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
-        let instant = jiff::Timestamp::from_microsecond(after.micros()).ok()?;
-        let found = self.crontab.find_next(instant).ok()?;
-        let at = Timestamp::from_micros(found.timestamp().as_microsecond());
-        (at > after && self.said.until.is_none_or(|until| at <= until)).then_some(at)
+        let mut instant = jiff::Timestamp::from_microsecond(after.micros()).ok()?;
+        loop {
+            let found = self.crontab.find_next(instant).ok()?;
+            let at = Timestamp::from_micros(found.timestamp().as_microsecond());
+            if at <= after || self.said.until.is_some_and(|until| at > until) {
+                return None;
+            }
+            // Of a time that clocks show twice, the first is meant.
+            let first = found.datetime().to_zoned(found.time_zone().clone()).ok()?;
+            if first.timestamp() == found.timestamp() {
+                return Some(at);
+            }
+            instant = found.timestamp();
+        }
     }
 
     /// The newest occurrence from one time up to another, both included.
@@ -147,13 +157,14 @@ impl Recurrence {
     /// Refuses what never occurs, and what occurs too often to be meant.
     fn check(&self) -> Result<(), FieldError> {
         let place = if self.said.cron.is_some() { "/cron" } else { "/at" };
-        // 2000 began a cycle of leap years: whatever occurs, occurs after it.
+        // From a leap year on: whatever occurs, occurs within the next.
+        let since = Timestamp::from_seconds(946_684_800);
         let forever =
             Recurrence { said: RecurrenceInput { until: None, ..self.said.clone() }, ..self.clone() };
-        let mut at = Timestamp::from_seconds(946_684_800);
+        let mut at = forever.next(since).ok_or_else(|| FieldError::new(place, "never occurs"))?;
         for _ in 0..LOOKED_AT {
-            let next = forever.next(at).ok_or_else(|| FieldError::new(place, "never occurs"))?;
-            if next.since(at) < LEAST && at > Timestamp::from_seconds(946_684_800) {
+            let Some(next) = forever.next(at) else { break };
+            if next.since(at) < LEAST {
                 return Err(FieldError::new(place, "occurs more than once an hour"));
             }
             at = next;
