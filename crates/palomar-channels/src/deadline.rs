@@ -166,6 +166,10 @@ impl<C: Channel> Channel for Deadlined<C> {
     fn is_opt_out(&self, code: &str) -> bool {
         self.inner.is_opt_out(code)
     }
+
+    fn is_unwelcome(&self, code: &str) -> bool {
+        self.inner.is_unwelcome(code)
+    }
 }
 
 #[cfg(test)]

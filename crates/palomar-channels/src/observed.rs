@@ -101,4 +101,8 @@ impl<C: Channel> Channel for Observed<C> {
     fn is_opt_out(&self, code: &str) -> bool {
         self.inner.is_opt_out(code)
     }
+
+    fn is_unwelcome(&self, code: &str) -> bool {
+        self.inner.is_unwelcome(code)
+    }
 }

@@ -32,6 +32,13 @@ async fn the_silent_get_another_and_those_who_answer_none() {
     house.app.start_campaign(&id, &caller()).await.expect("started");
     let sent = wait_until(&house, &id, |status| status.progress.processed == 47).await;
     assert_eq!((sent.status, sent.progress.success), ("sending", 45), "it waits for who answers");
+    let written = palomar_app::MessageFilter {
+        direction: Some(palomar_app::Direction::Inbound),
+        ..palomar_app::MessageFilter::default()
+    };
+    while house.app.messages(written.clone(), None, 200, &caller()).await.expect("read").items.len() < 20 {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
     // A pause holds what follows; another process goes on.
     house.app.pause_campaign(&id, &caller()).await.expect("paused");
     house.close().await;
