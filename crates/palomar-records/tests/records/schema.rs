@@ -109,7 +109,8 @@ async fn records_of_an_earlier_schema_go_on() {
                 "0011_sessions",
                 "0012_alerts",
                 "0013_analytics",
-                "0014_campaign_places"
+                "0014_campaign_places",
+                "0015_campaigns"
             ]
         )
     );
