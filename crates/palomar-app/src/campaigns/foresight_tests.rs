@@ -192,19 +192,19 @@ async fn what_was_foreseen_is_what_then_happens() {
         ..Limits::default()
     };
     let day = Some(r#"{"from":"09:00","until":"20:00"}"#);
-    let zones = || vec![group(30, "America/Lima"), group(30, "Europe/Madrid"), group(30, "Asia/Tokyo")];
+    let zones = || vec![group(12, "America/Lima"), group(12, "Europe/Madrid"), group(12, "Asia/Tokyo")];
     for (name, limits, hours, groups, others) in [
-        ("a window", limits(10), None, vec![group(300, "UTC")], 0),
-        ("two windows", both, None, vec![group(250, "UTC")], 0),
-        ("beside others", limits(10), None, vec![group(150, "UTC")], 150),
-        ("beside fewer", limits(10), None, vec![group(150, "UTC")], 50),
+        ("a window", limits(10), None, vec![group(100, "UTC")], 0),
+        ("two windows", both, None, vec![group(130, "UTC")], 0),
+        ("beside others", limits(10), None, vec![group(60, "UTC")], 60),
+        ("beside fewer", limits(10), None, vec![group(60, "UTC")], 20),
         ("in three zones", limits(10), day, zones(), 0),
-        // More than go in the ten minutes that are left of the day in Madrid.
+        // More than go in the two minutes that are left of the day in Madrid.
         (
             "until tomorrow",
             limits(1),
-            Some(r#"{"from":"09:00","until":"12:10"}"#),
-            vec![group(900, "Europe/Madrid")],
+            Some(r#"{"from":"09:00","until":"12:02"}"#),
+            vec![group(180, "Europe/Madrid")],
             0,
         ),
     ] {

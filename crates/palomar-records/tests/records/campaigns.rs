@@ -26,7 +26,7 @@ on_both!(
     a_follow_up_is_decided_once,
 );
 
-fn campaign(n: u64) -> CampaignRecord {
+pub(crate) fn campaign(n: u64) -> CampaignRecord {
     CampaignRecord {
         id: format!("campaign_{n}"),
         number: 0,
@@ -103,7 +103,7 @@ async fn nobody_stands_in_a_campaign_twice(house: House) {
     assert!(matches!(late, Err(RecordsError::NotFound(_))), "{late:?}");
 }
 
-async fn create(records: &Records, new: CampaignRecord, to: Vec<NewRecipient>) -> CampaignRecord {
+pub(crate) async fn create(records: &Records, new: CampaignRecord, to: Vec<NewRecipient>) -> CampaignRecord {
     match records.create_campaign(new, to, None).await.expect("created") {
         CreatedCampaign::Now(made) => *made,
         other => panic!("{other:?}"),

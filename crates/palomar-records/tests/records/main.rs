@@ -3,6 +3,7 @@
 mod analytics;
 mod audience;
 mod campaigns;
+mod costs;
 mod crash;
 mod facts;
 mod feed;
