@@ -300,7 +300,7 @@ async fn templates_are_pulled_and_texts_tried() {
     assert_eq!(told(&house.get("/api/templates?name=hola").await.json()).len(), 1);
     let meta = "meta".parse().expect("a name");
     for (name, expected) in [
-        ("hola", palomar_app::TemplateStanding::Usable),
+        ("hola", palomar_app::TemplateStanding::Usable { quality: Some("GREEN".to_owned()) }),
         ("nueva", palomar_app::TemplateStanding::Unknown),
         (
             "stopped_oferta",
