@@ -13,7 +13,7 @@ use crate::bench;
 use crate::client::Client;
 use crate::commands::{
     alert, analytics, campaign, channel, config, contacts, conversation, key, message, queue, rates,
-    segments, send, session, shell, simulate, store, suppressions, template, webhook,
+    segments, send, session, shell, simulate, store, suppressions, template, top, webhook,
 };
 use crate::config::{Loaded, Sources, Span, load};
 use crate::failure::Failure;
@@ -71,7 +71,7 @@ pub(crate) struct Globals {
     no_color: bool,
     /// Ask nothing: what would be asked for is an error.
     #[arg(long, global = true)]
-    no_input: bool,
+    pub(crate) no_input: bool,
     /// Say only what was asked for, and errors.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
@@ -117,6 +117,8 @@ pub(crate) enum Command {
     /// Look at queues and control them.
     #[command(subcommand)]
     Queue(queue::Verb),
+    /// See who is busy and how the machine takes it, live.
+    Top(top::Flags),
     /// Keep people and what is known of them; take files of them in and give them out.
     #[command(subcommand)]
     Contacts(contacts::Verb),

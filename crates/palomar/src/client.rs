@@ -81,6 +81,41 @@ impl Client {
         self.call(Method::PUT, path, &[], Some(body)).await
     }
 
+    /// `POST` of a JSON document that counts once however often it is sent, where it has a key.
+    pub(crate) async fn post_once(
+        &self,
+        path: &str,
+        query: Query<'_>,
+        body: &Value,
+        key: Option<&str>,
+    ) -> Result<Value, Failure> {
+        let mut request = self.request(Method::POST, path, query)?.timeout(self.timeout).json(body);
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
+        let answer = self.read(self.send(request).await?).await?;
+        if answer.is_empty() { Ok(Value::Null) } else { self.json(&answer) }
+    }
+
+    /// `GET` of text.
+    pub(crate) async fn text(&self, path: &str) -> Result<String, Failure> {
+        let request = self.request(Method::GET, path, &[])?.timeout(self.timeout);
+        let answer = self.read(self.send(request).await?).await?;
+        String::from_utf8(answer).map_err(|_| self.not_ours())
+    }
+
+    /// `GET` of a JSON document that comes with a status that tells whether all is well: whatever that is.
+    pub(crate) async fn probe(&self, path: &str) -> Result<Value, Failure> {
+        let request = self.request(Method::GET, path, &[])?.timeout(self.timeout);
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        self.json(&self.read(response).await?)
+    }
+
+    /// The same, that waits so long for an answer and no longer.
+    pub(crate) fn patient_for(self, timeout: Duration) -> Client {
+        Client { timeout, ..self }
+    }
+
     /// `PATCH` with a JSON document.
     pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.call(Method::PATCH, path, &[], Some(body)).await
@@ -164,7 +199,11 @@ impl Client {
         if empty || body.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&body).map_err(|_| self.not_ours())
+        self.json(&body)
+    }
+
+    fn json(&self, body: &[u8]) -> Result<Value, Failure> {
+        serde_json::from_slice(body).map_err(|_| self.not_ours())
     }
 
     async fn read(&self, mut response: Response) -> Result<Vec<u8>, Failure> {

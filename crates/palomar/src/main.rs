@@ -18,6 +18,7 @@ mod config;
 mod failure;
 mod logs;
 mod output;
+mod screens;
 mod serve;
 mod signals;
 
@@ -97,6 +98,7 @@ async fn talk(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Campaign(verb) => commands::campaign::run(context, verb).await,
         Command::Analytics(verb) => commands::analytics::run(context, verb).await,
         Command::Queue(verb) => commands::queue::run(context, verb).await,
+        Command::Top(flags) => commands::top::run(context, flags).await,
         Command::Contacts(verb) => commands::contacts::run(context, verb).await,
         Command::Segments(verb) => commands::segments::run(context, verb).await,
         Command::Template(verb) => commands::template::run(context, verb).await,

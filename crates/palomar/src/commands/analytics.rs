@@ -7,12 +7,25 @@ use super::{analytics_page, analytics_shown, confirm, number};
 use crate::cli::Context;
 use crate::client::Client;
 use crate::failure::Failure;
+use crate::screens::{Dashboard, Live, watch};
 
 const ANALYTICS: &str = "/api/analytics";
 
 /// What can be asked of analytics.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// Look at messages, conversations, conversions and times, live.
+    #[command(after_help = "\
+Examples:
+  palomar analytics dashboard
+  palomar analytics dashboard --period month --channel shop --zone Europe/Madrid
+  palomar analytics dashboard --once")]
+    Dashboard {
+        #[command(flatten)]
+        range: Range,
+        #[command(flatten)]
+        live: Live,
+    },
     /// Report on a period: messages, conversations, conversions, campaigns, performance.
     #[command(after_help = "\
 Examples:
@@ -118,6 +131,17 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         asked => asked.unwrap_or(Format::Table),
     };
     match verb {
+        Verb::Dashboard { range, live } if live.is_wanted(context) => {
+            watch(context, &live, Dashboard::new(&range.query())).await
+        }
+        Verb::Dashboard { range, .. } => {
+            let report = report(&client, &range, true).await?;
+            if out.json {
+                return out.document(&report);
+            }
+            analytics_shown::report(out, &report);
+            Ok(())
+        }
         Verb::Report { range, format: asked, alone } => {
             let report = report(&client, &range, !alone).await?;
             match format(asked) {

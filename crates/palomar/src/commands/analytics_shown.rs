@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 /// What a report has of messages, in the order of a message's life.
-pub(super) const COUNTS: [(&str, &str); 10] = [
+pub(crate) const COUNTS: [(&str, &str); 10] = [
     ("accepted", "accepted"),
     ("sent", "sent"),
     ("delivered", "delivered"),
@@ -20,17 +20,17 @@ pub(super) const COUNTS: [(&str, &str); 10] = [
     ("attempts failed", "attemptsFailed"),
 ];
 
-pub(super) fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
+pub(crate) fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
     value[key].as_array().map_or(&[][..], Vec::as_slice)
 }
 
 /// A share in percent, where there is one.
-pub(super) fn percent(value: &Value) -> String {
+pub(crate) fn percent(value: &Value) -> String {
     value.as_f64().map_or_else(String::new, |share| format!("{:.1} %", share * 100.0))
 }
 
 /// Milliseconds as people say them.
-pub(super) fn took(value: &Value) -> String {
+pub(crate) fn took(value: &Value) -> String {
     match value.as_f64() {
         None => String::new(),
         Some(ms) if ms < 1_000.0 => format!("{ms:.0} ms"),
@@ -41,7 +41,7 @@ pub(super) fn took(value: &Value) -> String {
 }
 
 /// How much more or less than before, in percent.
-pub(super) fn change(now: u64, before: u64) -> String {
+pub(crate) fn change(now: u64, before: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "shown without a fraction")]
     match before {
         0 => String::new(),

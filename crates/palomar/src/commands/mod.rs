@@ -4,7 +4,7 @@
 pub(crate) mod alert;
 pub(crate) mod analytics;
 mod analytics_page;
-mod analytics_shown;
+pub(crate) mod analytics_shown;
 pub(crate) mod bulk;
 pub(crate) mod campaign;
 mod campaign_shown;
@@ -31,6 +31,7 @@ pub(crate) mod simulate;
 pub(crate) mod store;
 pub(crate) mod suppressions;
 pub(crate) mod template;
+pub(crate) mod top;
 pub(crate) mod webhook;
 
 use std::io::{Read, Write};
@@ -73,7 +74,7 @@ fn short_time(value: &Value, key: &str) -> String {
 }
 
 /// A part of an address: what is not a letter, digit, `-`, `_`, `.` or `~` is escaped.
-fn segment(text: &str) -> String {
+pub(crate) fn segment(text: &str) -> String {
     text.bytes().fold(String::new(), |mut path, byte| {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
             path.push(char::from(byte));

@@ -8,17 +8,14 @@ use crate::cli::Context;
 use crate::config::Span;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::screens::{DeadLetters, Live, Queues, watch};
 
 /// What can be done with queues. A queue is named `outbound/demo`, or by its channel.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Show every queue in numbers.
-    Metrics {
-        /// Print once and end (the only way until the live screen is here).
-        #[arg(long)]
-        once: bool,
-    },
-    /// Dead letters: what is not tried again until a person says so.
+    /// Show every queue in numbers, live.
+    Metrics(Live),
+    /// Dead letters: what is not tried again until a person says so. Live, where nothing more is said.
     Dlq(Dlq),
     /// List what waits and what is under way.
     Jobs {
@@ -73,7 +70,9 @@ pub(crate) enum Verb {
 /// `palomar queue dlq`.
 #[derive(Debug, Args)]
 pub(crate) struct Dlq {
-    /// `list` where nothing is said.
+    #[command(flatten)]
+    live: Live,
+    /// What to do without a screen; `list` where there is none.
     #[command(subcommand)]
     verb: Option<dlq::Verb>,
 }
@@ -85,11 +84,15 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     let client = context.client()?;
     let out = context.out;
     match verb {
-        Verb::Metrics { once: _ } => {
+        Verb::Metrics(live) if live.is_wanted(context) => watch(context, &live, Queues::new()).await,
+        Verb::Metrics(_) => {
             let stats = client.get(&format!("{MONITOR}/stats"), &[]).await?;
             if out.json { out.document(&stats) } else { metrics(out, &stats) }
         }
-        Verb::Dlq(Dlq { verb }) => dlq::run(context, &client, verb.unwrap_or_default()).await,
+        Verb::Dlq(Dlq { live, verb: None }) if live.is_wanted(context) => {
+            watch(context, &live, DeadLetters::new()).await
+        }
+        Verb::Dlq(Dlq { verb, .. }) => dlq::run(context, &client, verb.unwrap_or_default()).await,
         Verb::Jobs { channel, state, limit } => {
             let states = match &state {
                 Some(state) => vec![state.as_str()],

@@ -20,5 +20,6 @@ mod logs;
 mod media;
 mod metrics;
 mod provider;
+mod screens;
 mod twilio;
 mod web;
