@@ -1,5 +1,6 @@
 //! Counts again what is counted and measured of messages, from the journal and the messages themselves, and compares it
-//! with what is stored (I12). How conversations are answered can't be counted again from there, and is passed over.
+//! with what is stored (I12). How conversations are answered can't be counted again from there; of that it is checked that
+//! the sums are those of their parts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -143,6 +144,9 @@ fn counts_differ(
             }
             Ok(())
         })?;
+        if !matches!(tier, Tier::Minute) {
+            sums_differ(tier, &stored, names, found);
+        }
         let of_tier = recounted.iter().filter(|((of, _, number), _)| *of == tier && *number >= first);
         let expected: BTreeMap<_, _> =
             of_tier.map(|((_, series, number), page)| ((*series, *number), page)).collect();
@@ -174,6 +178,35 @@ fn counts_differ(
         }
     }
     Ok(())
+}
+
+/// Where a count of conversations is not the sum of those that it is made of.
+fn sums_differ(tier: Tier, stored: &BTreeMap<(SeriesId, i64), Page>, names: &Names, found: &mut Recounted) {
+    let [sums @ .., whole] = Series::DEPTHS;
+    let (mut is, mut must) = (BTreeMap::new(), BTreeMap::new());
+    for ((id, number), page) in stored {
+        let Some(series) = names.series.get(id) else { continue };
+        for (slot, metric, count) in page.iter().filter(|(_, metric, _)| of_conversations(*metric)) {
+            if series.depth() != whole {
+                *is.entry((*id, *number, slot, metric)).or_insert(0) += count;
+                continue;
+            }
+            for depth in sums {
+                let sum = series::id(&series.at(depth));
+                *must.entry((sum, *number, slot, metric)).or_insert(0) += count;
+            }
+        }
+    }
+    let keys: BTreeSet<_> = is.keys().chain(must.keys()).copied().collect();
+    for key in keys {
+        found.compared += 1;
+        let [is, must] = [&is, &must].map(|counts| counts.get(&key).copied().unwrap_or(0_u64));
+        if is != must {
+            let (id, number, slot, metric) = key;
+            let (series, metric, at) = (names.series(id), names.metric(metric), tier.start(number, slot));
+            found.problems.push(format!("{metric} of {series} at {at} is {is}, its parts add up to {must}"));
+        }
+    }
 }
 
 fn times_differ(

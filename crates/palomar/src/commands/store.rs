@@ -28,6 +28,13 @@ pub(crate) enum Verb {
         #[arg(long)]
         records: bool,
     },
+    /// Count again every counter from the journal, and name the first that differs. Servers may be running.
+    #[command(after_help = "\
+Counted again: messages of each day, all counts and times of analytics, what campaigns came to, for the days that the
+journal covers. Of conversations (new, asked, answered) it is checked that sums are those of their parts.
+
+Exit status: 0 all agree, 1 one differs.")]
+    Verify,
     /// Read again what an earlier version could not: messages and webhooks of types that it did not know, failed webhooks.
     ///
     /// Asks a running server. Doing it twice changes nothing more.
@@ -70,6 +77,7 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Reparse => Ok(()),
         Verb::Info => kept::info(context, settings).await,
         Verb::Check { records: true } => check_records_alone(context, settings).await,
+        Verb::Verify => verify(context, settings).await,
         Verb::Check { records: false } => check(context, settings).await,
         Verb::Migrate { plan } => records::migrate(context, settings, plan).await,
         Verb::Export { file } => records::export(context, settings, &file).await,
@@ -163,6 +171,31 @@ async fn check_records_alone(context: &Context, settings: &Settings) -> Result<(
             Ok(())
         }
         many => Err(Failure::new(format!("{many} problems in the records"))),
+    }
+}
+
+/// Whether every counter is what the journal says; the first that is not.
+async fn verify(context: &Context, settings: &Settings) -> Result<(), Failure> {
+    let out = context.out;
+    records::current(settings).await?;
+    let (found, cursor) = check_records(settings).await?;
+    let RecordsCheck { problems, counters_compared } = found.unwrap_or_default();
+    let first = problems.first();
+    if out.json {
+        out.document(&json!({
+            "countersCompared": counters_compared, "cursor": cursor, "firstDifference": first,
+        }))?;
+    }
+    match first {
+        None => {
+            out.talk(format_args!(
+                "{counters_compared} counters, up to {cursor} of the event log: all agree"
+            ));
+            Ok(())
+        }
+        Some(first) => Err(Failure::new(first.clone()).help(
+            "`palomar store check --records` names what else differs. Keep a copy before anything else.",
+        )),
     }
 }
 
