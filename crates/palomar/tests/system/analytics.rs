@@ -3,7 +3,7 @@
 //!
 //! `MESSAGES=100000 KILLS=20 cargo test -p palomar --test system every_number`
 
-use palomar_sim::cloud_api::{self, Config, Statuses};
+use palomar_sim::cloud_api::{self, Config, RunningSim, Statuses};
 use serde_json::{Value, json};
 
 use crate::callers::{never_taken, try_again};
@@ -149,7 +149,122 @@ async fn every_number_is_what_the_ledger_says() {
     let html = server.output(&["analytics", "report", "--format", "html", "--period", "2d"]).await;
     assert!(String::from_utf8_lossy(&html.stdout).contains("<svg"), "a page with charts");
 
+    answers_and_conversions(&mut server, &sim, (messages, inbound), &mut dice).await;
     assert!(server.terminate().await.success());
     let checked = server.output(&["store", "check"]).await;
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+    one_wrong_counter_is_named(&server).await;
+}
+
+/// Everybody who wrote and was written to is answered, and half of the others; some buy, each told of twice, with a kill in
+/// between: exact again.
+async fn answers_and_conversions(
+    server: &mut Server,
+    sim: &RunningSim,
+    (messages, inbound): (usize, usize),
+    dice: &mut Dice,
+) {
+    let before = counts(server).await;
+    // Whoever was written to after they wrote has been answered by that; an answer more changes nothing.
+    let answered: Vec<usize> = (0..inbound).filter(|n| n.is_multiple_of(2) || n % 4 == 1).collect();
+    let rows: Vec<_> = answered
+        .iter()
+        .map(|n| {
+            let to = format!("+{}", written(*n).from.expect("somebody"));
+            json!({ "channel": "line", "to": to, "type": "text", "content": { "text": "At once" } })
+        })
+        .collect();
+    let chunks: Vec<_> = rows.chunks(rows.len().div_ceil(4).min(500)).collect();
+    let kill_at = dice.below(chunks.len() as u64) as usize;
+    for (place, rows) in chunks.into_iter().enumerate() {
+        let (status, answer) = server.post("/api/messages/bulk", json!(rows)).await;
+        assert_eq!(status, 200, "{answer}");
+        if place == kill_at {
+            server.kill();
+            server.run().await;
+        }
+    }
+    let settled = never_taken(server, "line", sim).await;
+    try_again(server, &settled).await;
+    until("all answers are read", || async {
+        let found = counts(server).await;
+        let read = number(&found, "read") - number(&before, "read");
+        if read == answered.len() { Ok(()) } else { Err(format!("{read} of {}: {found}", answered.len())) }
+    })
+    .await;
+    let talks = server.get("/api/analytics/conversations?period=2d").await;
+    assert_eq!((number(&talks, "asked"), number(&talks, "answered")), (inbound, answered.len()), "{talks}");
+    assert_eq!(number(&talks["response"], "count"), answered.len(), "{talks}");
+
+    // Of ten who buy one was never written to. Sales have a value; what is told twice counts once.
+    let buyers = (messages / 20).max(20);
+    for round in 0..2 {
+        for n in 0..buyers {
+            let to =
+                if n % 10 == 9 { format!("+34699{n:06}") } else { self::to(n % (messages / 10) * 10 + 2) };
+            let mut told = json!({ "id": format!("order-{n}"), "kind": "lead", "to": to, "channel": "line" });
+            if n % 2 == 0 {
+                told["kind"] = json!("sale");
+                told["value"] = json!(10.5);
+                told["currency"] = json!("EUR");
+            }
+            let (status, answer) = server.post("/api/analytics/conversions", told).await;
+            assert!(status < 300, "{answer}");
+            assert_eq!(answer["repeated"], round > 0, "{answer}");
+        }
+        server.kill();
+        server.run().await;
+    }
+    let found = server.get("/api/analytics/conversions?period=2d").await;
+    let of = |kind: &str| {
+        let items = found["items"].as_array().expect("items");
+        let one = items.iter().find(|one| one["kind"] == kind).unwrap_or_else(|| panic!("{kind} in {found}"));
+        (number(one, "count"), number(one, "attributed"), one["value"].as_f64().unwrap_or(0.0))
+    };
+    // Who was never written to has an odd number: no sale.
+    let (sales, strangers) = (buyers.div_ceil(2), (0..buyers).filter(|n| n % 10 == 9).count());
+    assert_eq!(of("sale"), (sales, sales, sales as f64 * 10.5), "{found}");
+    assert_eq!(of("lead"), (buyers - sales, buyers - sales - strangers, 0.0), "{found}");
+    let report = server.get("/api/analytics/report?period=2d").await;
+    assert_eq!(report["conversions"], found["items"]);
+    assert_eq!(report["conversations"]["answered"], talks["answered"]);
+}
+
+/// Each counter that is made wrong by hand is named, and nothing is once it is as it was.
+async fn one_wrong_counter_is_named(server: &Server) {
+    let verified = || async {
+        let output = server.output(&["store", "verify", "--json"]).await;
+        let found: Value = serde_json::from_slice(&output.stdout).expect("a document");
+        assert_eq!(output.status.code(), Some(i32::from(!found["firstDifference"].is_null())), "{found}");
+        found
+    };
+    let clean = verified().await;
+    assert!(clean["firstDifference"].is_null() && number(&clean, "countersCompared") > 100, "{clean}");
+    // A counter of a day; a page of counts that has another's; times that lack a series.
+    for (wrong, named) in [
+        ("UPDATE counters SET count = count + 1 WHERE kind = 'sent' AND channel = 'line'", "counter sent of line"),
+        (
+            "UPDATE analytics_counts SET counts = (SELECT counts FROM analytics_counts c JOIN analytics_series s
+                ON s.id = c.series WHERE c.tier = 1 AND s.depth = 6 LIMIT 1)
+                WHERE tier = 1 AND series = (SELECT id FROM analytics_series WHERE depth = 0)",
+            " of all (depth 0) at ",
+        ),
+        (
+            "DELETE FROM analytics_times WHERE series = (SELECT id FROM analytics_series WHERE depth = 0)",
+            "of all (depth 0) from ",
+        ),
+    ] {
+        let path = server.dir.join("records.db");
+        let kept = server.dir.join("records.kept");
+        std::fs::copy(&path, &kept).expect("a copy");
+        let db = rusqlite::Connection::open(&path).expect("it opens");
+        assert!(db.execute(wrong, []).expect("it is made wrong") > 0, "{wrong}");
+        // Nothing of it may stay beside the file, which is put back.
+        db.close().expect("it closes");
+        let found = verified().await;
+        let first = found["firstDifference"].as_str().expect("a difference");
+        assert!(first.contains(named), "{first}");
+        std::fs::copy(&kept, &path).expect("put back");
+    }
+    assert!(verified().await["firstDifference"].is_null());
 }
