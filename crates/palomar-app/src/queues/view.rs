@@ -143,7 +143,7 @@ pub struct QueueView {
     pub cancelled: u64,
     /// Expired, and kept.
     pub expired: u64,
-    /// Waiting ones, by priority.
+    /// Of those waiting: whose turn may come, by priority. The rest wait behind another or between attempts.
     pub by_priority: ByPriority,
     /// Ever accepted.
     pub accepted: u64,

@@ -65,9 +65,9 @@ pub(super) fn report(out: Output, report: &Value) {
             cells
         })
         .collect();
-    let heads: &[&str] =
-        if before.is_object() { &["messages", "", "before", "change"] } else { &["messages", ""] };
-    out.table(heads, &rows, "no messages");
+    let period = text(report, "period");
+    let heads = ["messages", &period, "before", "change"];
+    out.table(&heads[..if before.is_object() { 4 } else { 2 }], &rows, "no messages");
     let talks = &report["conversations"];
     out.line("");
     out.pairs(&[
@@ -161,7 +161,7 @@ fn written(rows: Vec<Vec<String>>) -> Result<String, Failure> {
 }
 
 /// A report as CSV: one value a row, each under its section and name, so that everything has a place.
-pub(super) fn csv(report: &Value) -> Result<String, Failure> {
+pub(crate) fn csv(report: &Value) -> Result<String, Failure> {
     let mut rows = vec![["section", "name", "metric", "value"].map(str::to_owned).to_vec()];
     let mut add = |section: &str, name: &str, metric: &str, value: &Value| {
         let shown = match value {

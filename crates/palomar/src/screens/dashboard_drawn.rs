@@ -5,6 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use serde_json::Value;
 
+use super::clean::wrapped;
 use super::dashboard::{Dashboard, Pane};
 use super::paint::{
     Palette, Series, Tile, Tone, above, bar, bars, beside, chart, line, put, put_right, section, tiles,
@@ -70,7 +71,10 @@ fn draw_tiles(screen: &Dashboard, buf: &mut Buffer, area: Rect, palette: Palette
         let change = change(count(messages, key), count(before, key));
         let notes: Vec<String> = [rate, change].into_iter().filter(|note| !note.is_empty()).collect();
         let value = format!("{} {}", whole(count(messages, key)), notes.join(" ")).trim_end().to_owned();
-        let went = list(&screen.report, "series").iter().map(|stretch| count(stretch, key)).collect();
+        // Of a week there are fewer stretches than cells.
+        let stretches = list(&screen.report, "series");
+        let each = (usize::from(area.width / 5).saturating_sub(1) / stretches.len().max(1)).max(1);
+        let went = stretches.iter().flat_map(|one| std::iter::repeat_n(count(one, key), each)).collect();
         Tile { name, value, tone, went }
     };
     let failed = if count(messages, "failed") > 0 { Tone::Bad } else { Tone::Plain };
@@ -106,10 +110,15 @@ fn draw_chart(screen: &Dashboard, buf: &mut Buffer, area: Rect, palette: Palette
     } else {
         let groups = list(&screen.series, "series");
         let point = |point: &Value| Some((second(point)?, point["value"].as_f64()?));
-        let points =
+        let points: Vec<_> =
             groups.iter().take(1).flat_map(|group| list(group, "points")).filter_map(point).collect();
-        let which =
-            screen.series["percentile"].as_u64().map_or_else(String::new, |n| format!(", p{n} in ms"));
+        let (points, which) = match screen.series["percentile"].as_u64() {
+            Some(n) => {
+                let (points, unit) = in_unit(points);
+                (points, format!(", p{n} in {unit}"))
+            }
+            None => (points, String::new()),
+        };
         (vec![Series { name: metric, points }], format!("{metric} by {bucket}{which}"))
     };
     let area = section(buf, area, &name, palette);
@@ -124,6 +133,18 @@ fn draw_chart(screen: &Dashboard, buf: &mut Buffer, area: Rect, palette: Palette
     chart(buf, area, &drawn, bounds, [&short[0], &short[1]], palette);
 }
 
+/// Milliseconds in the unit that the largest of them is best told in.
+fn in_unit(points: Vec<(f64, f64)>) -> (Vec<(f64, f64)>, &'static str) {
+    let most = points.iter().map(|(_, ms)| *ms).fold(0.0, f64::max);
+    let (unit, name) = match most {
+        _ if most < 10_000.0 => (1.0, "ms"),
+        _ if most < 600_000.0 => (1_000.0, "s"),
+        _ if most < 36_000_000.0 => (60_000.0, "min"),
+        _ => (3_600_000.0, "h"),
+    };
+    (points.into_iter().map(|(at, ms)| (at, ms / unit)).collect(), name)
+}
+
 /// How people are answered.
 fn draw_talks(screen: &Dashboard, buf: &mut Buffer, area: Rect, palette: Palette) {
     let area = section(buf, area, "conversations", palette);
@@ -134,7 +155,7 @@ fn talks(talks: &Value) -> Vec<(&'static str, String)> {
     let asked = format!("{} of {}", whole(count(talks, "answered")), whole(count(talks, "asked")));
     let half = |key: &str| match took(&talks[key]["p50Ms"]) {
         none if none.is_empty() => "—".to_owned(),
-        half => format!("{half} p50, {} p95", took(&talks[key]["p95Ms"])),
+        half => format!("{half}, p95 {}", took(&talks[key]["p95Ms"])),
     };
     vec![
         ("active", whole(count(talks, "active"))),
@@ -259,7 +280,9 @@ fn draw_times(screen: &Dashboard, buf: &mut Buffer, area: Rect, palette: Palette
     let failed = if failed.is_empty() { failed } else { format!(", {failed} of attempts failed") };
     let words =
         format!("a minute: {} sent, {} received{failed}", rate("sentPerMinute"), rate("receivedPerMinute"));
-    put(buf, rest, &words, palette.style(Tone::Plain));
+    for (n, part) in (0u16..).zip(wrapped(&words, rest.width)) {
+        put(buf, line(rest, n), &part, palette.style(Tone::Plain));
+    }
 }
 
 fn draw_counts(screen: &Dashboard, buf: &mut Buffer, area: Rect, palette: Palette) {

@@ -94,7 +94,7 @@ fn draw_list(screen: &DeadLetters, buf: &mut Buffer, area: Rect, palette: Palett
         text_column("channel", 10, 0),
         text_column("to", 16, 0),
         text_column("state", 9, 0),
-        number_column("tries", 5, 0),
+        number_column("tries", 5, 100),
         text_column("type", 11, 110),
         text_column("campaign", 14, 140),
         text_column("reason", 0, 0),
@@ -174,7 +174,10 @@ fn draw_letter(
     let pairs = [
         ("channel", format!("{} ({})", text(letter, "channel"), text(letter, "queue"))),
         ("to", text(known, "contact").to_owned()),
-        ("queued", format!("{} ({} ago)", text(letter, "enqueuedAt"), age(letter, "enqueuedAt", now))),
+        (
+            "queued",
+            format!("{} ({} ago)", day_and_time(letter, "enqueuedAt", 19), age(letter, "enqueuedAt", now)),
+        ),
         ("attempts", format!("{}, priority {}", count(letter, "attempts"), text(letter, "priority"))),
         ("campaign", text(letter, "campaignId").to_owned()),
         ("code", text(known, "code").to_owned()),
@@ -207,30 +210,37 @@ fn draw_timeline(message: &Value, buf: &mut Buffer, area: Rect, palette: Palette
     if message.is_null() {
         put(buf, area, "asking …", palette.style(Tone::Dim));
     }
-    let columns = [text_column("at", 24, 0), text_column("what", 14, 0), text_column("detail", 0, 0)];
+    let columns = [text_column("at", 23, 0), text_column("what", 14, 0), text_column("detail", 0, 0)];
     // The newest are what is wanted where not all fit.
     let skipped = entries.len().saturating_sub(usize::from(area.height.saturating_sub(1)));
     let rows: Vec<Row> = entries[skipped..]
         .iter()
-        .map(|entry| {
-            let detail = &entry["detail"];
-            let detail = if detail.as_object().is_none_or(serde_json::Map::is_empty) {
-                String::new()
-            } else {
-                detail.to_string()
-            };
-            Row {
-                cells: vec![
-                    (text(entry, "at").chars().take(23).collect::<String>(), Tone::Dim),
-                    (text(entry, "kind").to_owned(), Tone::Strong),
-                    (detail, Tone::Plain),
-                ],
-            }
+        .map(|entry| Row {
+            cells: vec![
+                (day_and_time(entry, "at", 23), Tone::Dim),
+                (text(entry, "kind").to_owned(), Tone::Strong),
+                (told(&entry["detail"]), Tone::Plain),
+            ],
         })
         .collect();
     if !rows.is_empty() {
         table(buf, area, &columns, &rows, None, palette);
     }
+}
+
+/// The time at `key`, to so many characters.
+fn day_and_time(value: &Value, key: &str, characters: usize) -> String {
+    text(value, key).chars().take(characters).collect::<String>().replacen('T', " ", 1)
+}
+
+/// What is said of something that happened, without what is not said.
+fn told(detail: &Value) -> String {
+    let said = |(name, value): (&String, &Value)| match value {
+        Value::Null => None,
+        Value::String(words) => Some(format!("{name} {words}")),
+        other => Some(format!("{name} {other}")),
+    };
+    detail.as_object().into_iter().flatten().filter_map(said).collect::<Vec<_>>().join(", ")
 }
 
 fn draw_edit(edit: &Edit, buf: &mut Buffer, area: Rect, palette: Palette) {

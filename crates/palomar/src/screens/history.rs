@@ -43,6 +43,11 @@ impl History {
         Some(per_second(last - count, end.since(begin)))
     }
 
+    /// For how long it has been looked.
+    pub(super) fn reaches(&self, now: Timestamp) -> Duration {
+        self.looks.front().map_or(Duration::ZERO, |(first, _)| now.since(*first))
+    }
+
     /// Rates between looks, as seconds before `now` (negative) and a rate a second, over the last `span`.
     pub(super) fn rates(&self, now: Timestamp, span: Duration) -> Vec<(f64, f64)> {
         self.looks

@@ -15,6 +15,7 @@ mod dashboard;
 mod dashboard_drawn;
 mod dlq;
 mod dlq_drawn;
+mod flow;
 mod history;
 mod letter;
 mod live;

@@ -4,7 +4,7 @@
 //! without colours, what a tone says is said by weight and by words.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{HorizontalAlignment, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::Marker;
 use ratatui::text::Span;
@@ -155,8 +155,10 @@ pub(super) fn tiles(buf: &mut Buffer, area: Rect, tiles: &[Tile<'_>], palette: P
     }
 }
 
-/// A sparkline, the newest at the right.
+/// A sparkline, the newest at the right end.
 pub(super) fn spark(buf: &mut Buffer, area: Rect, values: &[u64], style: Style) {
+    let free = area.width.saturating_sub(u16::try_from(values.len()).unwrap_or(area.width));
+    let area = Rect { x: area.x + free, width: area.width - free, ..area };
     let skipped = values.len().saturating_sub(usize::from(area.width));
     let most = values.iter().copied().max().unwrap_or(0).max(1);
     Sparkline::default().data(values[skipped..].iter().copied()).max(most).style(style).render(area, buf);
@@ -189,12 +191,7 @@ pub(super) fn chart(
     words(buf, line(area, 0), &legend);
     let (_, area) = above(area, 1);
     if series.iter().all(|one| one.points.len() < 2) {
-        put(
-            buf,
-            line(area, area.height / 2),
-            "  nothing yet: a line needs two looks",
-            palette.style(Tone::Dim),
-        );
+        put(buf, line(area, area.height / 2), "  too little for a line yet", palette.style(Tone::Dim));
         return;
     }
     let most = series.iter().flat_map(|one| &one.points).map(|(_, value)| *value).fold(0.0, f64::max);
@@ -209,7 +206,14 @@ pub(super) fn chart(
     let dim = palette.style(Tone::Dim);
     let scale = [0.0, top / 2.0, top].map(|value| Span::raw(format!("{:>5}", short(value))));
     Chart::new(datasets.collect())
-        .x_axis(Axis::default().bounds(bounds).style(dim).labels(ends.map(str::to_owned)))
+        .x_axis(
+            Axis::default()
+                .bounds(bounds)
+                .style(dim)
+                .labels(ends.map(str::to_owned))
+                // Below the line, and not left of it: there it would move the line.
+                .labels_alignment(HorizontalAlignment::Right),
+        )
         .y_axis(Axis::default().bounds([0.0, top]).style(dim).labels(scale))
         .legend_position(None)
         .render(area, buf);

@@ -7,10 +7,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use serde_json::Value;
 
+use super::flow::draw_rates;
 use super::history::History;
-use super::paint::{
-    Palette, Series, Tile, Tone, above, bars, beside, chart, put, section, short, tiles, whole,
-};
+use super::paint::{Palette, Tile, Tone, above, bars, beside, put, section, short, tiles, whole};
 use super::prompt::{Line, Typed};
 use super::shell::clock;
 use super::table::{Row, number_column, table, text_column};
@@ -69,7 +68,7 @@ impl Queues {
             active: History::default(),
             stuck: History::default(),
             span: 1,
-            order: Order::Name,
+            order: Order::Waiting,
             chosen: 0,
             filter: String::new(),
             typing: None,
@@ -85,8 +84,15 @@ impl Queues {
         };
         match self.order {
             Order::Name => found.sort_by_key(|queue| text(queue, "queue")),
-            Order::Waiting => found.sort_by_key(|queue| by(&["waiting", "scheduled"], queue)),
-            Order::Stuck => found.sort_by_key(|queue| by(&["dead", "uncertain"], queue)),
+            // Of those that are alike the busiest so far.
+            Order::Waiting => {
+                found.sort_by_key(|queue| {
+                    (by(&["waiting", "scheduled"], queue), by(&["active", "completed"], queue))
+                });
+            }
+            Order::Stuck => {
+                found.sort_by_key(|queue| (by(&["dead", "uncertain"], queue), by(&["completed"], queue)));
+            }
         }
         found
     }
@@ -137,7 +143,12 @@ impl Queues {
             tile("waiting", self.sum("waiting"), Tone::Plain, &self.waiting),
             tile("active", self.sum("active"), Tone::Plain, &self.active),
             Tile { name: "done a minute", value: minute, tone: Tone::Good, went: self.completed.steps(most) },
-            tile("done in all", self.sum("completed"), Tone::Plain, &self.completed),
+            Tile {
+                name: "done in all",
+                value: whole(self.sum("completed")),
+                tone: Tone::Plain,
+                went: Vec::new(),
+            },
             tile("dead, uncertain", stuck, stuck_tone, &self.stuck),
         ];
         tiles(buf, area, &all, palette);
@@ -147,19 +158,16 @@ impl Queues {
         let (name, seconds) = SPANS[self.span];
         let area = section(buf, area, &format!("jobs a second, last {name}"), palette);
         let span = Duration::from_secs(seconds);
-        let series = [
-            Series { name: "accepted", points: self.accepted.rates(now, span) },
-            Series { name: "done", points: self.completed.rates(now, span) },
-        ];
-        #[expect(clippy::cast_precision_loss, reason = "seconds of an hour")]
-        let begin = -(seconds as f64);
-        chart(buf, area, &series, [begin, 0.0], [&format!("-{name}"), "now"], palette);
+        let counts = [("accepted", &self.accepted), ("done", &self.completed)];
+        draw_rates(buf, area, &counts, (now, span), palette);
     }
 
     fn draw_priorities(&self, buf: &mut Buffer, area: Rect, palette: Palette) {
-        let area = section(buf, area, "waiting by priority", palette);
+        let area = section(buf, area, "waiting: by priority, held", palette);
         let of = |key: &str| self.queues().iter().map(|queue| count(&queue["byPriority"], key)).sum();
-        let items = ["critical", "high", "normal", "low"].map(|key| (key.to_owned(), of(key)));
+        let mut items = ["critical", "high", "normal", "low"].map(|key| (key.to_owned(), of(key))).to_vec();
+        let ready: u64 = items.iter().map(|(_, count)| count).sum();
+        items.push(("held".to_owned(), self.sum("waiting").saturating_sub(ready)));
         bars(buf, area, &items, palette.series(0), palette);
     }
 
@@ -346,6 +354,7 @@ impl Screen for Queues {
         &[
             "Rates are what the server's own counts grew by while this",
             "screen was open; nothing is estimated.",
+            "held: behind another to the same person, or between attempts.",
             "oldest: for how long the oldest waits that could go.",
             "Dead letters: palomar queue dlq. Pause: palomar queue pause.",
         ]
@@ -378,7 +387,7 @@ impl Screen for Queues {
             self.draw_chart(buf, middle, palette, now);
         }
         let queues = u16::try_from(self.queues().len()).unwrap_or(u16::MAX).saturating_add(2);
-        let (list, last) = above(rest, queues.clamp(4, (rest.height * 3 / 5).max(4)));
+        let (list, last) = above(rest, queues.clamp(4, (rest.height * 2 / 3).max(4)));
         self.draw_queues(buf, list, palette, now);
         let (left, right) = beside(last, last.width / 2);
         self.draw_last(buf, left, palette);

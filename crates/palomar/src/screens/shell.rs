@@ -319,8 +319,13 @@ impl<S: Screen> Shell<S> {
             ("q Ctrl-C", "quit"),
         ];
         let keys = self.screen.keys();
-        let mut lines: Vec<String> =
-            keys.iter().chain(&always).map(|(key, does)| format!(" {key:<12}{does}")).collect();
+        let named = |(key, does): &(&str, &str)| format!(" {key:<9} {does}");
+        let mut lines: Vec<String> = keys.iter().map(named).collect();
+        // Beside each other, so that all of it fits into 24 lines.
+        lines.resize(lines.len().max(always.len()), String::new());
+        for (line, always) in lines.iter_mut().zip(&always) {
+            *line = format!("{line:<22}{}", named(always));
+        }
         lines.push(String::new());
         lines.extend(self.screen.about().iter().map(|said| format!(" {said}")));
         let inside = lines.iter().map(|said| said.chars().count()).max().unwrap_or(0) + 2;

@@ -54,7 +54,8 @@ pub(super) fn table(
     for (n, (number, row)) in (1u16..).zip(rows.iter().enumerate().skip(first).take(room)) {
         for (place, at, right) in &shown {
             let Some((text, tone)) = row.cells.get(*place) else { continue };
-            let style = palette.style(*tone);
+            // What is chosen is marked as a whole: its tones would be backgrounds.
+            let style = palette.style(if chosen == Some(number) { Tone::Plain } else { *tone });
             put_at(buf, line(*at, n), *right, text, style);
         }
         if chosen == Some(number) {

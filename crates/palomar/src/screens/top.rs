@@ -245,6 +245,7 @@ impl Screen for Top {
             "has seen. cpu: of one processor, by the process that",
             "answers; with several nodes the others have their own.",
             "use: attempts started, of what the channel's limits allow.",
+            "stuck: dead and uncertain (palomar queue dlq).",
         ]
     }
 

@@ -8,20 +8,32 @@ use ratatui::layout::Rect;
 use serde_json::Value;
 
 use super::clean::wrapped;
+use super::flow::draw_rates;
 use super::paint::{Palette, Tone, above, bar, beside, line, put, section, short, spark, whole, words};
 use super::queues::{age, count, lasting, text};
 use super::table::{Row, number_column, table, text_column};
 use super::top::{Busy, OVER, Order, Top};
 
+/// How far back what flows is drawn.
+const FLOW: Duration = Duration::from_secs(300);
+
 /// Draws it: the process, what flows, the channels, and what runs or is wrong.
 pub(super) fn draw(screen: &Top, buf: &mut Buffer, area: Rect, palette: Palette, now: Timestamp) {
     let (head, rest) = above(area, 5);
-    let (left, right) = beside(head, head.width / 2);
+    let (left, right) = beside(head, head.width * 5 / 9);
     draw_process(screen, buf, left, palette, now);
     draw_flow(screen, buf, right, palette);
     let roomy = rest.height >= 30;
-    let below = if roomy { 12 } else { 6 };
-    let (channels, below) = above(rest, rest.height.saturating_sub(below));
+    let (flow, rest) = above(rest, if roomy { rest.height / 3 } else { 0 });
+    if roomy {
+        let flow = section(buf, flow, "a second, last 5 min", palette);
+        let counts = [("messages done", &screen.sent), ("webhooks in", &screen.received)];
+        draw_rates(buf, flow, &counts, (now, FLOW), palette);
+    }
+    // Channels have the room that they need, and leave some to the rest.
+    let wanted = u16::try_from(screen.channels().len()).unwrap_or(u16::MAX).saturating_add(2);
+    let room = rest.height.saturating_sub(if roomy { 12 } else { 6 });
+    let (channels, below) = above(rest, wanted.max(rest.height / 2).min(room));
     draw_channels(screen, buf, channels, palette, now);
     let (left, right) = beside(below, below.width / 2);
     draw_campaigns(screen, buf, left, palette);
@@ -48,30 +60,38 @@ fn draw_process(screen: &Top, buf: &mut Buffer, area: Rect, palette: Palette, no
     #[expect(clippy::cast_possible_truncation, reason = "seconds of this century")]
     let up = usage.started_at_seconds.map(|at| lasting(now.since(Timestamp::from_seconds(at as i64))));
     let named = |name: &str, value: Option<String>| {
-        [(format!("{name} "), dim), (format!("{}  ", value.unwrap_or_else(|| "—".to_owned())), plain)]
+        [(format!("  {name} "), dim), (value.unwrap_or_else(|| "—".to_owned()), plain)]
     };
-    let mut first = vec![(format!("{status}  "), palette.style(tone))];
+    let begun = |name: &str, value: Option<String>| {
+        let [(name, style), value] = named(name, value);
+        vec![(name.trim_start().to_owned(), style), value]
+    };
+    let mut first = vec![(status.to_owned(), palette.style(tone))];
     first.extend(named("up", up));
     first.extend(named("version", usage.version.clone()));
     first.extend(named("nodes", Some(screen.nodes.len().max(1).to_string())));
     words(buf, line(area, 0), &first);
     let cpu = screen.cpu.rate(Duration::from_secs(10)).map(|millis| millis / 1_000.0);
-    let mut second: Vec<_> = named("cpu", cpu.map(|share| format!("{:.0} %", share * 100.0))).into();
-    second.push((format!("{:<8}", bar(cpu.unwrap_or(0.0), 1.0, 8)), palette.series(0)));
-    second.extend(named(" memory", usage.resident_bytes.map(mebibytes)));
+    let mut second = begun("cpu", cpu.map(|share| format!("{:.0} %", share * 100.0)));
+    second.push((format!("  {:<8}", bar(cpu.unwrap_or(0.0), 1.0, 8)), palette.series(0)));
+    second.extend(named("memory", usage.resident_bytes.map(mebibytes)));
     words(buf, line(area, 1), &second);
     let disk = usage.disk_free_bytes.zip(usage.disk_size_bytes);
-    let mut third: Vec<_> = named("disk", disk.map(|(free, _)| format!("{} free", mebibytes(free)))).into();
+    let mut third = begun("disk", disk.map(|(free, _)| format!("{} free", mebibytes(free))));
     let (used, size) = disk.map_or((0.0, 1.0), |(free, size)| (size - free, size));
-    third.push((format!("{:<5}", bar(used, size, 5)), palette.series(2)));
-    third.extend(named(" stores", usage.store_bytes.map(mebibytes)));
+    third.push((format!("  {:<5}", bar(used, size, 5)), palette.series(2)));
+    third.extend(named("stores", usage.store_bytes.map(mebibytes)));
     words(buf, line(area, 2), &third);
-    let mut fourth: Vec<_> = named("records behind by", usage.lag_events.map(short)).into();
+    let mut fourth = begun("records behind by", usage.lag_events.map(short));
     fourth.extend(named("files", usage.open_fds.map(short)));
     fourth.extend(named("clients", usage.realtime_clients.map(short)));
     words(buf, line(area, 3), &fourth);
     let durability = text(&screen.ready, "durability");
-    words(buf, line(area, 4), &named("durable by", (!durability.is_empty()).then(|| durability.to_owned())));
+    // In words where they fit, else its name.
+    let name = durability.split(':').next().unwrap_or_default();
+    let fits = durability.chars().count() + 11 <= usize::from(area.width);
+    let durability = Some(if fits { durability } else { name }).filter(|name| !name.is_empty());
+    words(buf, line(area, 4), &begun("durable by", durability.map(str::to_owned)));
 }
 
 fn draw_flow(screen: &Top, buf: &mut Buffer, area: Rect, palette: Palette) {
@@ -95,7 +115,7 @@ fn draw_flow(screen: &Top, buf: &mut Buffer, area: Rect, palette: Palette) {
         (format!("{}  ", whole(sum("waiting"))), strong),
         ("active ".to_owned(), dim),
         (format!("{}  ", whole(sum("active"))), strong),
-        ("dead, uncertain ".to_owned(), dim),
+        ("stuck ".to_owned(), dim),
         (whole(stuck), tone),
     ];
     words(buf, line(area, 4), &all);
@@ -115,15 +135,15 @@ fn draw_channels(screen: &Top, buf: &mut Buffer, area: Rect, palette: Palette, n
         text_column("channel", 0, 0),
         number_column("out/s", 7, 0),
         number_column("in/s", 7, 0),
-        text_column("use", 10, 0),
+        text_column("use", 10, 100),
         number_column("waiting", 8, 0),
         number_column("oldest", 7, 90),
         number_column("active", 6, 0),
-        number_column("done", 9, 0),
+        number_column("done", 9, 100),
         number_column("in all", 9, 110),
         number_column("dead", 6, 0),
         number_column("unsure", 6, 0),
-        text_column("state", 14, 90),
+        text_column("state", 14, 0),
     ];
     let rows: Vec<Row> = channels.iter().map(|(name, busy)| channel(screen, name, busy, now)).collect();
     table(buf, area, &columns, &rows, Some(screen.chosen()), palette);
