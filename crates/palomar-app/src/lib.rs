@@ -112,4 +112,6 @@ pub use palomar_records::{
     Direction, FailedWebhookView, MediaRecord, MediaState, MediaView, MessageFilter, MessageStatus,
     MessageView, Page, ProviderTemplate, Segment, Suppression, SuppressionReason, TimelineEntry,
 };
-pub use palomar_web::{BrowserConfig, Command as SessionCommand, PageFile, Pool, PoolConfig, PoolError};
+pub use palomar_web::{
+    BrowserConfig, Command as SessionCommand, PageFile, Pool, PoolConfig, PoolError, print,
+};

@@ -150,7 +150,7 @@ fn log(dir: &ProfileDir) -> io::Result<File> {
     File::create(dir.temporary().join("chromium.log"))
 }
 
-fn environment(home: &Path) -> Vec<(&'static str, std::ffi::OsString)> {
+pub(crate) fn environment(home: &Path) -> Vec<(&'static str, std::ffi::OsString)> {
     let mut environment = vec![
         ("HOME", home.as_os_str().to_owned()),
         ("TMPDIR", home.as_os_str().to_owned()),

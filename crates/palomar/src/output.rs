@@ -53,6 +53,14 @@ impl Output {
         write_or_end(&mut io::stdout().lock(), format_args!("{line}\n"));
     }
 
+    /// Data that is no text.
+    pub(crate) fn bytes(&self, data: &[u8]) {
+        let mut stdout = io::stdout().lock();
+        if let Err(error) = stdout.write_all(data).and_then(|()| stdout.flush()) {
+            end(&error);
+        }
+    }
+
     /// A line for the person, not for what reads the data.
     pub(crate) fn talk(&self, line: impl Display) {
         if !self.quiet {
@@ -153,8 +161,12 @@ pub(crate) fn visible(text: &str) -> String {
 /// Writes, or ends the process where the reader has gone: that is how a pipeline says "enough".
 fn write_or_end(to: &mut impl Write, text: std::fmt::Arguments<'_>) {
     if let Err(error) = to.write_fmt(text).and_then(|()| to.flush()) {
-        std::process::exit(if error.kind() == io::ErrorKind::BrokenPipe { 0 } else { 1 });
+        end(&error);
     }
+}
+
+fn end(error: &io::Error) -> ! {
+    std::process::exit(if error.kind() == io::ErrorKind::BrokenPipe { 0 } else { 1 });
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! `palomar analytics`: what was sent, read and answered, over any time.
 
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
 use clap::{Args, Subcommand, ValueEnum};
+use palomar_app::print;
 use serde_json::Value;
 
 use super::{analytics_page, analytics_shown, confirm, number};
@@ -8,8 +12,11 @@ use crate::cli::Context;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::screens::{Dashboard, Live, watch};
+use crate::serve::browser;
 
 const ANALYTICS: &str = "/api/analytics";
+/// How long Chromium may take for a page.
+const PRINTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// What can be asked of analytics.
 #[derive(Debug, Subcommand)]
@@ -31,6 +38,7 @@ Examples:
 Examples:
   palomar analytics report --period week
   palomar analytics report --period month --zone Europe/Madrid --format html > report.html
+  palomar analytics report --period month --format pdf > report.pdf
   palomar analytics report --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z --format csv")]
     Report {
         #[command(flatten)]
@@ -107,6 +115,8 @@ pub(crate) enum Format {
     Csv,
     /// A page with charts that needs nothing else, to be kept or printed.
     Html,
+    /// That page printed by Chromium, where it is installed; not to a terminal.
+    Pdf,
 }
 
 impl Range {
@@ -148,6 +158,7 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
                 Format::Json => out.document(&report)?,
                 Format::Csv => out.line(analytics_shown::csv(&report)?.trim_end()),
                 Format::Html => out.line(analytics_page::page(&report)),
+                Format::Pdf => pdf(context, analytics_page::page(&report)).await?,
                 Format::Table => analytics_shown::report(out, &report),
             }
             Ok(())
@@ -163,7 +174,7 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
                     out.line(analytics_shown::series_csv(&series)?.trim_end());
                     Ok(())
                 }
-                Format::Html => Err(Failure::wrong_use("a time series has no page of its own")
+                Format::Html | Format::Pdf => Err(Failure::wrong_use("a time series has no page of its own")
                     .help("`palomar analytics report --format html` has charts.")),
                 Format::Table => {
                     analytics_shown::series(out, &series);
@@ -193,6 +204,24 @@ async fn report(client: &Client, range: &Range, compare: bool) -> Result<Value, 
     let mut query = range.query();
     query.push(("compare", compare.then(|| "true".to_owned())));
     client.get(&format!("{ANALYTICS}/report"), &query).await
+}
+
+/// Prints a page to standard output.
+async fn pdf(context: &Context, page: String) -> Result<(), Failure> {
+    if std::io::stdout().is_terminal() {
+        return Err(Failure::wrong_use("a PDF is nothing for a terminal")
+            .help("Send it to a file: palomar analytics report --format pdf > week.pdf"));
+    }
+    let browser = browser(&context.load(Vec::new())?.settings.web);
+    let dir = tempfile::tempdir().map_err(|error| Failure::new(format!("no room to print in: {error}")))?;
+    let within = context.timeout().unwrap_or(PRINTED_WITHIN);
+    let printed = tokio::task::spawn_blocking(move || print(&browser, &page, dir.path(), within)).await;
+    let printed = printed.map_err(|error| Failure::new(format!("printing broke off: {error}")))?;
+    let printed = printed.map_err(|error| {
+        Failure::new(error.to_string()).help("`--format html` needs no Chromium, and prints as it is.")
+    })?;
+    context.out.bytes(&printed);
+    Ok(())
 }
 
 /// A number of days, as `365d` or `365`.

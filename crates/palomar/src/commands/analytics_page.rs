@@ -31,13 +31,14 @@ const LINES: [(&str, &str); 5] = [
 ];
 
 /// The page.
-pub(super) fn page(report: &Value) -> String {
+pub(crate) fn page(report: &Value) -> String {
     let mut html = String::new();
     let (from, to, zone) = (text(report, "from"), text(report, "to"), text(report, "zone"));
     let _ = write!(
         html,
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
-         content=\"width=device-width,initial-scale=1\"><title>Palomar report</title><style>{STYLE}</style></head>\
+         content=\"width=device-width,initial-scale=1\"><meta http-equiv=\"Content-Security-Policy\" \
+         content=\"default-src 'none'; style-src 'unsafe-inline'\"><title>Palomar report</title><style>{STYLE}</style></head>\
          <body><main><h1>Messages, {}</h1><p class=\"when\">{} to {}, days of {}</p>",
         escaped(&text(report, "period")),
         escaped(&from),
@@ -286,7 +287,11 @@ mod tests {
         });
         let html = page(&report);
         assert!(html.contains("&lt;script&gt;") && !html.contains("<script"), "{html}");
-        assert!(html.contains("<polyline") && !html.contains("http"), "it needs nothing else: {html}");
+        assert!(html.contains("<polyline") && !html.contains("http:"), "it needs nothing else: {html}");
+        assert!(
+            html.contains("default-src 'none'") && !html.contains("https:"),
+            "and may load nothing: {html}"
+        );
         assert!(page(&json!({})).ends_with("</html>"));
     }
 

@@ -31,7 +31,7 @@ pub(crate) use check::records_url;
 pub(crate) use load::{DEFAULT_FILE, InForce, load};
 pub(crate) use problem::{Origin, Problem};
 pub(crate) use seeds::{SeedChannel, Seeds};
-pub(crate) use settings::{Alerts, Confirm, LogFormat, Settings};
+pub(crate) use settings::{Alerts, Confirm, LogFormat, Settings, Web};
 pub(crate) use show::lines;
 pub(crate) use units::{Rate, Size, Span};
 

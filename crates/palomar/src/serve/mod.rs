@@ -36,7 +36,7 @@ use crate::signals::Stop;
 use greeting::Greeting;
 use queues::Queues;
 
-pub(crate) use open::{LOG_ROOM, records, records_place};
+pub(crate) use open::{LOG_ROOM, browser, records, records_place};
 
 /// The file of the first admin's API key, in the data directory.
 pub(crate) const ADMIN_KEY: &str = "admin.key";

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use super::Engine;
 use super::queues::{Queues, durability};
 use crate::clock::SystemClock;
-use crate::config::{Alerts, Settings, records_url};
+use crate::config::{Alerts, Settings, Web, records_url};
 use crate::failure::Failure;
 
 /// Opens everything that is kept, and starts what works on it, on the runtime of what can wait.
@@ -106,26 +106,35 @@ fn app_config(settings: &Settings) -> AppConfig {
 /// The directory of browser sessions, in the data directory.
 const SESSIONS: &str = "sessions";
 
+/// How browsers are started.
+pub(crate) fn browser(web: &Web) -> BrowserConfig {
+    BrowserConfig {
+        program: named(&web.chromium),
+        headless: web.headless,
+        sandbox: web.sandbox,
+        language: web.language.clone(),
+        memory: web.memory.0,
+    }
+}
+
+/// A path, where one is said.
+fn named(path: &std::path::Path) -> Option<std::path::PathBuf> {
+    (!path.as_os_str().is_empty()).then(|| path.to_owned())
+}
+
 /// Where browser sessions are kept, where they are switched on.
 fn sessions(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Option<Arc<Pool>>, Failure> {
     let web = &settings.web;
     if !web.enabled {
         return Ok(None);
     }
-    let named = |path: &std::path::Path| (!path.as_os_str().is_empty()).then(|| path.to_owned());
     // Chromium runs elsewhere than we do.
     let dir = std::path::absolute(settings.data_dir.join(SESSIONS))
         .map_err(|error| Failure::new(format!("the sessions' directory: {error}")))?;
     let config = PoolConfig {
         dir,
         url: web.url.clone(),
-        browser: BrowserConfig {
-            program: named(&web.chromium),
-            headless: web.headless,
-            sandbox: web.sandbox,
-            language: web.language.clone(),
-            memory: web.memory.0,
-        },
+        browser: browser(web),
         page: named(&web.page),
         most: usize::try_from(web.sessions).unwrap_or(usize::MAX),
         navigation: web.navigation_timeout.0,

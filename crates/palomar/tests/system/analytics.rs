@@ -50,7 +50,9 @@ async fn every_number_is_what_the_ledger_says() {
     let mut dice = Dice(seed());
     let statuses = Statuses { repeat: 0.2, shuffle: true, ..Statuses::default() };
     let sim = simulator(Config { statuses, ..quick() }).await;
-    let mut server = Server::start().await;
+    // Chromium's sandbox does not work as root.
+    let sandbox = !rustix::process::geteuid().is_root();
+    let mut server = Server::with(vec![("PALOMAR__WEB__SANDBOX", sandbox.to_string())]).await;
     server.channel("line", &sim, json!({ "profile": "unlimited", "breakerFailures": 0 })).await;
     let rows: Vec<_> = (0..messages)
         .map(|n| json!({ "channel": "line", "to": to(n), "type": "text", "content": { "text": "Hola" } }))
@@ -148,6 +150,12 @@ async fn every_number_is_what_the_ledger_says() {
     assert!(csv.contains(&format!("messages,,read,{read}\n")), "{csv}");
     let html = server.output(&["analytics", "report", "--format", "html", "--period", "2d"]).await;
     assert!(String::from_utf8_lossy(&html.stdout).contains("<svg"), "a page with charts");
+    let pdf = server.output(&["analytics", "report", "--format", "pdf", "--period", "2d"]).await;
+    assert!(
+        pdf.stdout.starts_with(b"%PDF-") && pdf.stdout.len() > 5_000,
+        "{}",
+        String::from_utf8_lossy(&pdf.stderr)
+    );
 
     answers_and_conversions(&mut server, &sim, (messages, inbound), &mut dice).await;
     assert!(server.terminate().await.success());
