@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::AppError;
-use crate::alerts::{self, AlertConfig, HOOK_CALLS, HOOKS, HookSender};
+use crate::alerts::{self, AlertConfig};
 use crate::analytics::AnalyticsConfig;
 use crate::campaigns::{self, CAMPAIGNS, CampaignConfig, Feeder, Keeper};
 use crate::channels::{Defaults, LEASE, ProviderFactory, Registry};
@@ -23,6 +23,7 @@ use crate::consent::ConsentWords;
 use crate::disk::StoreSource;
 use crate::doubt::Resolver;
 use crate::events::{Live, MOST_CLIENTS};
+use crate::hooks::{HOOK_CALLS, HOOKS, Hook, HookSender, Topic};
 use crate::inbound::Receiver;
 use crate::intake::Entrance;
 use crate::keys::KeyRing;
@@ -33,6 +34,7 @@ use crate::nodes::{NodeRole, Nodes};
 use crate::outbound::Sender;
 use crate::projector::{Progress, Projector};
 use crate::queues::{INBOUND, MEDIA, OUTBOUND};
+use crate::reports::{self, ReportConfig};
 use crate::sessions;
 use crate::setup::{self, Setup};
 use crate::spool::{LastStats, SpoolSource};
@@ -57,6 +59,8 @@ pub struct AppConfig {
     pub campaigns: CampaignConfig,
     /// When alerts fire, and who is told.
     pub alerts: AlertConfig,
+    /// Which reports are told by themselves, and how.
+    pub reports: ReportConfig,
     /// What a channel allows as far as neither its provider nor its owner says.
     pub limits: Limits,
     /// What becomes of messages whose outcome stays unknown, where their channel does not say.
@@ -94,6 +98,7 @@ impl Default for AppConfig {
             campaign_attempts: 5,
             campaigns: CampaignConfig::default(),
             alerts: AlertConfig::default(),
+            reports: ReportConfig::default(),
             limits: Limits::default(),
             on_uncertain: OnUncertain::Hold,
             consent: ConsentWords::default(),
@@ -248,8 +253,8 @@ impl App {
         app.last_stats.set(app.now(), &stats);
         let (queue, limits) = (campaigns::batches_queue()?, campaigns::batches_limits(&app.config.campaigns));
         app.broker.control(Control::Configure { queue, limits }).await?.map_err(AppError::from)?;
-        if app.config.alerts.hook.is_some() {
-            app.broker.control(alerts::hook_queue()?).await?.map_err(AppError::from)?;
+        for (topic, _) in app.hooks() {
+            app.broker.control(topic.set_up()?).await?.map_err(AppError::from)?;
         }
         app.metrics.begin(stats, app.registry.known());
         let app = Arc::new(app);
@@ -262,6 +267,8 @@ impl App {
         tokio::spawn(running.stop.clone().run_until_cancelled_owned(keeper));
         let alerts = alerts::watch(Arc::downgrade(&app), app.right.subscribe());
         tokio::spawn(running.stop.clone().run_until_cancelled_owned(alerts));
+        let reports = reports::watch(Arc::downgrade(&app), app.right.subscribe());
+        tokio::spawn(running.stop.clone().run_until_cancelled_owned(reports));
         *app.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
         Ok(app)
     }
@@ -435,16 +442,26 @@ impl App {
         Worker::spawn(Arc::clone(&self.broker), config, feeder)
     }
 
+    /// The hooks that are set up.
+    fn hooks(&self) -> Vec<(Topic, Hook)> {
+        let (alerts, reports) = (&self.config.alerts.hook, &self.config.reports.hook);
+        let all = [(Topic::Alerts, alerts), (Topic::Reports, reports)];
+        all.into_iter().filter_map(|(topic, hook)| Some((topic, hook.clone()?))).collect()
+    }
+
     fn teller(&self) -> Option<Worker> {
-        let hook = self.config.alerts.hook.clone()?;
+        let hooks = self.hooks();
+        if hooks.is_empty() {
+            return None;
+        }
         let client = match palomar_channels::http::client() {
             Ok(client) => client,
             Err(error) => {
-                tracing::error!(%error, "alerts can't be told: calls can't be set up");
+                tracing::error!(%error, "hooks can't be told: calls can't be set up");
                 return None;
             }
         };
-        let sender = HookSender { hook, client, clock: Arc::clone(&self.clock) };
+        let sender = HookSender { hooks, client, clock: Arc::clone(&self.clock) };
         // What is told twice has one id.
         let config = WorkerConfig { on_panic: OnPanic::Retry, ..WorkerConfig::new(HOOKS, HOOK_CALLS) };
         Some(Worker::spawn(Arc::clone(&self.broker), config, sender))

@@ -27,6 +27,7 @@ mod doubt;
 mod error;
 mod event;
 mod events;
+mod hooks;
 mod identity;
 mod inbound;
 mod intake;
@@ -43,6 +44,7 @@ mod queues;
 mod rates;
 mod readiness;
 mod reparse;
+mod reports;
 mod request;
 mod retry;
 mod sessions;
@@ -51,7 +53,7 @@ mod sheet;
 mod spool;
 mod submit;
 
-pub use alerts::{AlertConfig, AlertHook, AlertNumber, AlertView, HookSecret};
+pub use alerts::{AlertConfig, AlertView};
 pub use analytics::{
     AnalyticsConfig, Asked, ConversationCounts, ConversionCount, ConversionKept, EventInput, EventTold,
     Filter as AnalyticsFilter, MessageCounts, MessagesView, NewConversion, Performance, Point, Range, Report,
@@ -83,6 +85,7 @@ pub use events::{
     Dropped, Event, EventFilter, EventId, EventType, Gap, MAX_EVENT, MOST_CLIENTS, Next, NoEventId, NoRoom,
     Room, Subscriber, Subscription, Transport, UnknownPattern,
 };
+pub use hooks::{Hook, HookSecret, NoticeNumber};
 pub use identity::{IdempotencyKey, fingerprint};
 pub use intake::{IntakeAnswer, MAX_WEBHOOK, WebhookRequest};
 pub use keys::{Caller, CreatedKey, KeyRefused, KeyView, NewKey, Role};
@@ -98,6 +101,7 @@ pub use queues::{
 pub use rates::{Amount, Cost, CostLine, RateView};
 pub use readiness::{Check, Health, Readiness};
 pub use reparse::Reparsed;
+pub use reports::{NoReportKind, ReportConfig, ReportKind, ReportWriter};
 pub use request::NewMessage;
 pub use sessions::{NewSession, QrView, SessionView};
 pub use sheet::{CsvFault, CsvReader, CsvRow, Encoding};

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::alerts::HOOKS;
 use crate::campaigns::CAMPAIGNS;
+use crate::hooks::HOOKS;
 use crate::queues::{INBOUND, MEDIA, OUTBOUND};
 
 /// How often a sign of life is given.

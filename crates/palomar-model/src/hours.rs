@@ -61,6 +61,19 @@ impl ZoneName {
         moment(local(at, &rules).date(), 0, &rules)
     }
 
+    /// A time of the day that `at` is in, by the clocks there.
+    #[must_use]
+    pub fn time_of(&self, at: Timestamp, time: DayTime) -> Timestamp {
+        let rules = self.rules();
+        moment(local(at, &rules).date(), time.0, &rules)
+    }
+
+    /// The date that it is there, as `2026-11-23`.
+    #[must_use]
+    pub fn date(&self, at: Timestamp) -> String {
+        local(at, &self.rules()).date().to_string()
+    }
+
     /// When the day after the one that `at` is in begins there.
     #[must_use]
     pub fn next_midnight(&self, at: Timestamp) -> Timestamp {
@@ -110,6 +123,11 @@ impl fmt::Debug for ZoneName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DayTime(u16);
+
+impl DayTime {
+    /// The beginning of the day.
+    pub const MIDNIGHT: DayTime = DayTime(0);
+}
 
 /// A text that is no time of the day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

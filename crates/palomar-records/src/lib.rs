@@ -27,6 +27,7 @@ mod message;
 mod place;
 mod rates;
 mod recount;
+mod reports;
 mod resends;
 mod runs;
 mod secret_key;

@@ -9,7 +9,6 @@
 
 mod board;
 mod rules;
-mod sign;
 mod tell;
 
 use std::collections::HashMap;
@@ -25,13 +24,9 @@ use tokio::sync::watch as channel;
 use board::Board;
 use rules::{Seen, Severity};
 
+use crate::hooks::{Hook, NoticeNumber};
 use crate::messages::MAX_PAGE;
 use crate::{App, AppError, Caller};
-
-pub use sign::HookSecret;
-pub use tell::{AlertHook, AlertNumber};
-
-pub(crate) use tell::{HOOK_CALLS, HOOKS, HookSender, hook_queue};
 
 /// The class of failures that a provider reports after it took a message.
 const REPORTED: &str = "reported";
@@ -70,9 +65,9 @@ pub struct AlertConfig {
     /// What was wrong must be well for so long.
     pub calm: Duration,
     /// The hook that is told.
-    pub hook: Option<AlertHook>,
+    pub hook: Option<Hook>,
     /// The number that is told.
-    pub number: Option<AlertNumber>,
+    pub number: Option<NoticeNumber>,
 }
 
 impl Default for AlertConfig {

@@ -10,8 +10,8 @@ use palomar_records::{SessionRecord, Wanted};
 use palomar_web::{NOT_READY, Status};
 
 use super::AlertConfig;
-use super::tell::HOOKS;
 use crate::attempt::paused_by_itself;
+use crate::hooks::HOOKS;
 use crate::queues::{INBOUND, OUTBOUND, outbound_queue};
 
 /// What can be found to be wrong.

@@ -94,14 +94,23 @@ const fn cut_length(cut: Bucket) -> Duration {
 }
 
 impl Range {
+    /// Whole days that have ended.
+    pub(crate) fn ended(period: &str, from: Timestamp, to: Timestamp, zone: ZoneName) -> Range {
+        let days = u32::try_from(zone.day(to) - zone.day(from)).ok();
+        Range { period: period.to_owned(), from, to, zone, days }
+    }
+
     /// The range of the same length before it: as many days earlier, or the time just before.
     #[must_use]
     pub fn before(&self) -> Range {
         let period = "previous".to_owned();
         if let Some(days) = self.days {
             let from = begun(self.from, days + 1, &self.zone);
+            // Whole days are as many whole days, however many hours they have.
+            let is_whole = floor(self.to, Bucket::Day, &self.zone) == self.to;
             let length = self.to.since(self.from);
-            return Range { period, from, to: from.after(length).min(self.from), ..self.clone() };
+            let to = if is_whole { self.from } else { from.after(length).min(self.from) };
+            return Range { period, from, to, ..self.clone() };
         }
         let from = self.from.before(self.to.since(self.from));
         Range { period, from, to: self.from, ..self.clone() }
@@ -183,5 +192,14 @@ mod tests {
             let error = asked.clone().range(now).expect_err("refused");
             assert!(error.to_string().contains(detail), "{asked:?}: {error}");
         }
+    }
+
+    #[test]
+    fn whole_days_are_compared_with_whole_days() {
+        let zone: ZoneName = "Europe/Madrid".parse().expect("a zone");
+        // The week after the one that lost an hour.
+        let (from, to) = (at("2026-03-29T22:00:00Z"), at("2026-04-05T22:00:00Z"));
+        let before = Range::ended("week", from, to, zone).before();
+        assert_eq!((before.from, before.to), (at("2026-03-22T23:00:00Z"), from));
     }
 }

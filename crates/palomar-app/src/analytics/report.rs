@@ -79,7 +79,17 @@ impl App {
         compare: bool,
         caller: &Caller,
     ) -> Result<Report, AppError> {
-        let range = asked.range(self.clock.now())?;
+        self.report_of(asked.range(self.clock.now())?, filter, compare, caller).await
+    }
+
+    /// The report of a range that is one.
+    pub(crate) async fn report_of(
+        &self,
+        range: Range,
+        filter: &Filter,
+        compare: bool,
+        caller: &Caller,
+    ) -> Result<Report, AppError> {
         let filter = &Filter { by: None, ..filter.clone() };
         let previous =
             if compare { Some(Box::new(self.previous(&range, filter, caller).await?)) } else { None };

@@ -1,6 +1,8 @@
 //! An installation in a directory: the real broker and records, a sandbox.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub(crate) mod hook;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -25,6 +25,7 @@ const STEPS: &[(&str, &str)] = &[
     ("0013_analytics", include_str!("../../migrations/0013_analytics.sql")),
     ("0014_campaign_places", include_str!("../../migrations/0014_campaign_places.sql")),
     ("0015_campaigns", include_str!("../../migrations/0015_campaigns.sql")),
+    ("0016_reports", include_str!("../../migrations/0016_reports.sql")),
 ];
 
 /// The newest schema.

@@ -33,6 +33,7 @@ pub(crate) mod profiles;
 pub(crate) mod provider_ids;
 pub(crate) mod provider_templates;
 pub(crate) mod rates;
+pub(crate) mod reports;
 pub(crate) mod seals;
 pub(crate) mod segments;
 pub(crate) mod sessions;
@@ -44,7 +45,7 @@ use crate::error::{RecordsError, Result};
 use crate::store::{Row, Table};
 
 /// All tables, each once.
-pub(crate) const ALL: [&Table; 46] = [
+pub(crate) const ALL: [&Table; 47] = [
     &messages::MESSAGES,
     &message_changes::MESSAGE_CHANGES,
     &media::MEDIA,
@@ -82,6 +83,7 @@ pub(crate) const ALL: [&Table; 46] = [
     &campaign_resends::RESENDS,
     &rates::RATES,
     &alerts::ALERTS,
+    &reports::REPORTS,
     &analytics::series::SERIES,
     &analytics::reasons::REASONS,
     &analytics::counts::COUNTS,

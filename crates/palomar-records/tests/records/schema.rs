@@ -110,7 +110,8 @@ async fn records_of_an_earlier_schema_go_on() {
                 "0012_alerts",
                 "0013_analytics",
                 "0014_campaign_places",
-                "0015_campaigns"
+                "0015_campaigns",
+                "0016_reports"
             ]
         )
     );

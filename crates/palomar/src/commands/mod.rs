@@ -3,7 +3,7 @@
 
 pub(crate) mod alert;
 pub(crate) mod analytics;
-mod analytics_page;
+pub(crate) mod analytics_page;
 pub(crate) mod analytics_shown;
 pub(crate) mod bulk;
 pub(crate) mod campaign;

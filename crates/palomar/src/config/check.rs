@@ -6,7 +6,7 @@ use palomar_app::NodeRole;
 use palomar_records::{LEAST_CONNECTIONS, LEAST_RETENTION, NotPostgres, PostgresUrl};
 
 use super::problem::{Origin, Problem};
-use super::settings::{Alerts, Broker, Media, Settings, Web};
+use super::settings::{Alerts, Broker, Media, Reports, Settings, Web};
 use super::units::Span;
 use super::{RECORDS_URL, REDIS};
 
@@ -82,6 +82,9 @@ pub(super) fn rules(settings: &Settings, origin: impl Fn(&str) -> Origin) -> Vec
         demand((1..=most).contains(&count), key, format!("{count} is not within 1 and {most}"));
     }
     for (key, what) in alert_problems(&settings.alerts) {
+        demand(false, key, what);
+    }
+    for (key, what) in report_problems(&settings.reports) {
         demand(false, key, what);
     }
     demand(
@@ -209,7 +212,6 @@ fn redis_problems(broker: &Broker) -> Vec<(&'static str, String)> {
     problems
 }
 
-/// Why the settings of media can't be meant, by key.
 /// Why the settings of alerts can't be meant, by key.
 fn alert_problems(alerts: &Alerts) -> Vec<(&'static str, String)> {
     let mut problems = Vec::new();
@@ -224,27 +226,91 @@ fn alert_problems(alerts: &Alerts) -> Vec<(&'static str, String)> {
     if alerts.failure_sample == 0 {
         problems.push(("alerts.failure_sample", "must be 1 at least".to_owned()));
     }
-    if !alerts.hook_url.is_empty() {
-        let is_url = alerts.hook_url.starts_with("https://") || alerts.hook_url.starts_with("http://");
-        if !is_url {
-            problems.push(("alerts.hook_url", "expected an address that begins with https://".to_owned()));
-        }
-        if let Err(why) = palomar_app::HookSecret::read(alerts.hook_secret.clone()) {
-            problems.push(("alerts.hook_secret", why.to_owned()));
-        }
+    problems.extend(hook_problems(
+        ["alerts.hook_url", "alerts.hook_secret"],
+        &alerts.hook_url,
+        &alerts.hook_secret,
+    ));
+    problems.extend(number_problems(
+        ["alerts.whatsapp_to", "alerts.whatsapp_channel"],
+        &alerts.whatsapp_to,
+        &alerts.whatsapp_channel,
+    ));
+    problems
+}
+
+/// Why the settings of reports can't be meant, by key.
+fn report_problems(reports: &Reports) -> Vec<(&'static str, String)> {
+    let mut problems = Vec::new();
+    let kinds = reports.kinds();
+    if let Err(why) = &kinds {
+        problems.push(("reports.of", format!("{:?} {why}; a comma between two", reports.of)));
     }
-    if !alerts.whatsapp_to.is_empty() {
-        if palomar_model::Recipient::parse(&alerts.whatsapp_to, None).is_err() {
-            let what = "is no number: expected it with its country, such as +34600111222";
-            problems.push(("alerts.whatsapp_to", what.to_owned()));
-        }
-        if alerts.whatsapp_channel.parse::<palomar_model::ChannelName>().is_err() {
-            problems.push(("alerts.whatsapp_channel", "needs the name of a channel".to_owned()));
-        }
+    if let Err(why) = reports.at.parse::<palomar_model::DayTime>() {
+        problems.push(("reports.at", format!("{:?} {why}", reports.at)));
+    }
+    if let Err(why) = reports.zone.parse::<palomar_model::ZoneName>() {
+        problems.push(("reports.zone", format!("{:?} {why}", reports.zone)));
+    }
+    let goes_nowhere =
+        reports.dir.as_os_str().is_empty() && reports.hook_url.is_empty() && reports.whatsapp_to.is_empty();
+    if goes_nowhere && kinds.is_ok_and(|kinds| !kinds.is_empty()) {
+        let what = "has reports that go nowhere: set dir, hook_url or whatsapp_to";
+        problems.push(("reports.of", what.to_owned()));
+    }
+    problems.extend(hook_problems(
+        ["reports.hook_url", "reports.hook_secret"],
+        &reports.hook_url,
+        &reports.hook_secret,
+    ));
+    problems.extend(number_problems(
+        ["reports.whatsapp_to", "reports.whatsapp_channel"],
+        &reports.whatsapp_to,
+        &reports.whatsapp_channel,
+    ));
+    problems
+}
+
+/// Why a hook that is set can't be meant, by its keys.
+fn hook_problems(
+    [url_key, secret_key]: [&'static str; 2],
+    url: &str,
+    secret: &palomar_model::Secret,
+) -> Vec<(&'static str, String)> {
+    let mut problems = Vec::new();
+    if url.is_empty() {
+        return problems;
+    }
+    if !url.starts_with("https://") && !url.starts_with("http://") {
+        problems.push((url_key, "expected an address that begins with https://".to_owned()));
+    }
+    if let Err(why) = palomar_app::HookSecret::read(secret.clone()) {
+        problems.push((secret_key, why.to_owned()));
     }
     problems
 }
 
+/// Why a number that is set can't be meant, by its keys.
+fn number_problems(
+    [to_key, channel_key]: [&'static str; 2],
+    to: &str,
+    channel: &str,
+) -> Vec<(&'static str, String)> {
+    let mut problems = Vec::new();
+    if to.is_empty() {
+        return problems;
+    }
+    if palomar_model::Recipient::parse(to, None).is_err() {
+        let what = "is no number: expected it with its country, such as +34600111222";
+        problems.push((to_key, what.to_owned()));
+    }
+    if channel.parse::<palomar_model::ChannelName>().is_err() {
+        problems.push((channel_key, "needs the name of a channel".to_owned()));
+    }
+    problems
+}
+
+/// Why the settings of media can't be meant, by key.
 fn media_problems(media: &Media) -> Vec<(&'static str, String)> {
     let mut problems = Vec::new();
     let mut demand = |holds: bool, key, what: String| {

@@ -31,7 +31,7 @@ pub(crate) use check::records_url;
 pub(crate) use load::{DEFAULT_FILE, InForce, load};
 pub(crate) use problem::{Origin, Problem};
 pub(crate) use seeds::{SeedChannel, Seeds};
-pub(crate) use settings::{Alerts, Confirm, LogFormat, Settings, Web};
+pub(crate) use settings::{Alerts, Confirm, LogFormat, ReportFormat, Settings, Web};
 pub(crate) use show::lines;
 pub(crate) use units::{Rate, Size, Span};
 
@@ -46,8 +46,10 @@ pub(crate) const RECORDS_URL: &str = "records.url";
 const S3_SECRET_KEY: &str = "media.s3_secret_key";
 /// What alerts to a hook are signed with.
 const HOOK_SECRET: &str = "alerts.hook_secret";
+/// What reports to a hook are signed with.
+const REPORT_SECRET: &str = "reports.hook_secret";
 /// Settings that are not shown. Each has a twin that names a file to read it from, with `_file` behind its name.
-const SECRETS: [&str; 4] = [REDIS, RECORDS_URL, S3_SECRET_KEY, HOOK_SECRET];
+const SECRETS: [&str; 5] = [REDIS, RECORDS_URL, S3_SECRET_KEY, HOOK_SECRET, REPORT_SECRET];
 
 /// Reads a file that a secret's `_FILE` names.
 pub(crate) type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<String>;

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use palomar_app::NodeRole;
+use palomar_app::{NoReportKind, NodeRole, ReportKind};
 use palomar_model::Secret;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -25,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) sending: Sending,
     pub(crate) campaigns: Campaigns,
     pub(crate) alerts: Alerts,
+    pub(crate) reports: Reports,
     pub(crate) intake: Intake,
     pub(crate) media: Media,
     pub(crate) web: Web,
@@ -163,6 +164,40 @@ pub(crate) struct Alerts {
     pub(crate) hook_secret: Secret,
     pub(crate) whatsapp_to: String,
     pub(crate) whatsapp_channel: String,
+}
+
+/// `[reports]`: those that are told by themselves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reports {
+    pub(crate) of: String,
+    pub(crate) at: String,
+    pub(crate) zone: String,
+    pub(crate) dir: PathBuf,
+    pub(crate) format: ReportFormat,
+    pub(crate) hook_url: String,
+    #[serde(serialize_with = "exposed")]
+    pub(crate) hook_secret: Secret,
+    pub(crate) whatsapp_to: String,
+    pub(crate) whatsapp_channel: String,
+}
+
+impl Reports {
+    /// What they are of.
+    pub(crate) fn kinds(&self) -> Result<Vec<ReportKind>, NoReportKind> {
+        let words = self.of.split(',').map(str::trim).filter(|word| !word.is_empty());
+        words.map(str::parse).collect()
+    }
+}
+
+/// How a report is written to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ReportFormat {
+    Html,
+    Pdf,
+    Csv,
+    Json,
 }
 
 /// `[intake]`: webhooks.

@@ -153,6 +153,17 @@ fn every_problem_names_its_place_and_what_to_write() {
             "[records]\nurl_file = \"/nowhere\"\n",
             "palomar.toml:2: records.url_file: can't read /nowhere: entity not found",
         ),
+        (
+            "[reports]\nof = \"week, year\"\n",
+            "palomar.toml:2: reports.of: \"week, year\" must be day, week or month; a comma between two",
+        ),
+        ("[reports]\nof = \"week\"\n", "palomar.toml:2: reports.of: has reports that go nowhere"),
+        ("[reports]\nat = \"8\"\n", "palomar.toml:2: reports.at: \"8\" is not a time of the day"),
+        ("[reports]\nzone = \"Spain\"\n", "palomar.toml:2: reports.zone: \"Spain\" is not a time zone"),
+        (
+            "[reports]\nhook_url = \"https://example.org\"\nhook_secret = \"x\"\n",
+            "palomar.toml:3: reports.hook_secret: is no secret",
+        ),
         ("[records]\nconnections = 2\n", "palomar.toml:2: records.connections: 2 is not within 3 and 1000"),
         ("[log]\nlevel = \"loud,,=\"\n", "palomar.toml:2: log.level: "),
         (

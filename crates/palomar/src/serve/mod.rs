@@ -16,6 +16,7 @@ mod first;
 mod greeting;
 mod open;
 pub(crate) mod queues;
+mod reports;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

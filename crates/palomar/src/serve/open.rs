@@ -6,15 +6,16 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use palomar_api::{ApiConfig, OneTimeLink, RateLimit};
 use palomar_app::{
-    AlertConfig, AlertHook, AlertNumber, AnalyticsConfig, App, AppConfig, BrowserConfig, CampaignConfig,
-    ConsentWords, HookSecret, MediaConfig, Metrics, Pool, PoolConfig, Providers, S3Config,
+    AlertConfig, AnalyticsConfig, App, AppConfig, BrowserConfig, CampaignConfig, ConsentWords, Hook,
+    HookSecret, MediaConfig, Metrics, NoticeNumber, Pool, PoolConfig, Providers, S3Config,
 };
-use palomar_model::{Clock, IdGenerator, Recipient};
+use palomar_model::{Clock, IdGenerator, Recipient, Secret};
 use palomar_records::{Records, RecordsPlace, random_bytes};
 use tokio::runtime::Handle;
 
 use super::Engine;
 use super::queues::{Queues, durability};
+use super::reports::reports;
 use crate::clock::SystemClock;
 use crate::config::{Alerts, Settings, Web, records_url};
 use crate::failure::Failure;
@@ -87,6 +88,7 @@ fn app_config(settings: &Settings) -> AppConfig {
             look_ahead: settings.campaigns.look_ahead.into(),
         },
         alerts: alerts(&settings.alerts),
+        reports: reports(settings),
         consent: ConsentWords::new(&settings.intake.opt_out, &settings.intake.opt_in),
         inbound_concurrency: count(settings.intake.concurrency),
         journal_retention: settings.records.journal_for.0,
@@ -158,10 +160,6 @@ fn sessions(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Option<Arc<Poo
 }
 
 fn alerts(alerts: &Alerts) -> AlertConfig {
-    // The rules of the configuration have looked at each of these.
-    let secret = HookSecret::read(alerts.hook_secret.clone()).ok();
-    let secret = secret.filter(|_| !alerts.hook_url.is_empty());
-    let to = Recipient::parse(&alerts.whatsapp_to, None).ok();
     AlertConfig {
         breaker_open: alerts.breaker_open.0,
         failure_percent: alerts.failure_percent,
@@ -175,9 +173,21 @@ fn alerts(alerts: &Alerts) -> AlertConfig {
         uncertain: alerts.uncertain.0,
         disconnected: alerts.disconnected.0,
         calm: alerts.calm.0,
-        hook: secret.map(|secret| AlertHook { url: alerts.hook_url.clone(), secret }),
-        number: to.zip(alerts.whatsapp_channel.parse().ok()).map(|(to, channel)| AlertNumber { to, channel }),
+        hook: hook(&alerts.hook_url, &alerts.hook_secret),
+        number: number(&alerts.whatsapp_to, &alerts.whatsapp_channel),
     }
+}
+
+/// The hook that is set, if one is: the rules of the configuration have looked at it.
+pub(super) fn hook(url: &str, secret: &Secret) -> Option<Hook> {
+    let secret = HookSecret::read(secret.clone()).ok().filter(|_| !url.is_empty())?;
+    Some(Hook { url: url.to_owned(), secret })
+}
+
+/// The number that is set, if one is, likewise.
+pub(super) fn number(to: &str, channel: &str) -> Option<NoticeNumber> {
+    let to = Recipient::parse(to, None).ok()?;
+    Some(NoticeNumber { to, channel: channel.parse().ok()? })
 }
 
 /// How media are fetched and kept.
