@@ -115,7 +115,8 @@ impl Changes<'_> {
         }
         let mut talks = Talks::default();
         let turns = read_for_blocked(db, self.turns)?;
-        turns.iter().for_each(|turn| talks.note(&turn.pair, turn.direction, turn.noted));
+        let said = turns.iter().filter(|turn| turn.effect != Effect::Left);
+        said.for_each(|turn| talks.note(&turn.pair, turn.direction, turn.noted));
         let standing = exchanges.run(&turns, &self.merged, &mut tally);
         let conversations = conversations(db, &turns, &standing)?;
         let raised = self.counters.iter();
@@ -193,7 +194,7 @@ fn conversations(
 ) -> Result<BTreeMap<Pair, Conversation>> {
     let pairs: BTreeSet<_> = turns.iter().map(|turn| &turn.pair).collect();
     let mut conversations: BTreeMap<_, _> = conversations::find(db, pairs.into_iter())?.into_iter().collect();
-    for turn in turns {
+    for turn in turns.iter().filter(|turn| turn.effect != Effect::Left) {
         conversations
             .entry(turn.pair.clone())
             .and_modify(|conversation: &mut Conversation| conversation.note(turn))

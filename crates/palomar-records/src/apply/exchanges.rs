@@ -9,7 +9,7 @@ use palomar_model::analytics::{Metric, Series, Stage};
 use super::changes::Merged;
 use crate::error::Result;
 use crate::store::Db;
-use crate::tables::conversations::{self, Exchange, Pair, Standing, Turn};
+use crate::tables::conversations::{self, Effect, Exchange, Pair, Standing, Turn};
 use crate::tally::Tally;
 
 /// Conversations as they stand before a batch.
@@ -57,6 +57,9 @@ impl Exchanges {
 
     fn turn(&mut self, turn: &Turn, tally: &mut Tally) {
         let series = tally.open(&Series::of_channel(turn.pair.channel.as_str()));
+        if turn.effect == Effect::Left && !self.0.contains_key(&then(turn)) {
+            return;
+        }
         let standing = self.0.entry(then(turn)).or_insert_with(|| {
             tally.count(series, turn.noted, Metric::ConversationsNew);
             Standing::default()

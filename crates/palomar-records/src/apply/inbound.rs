@@ -99,7 +99,7 @@ impl Batch<'_> {
         let Some(channel) = fact.channel.clone().filter(|_| !identities.is_empty()) else { return };
         let (name, direction) = match effect {
             // The name beside an echo is not known to be the other side's.
-            Effect::Answered | Effect::Sent { .. } => (None, Direction::Outbound),
+            Effect::Answered | Effect::Accepted | Effect::Left => (None, Direction::Outbound),
             Effect::Written | Effect::Told | Effect::Ignored { .. } => {
                 (message.from.name.as_deref(), Direction::Inbound)
             }

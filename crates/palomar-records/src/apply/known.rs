@@ -75,7 +75,25 @@ impl Known {
         // Found by their names only.
         let more: BTreeSet<_> = known.names.values().copied().collect();
         known.load_messages(db, &more)?;
+        let answered = known.may_answer(facts);
+        known.load_people(db, &answered)?;
         Ok(known)
+    }
+
+    /// Whom messages are for that may leave by these facts, for the first time, and answer somebody.
+    fn may_answer(&self, facts: &[&RecordFact]) -> BTreeSet<MatchKey> {
+        let leaving = |fact: &&&RecordFact| match (&fact.what, &fact.channel) {
+            (What::Sent { .. } | What::Done, _) => fact.message,
+            (What::Reported(report), Some(channel)) => {
+                let named = Named::of(channel, &report.provider_id);
+                report.tag.map(|tag| tag.message).or_else(|| self.names.get(&named).copied())
+            }
+            _ => None,
+        };
+        let heads = facts.iter().filter_map(|fact| self.head(leaving(&fact)?));
+        let first = heads.filter(|head| head.sent_at.is_none() && head.campaign.is_none());
+        let keys = first.map(|head| contacts::of_match_key(&head.match_key));
+        keys.filter(|key| !self.contacts.contains_key(key)).collect()
     }
 
     /// Whom these identities lead to. What else they are known by matters where a business-scoped id came.

@@ -190,6 +190,11 @@ impl<'f> Batch<'f> {
 
     /// Writes a fact down, and counts.
     fn leave(&mut self, fact: &RecordFact, trace: Trace) {
+        if let Some(id) = trace.message
+            && trace.counted.contains(&"sent")
+        {
+            self.left(id, fact.at);
+        }
         let measured = trace.message.map_or(0, |id| self.measure(id, fact, &trace.counted));
         let head = trace.message.and_then(|id| self.known.head(id));
         let channel = head.map(|head| head.channel.clone()).or_else(|| fact.channel.clone());

@@ -52,7 +52,7 @@ impl Batch<'_> {
             message: id,
             direction: Direction::Outbound,
             at,
-            effect: Effect::Sent { answers: message.campaign_id.is_none() },
+            effect: Effect::Accepted,
             noted: at,
         });
         Ok(Trace::of(Some(id), vec!["accepted"]))
@@ -76,6 +76,23 @@ impl Batch<'_> {
             fold::progress(head, &fact.what, fact.at, &mut counted);
         }
         Trace::of(Some(id), counted)
+    }
+
+    /// A message left for the first time: whoever waits for an answer there has one, unless a campaign sent it.
+    pub(super) fn left(&mut self, id: MessageId, at: Timestamp) {
+        let Some(head) = self.known.head(id).filter(|head| head.campaign.is_none()) else { return };
+        let Some(contact) = self.known.contacts.get(&contacts::of_match_key(&head.match_key)).cloned() else {
+            return;
+        };
+        self.changes.turns.push(Turn {
+            pair: Pair { channel: head.channel.clone(), contact: contact.clone() },
+            contact_then: contact,
+            message: id,
+            direction: Direction::Outbound,
+            at,
+            effect: Effect::Left,
+            noted: at,
+        });
     }
 
     /// The provider took it: its id becomes known, and with it the reports that came early. Whether it was not sent before.

@@ -87,6 +87,12 @@ pub(crate) fn of_recipient(to: &Recipient) -> Identity {
     Identity { known_by, match_key: key(&to.key()), value: to.expose().to_owned() }
 }
 
+/// What whoever a message is for is known by: numbers are digits, business-scoped ids are not.
+pub(crate) fn of_match_key(match_key: &str) -> MatchKey {
+    let digits = match_key.bytes().all(|c| c.is_ascii_digit());
+    (if digits { KnownBy::Phone } else { KnownBy::Bsuid }, match_key.to_owned())
+}
+
 /// All that a sender is known by, the most telling first.
 pub(crate) fn of_sender(from: &Sender) -> Vec<Identity> {
     let phone = from.phone.as_ref().map(|phone| of_recipient(&Recipient::Phone(phone.clone())));

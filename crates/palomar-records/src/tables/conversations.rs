@@ -77,11 +77,11 @@ pub(crate) enum Effect {
     Written,
     /// News of the person's account: to be read, and no more.
     Told,
-    /// We sent.
-    Sent {
-        /// Whether it may answer a person: what a campaign sends does not.
-        answers: bool,
-    },
+    /// A message of ours was accepted.
+    Accepted,
+    /// A message of ours left, for the first time: it answers a person who waits, and no more. What a campaign sends never
+    /// does.
+    Left,
     /// Somebody of the business answered elsewhere: what came before was read.
     Answered,
     /// It is from somebody who is blocked: nobody need read it.
@@ -191,7 +191,7 @@ impl Standing {
                 self.waiting_since = Some(turn.noted);
                 Some(Exchange::Asked)
             }
-            Effect::Sent { answers: true } | Effect::Answered => {
+            Effect::Left | Effect::Answered => {
                 let after = turn.noted.since(self.waiting_since.take()?);
                 self.answers += 1;
                 Some(Exchange::Answered { after, first: self.answers == 1 })

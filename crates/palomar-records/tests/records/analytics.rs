@@ -6,7 +6,7 @@ use palomar_model::analytics::{Dimension, FailureReason, Metric, Series, Stage, 
 use palomar_model::{ErrorClass, MessageId, ReportedStatus, SendFailure, Timestamp};
 use palomar_records::{AnalyticsQuery, Conversion, Counts, Records, TrackedEvent, What};
 
-use crate::facts::{LOG, START, at, id, log, outbound, report, sent, written};
+use crate::facts::{LOG, START, at, id, log, outbound, provider_id, report, sent, written};
 use crate::house::{House, on_both, sound};
 
 on_both!(
@@ -110,22 +110,33 @@ async fn answers_are_measured(house: House) {
         message.campaign_id = campaign.then(|| "verano".to_owned());
         (Some(id(n)), What::Accepted { message: Box::new(message), scheduled: false })
     };
+    let left = |n: u128| (Some(id(n)), What::Sent { provider_id: provider_id(n), alias: None });
     let facts = vec![
         (None, written(101)),
         (None, written(102)),
         // What a campaign sends answers nobody.
         answer(1, true),
+        left(1),
         answer(2, false),
+        left(2),
         answer(3, false),
+        left(3),
         (None, written(103)),
         answer(4, false),
     ];
+    let through = facts.len() as u64;
     applied(&records, facts).await;
-    let counts = all(&records, AnalyticsQuery::default(), Tier::Quarter).await;
-    let counted = [Metric::ConversationsNew, Metric::ConversationsAsked, Metric::ConversationsAnswered];
-    assert_eq!(counted.map(|metric| counts.of(metric)), [1, 2, 2]);
+    let counted = async || {
+        let counts = all(&records, AnalyticsQuery::default(), Tier::Quarter).await;
+        [Metric::ConversationsNew, Metric::ConversationsAsked, Metric::ConversationsAnswered]
+            .map(|metric| counts.of(metric))
+    };
+    assert_eq!(counted().await, [1, 2, 1], "what was accepted has not left");
+    let later = log(through + 1, vec![left(4), left(4)]);
+    records.apply(LOG, through, later, through + 2, START).await.expect("applied");
+    assert_eq!(counted().await, [1, 2, 2]);
     let edges = vec![START, START.after(DAY)];
-    for (stage, expected) in [(Stage::FirstResponse, (1, 3, 3)), (Stage::Response, (2, 1, 3))] {
+    for (stage, expected) in [(Stage::FirstResponse, (1, 5, 5)), (Stage::Response, (2, 2, 5))] {
         let grouped = records.analytics_times(AnalyticsQuery::default(), stage, edges.clone()).await;
         let histogram = grouped.expect("timed").into_values().flatten().next().expect("some");
         let (least, most) = histogram.range().expect("some");
