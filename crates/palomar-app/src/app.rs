@@ -361,7 +361,8 @@ impl App {
             doubts,
         };
         let stop = CancellationToken::new();
-        let trimmer = trim(self.records.clone(), Arc::clone(&self.clock), self.config.clone());
+        let trimmer =
+            trim(self.records.clone(), Arc::clone(&self.node), Arc::clone(&self.clock), self.config.clone());
         tokio::spawn(stop.clone().run_until_cancelled_owned(trimmer));
         let watch = watch_clock(self.metrics.clone(), Arc::clone(&self.clock));
         tokio::spawn(stop.clone().run_until_cancelled_owned(watch));
@@ -506,10 +507,10 @@ impl App {
     }
 }
 
-async fn trim(records: Records, clock: Arc<dyn Clock>, config: AppConfig) {
+async fn trim(records: Records, node: Arc<str>, clock: Arc<dyn Clock>, config: AppConfig) {
     let AnalyticsConfig { minutes, quarters, .. } = config.analytics;
     loop {
-        if let Err(error) = records.analytics_forget(minutes, quarters, clock.now()).await {
+        if let Err(error) = records.analytics_forget(&node, minutes, quarters, clock.now()).await {
             tracing::warn!(%error, "analytics: what is past its retention was not forgotten");
         }
         match records.trim(config.journal_retention, clock.now()).await {

@@ -217,12 +217,22 @@ impl Records {
         let before = now.before(retention.max(LEAST_RETENTION));
         let work = move |db: Db<'_>| {
             cursors::take_turn(db, PROJECTION, now)?;
-            // What is counted again from the journal's days must still be there: a day more, for clocks that differ.
-            let tracked = tracked::forget_before(db, before.before(Duration::from_secs(24 * 3600)))?;
             let seen = inbound_seen::forget_before(db, before)?;
-            Ok(early_statuses::forget_before(db, before)? + seen + tracked)
+            Ok(early_statuses::forget_before(db, before)? + seen)
         };
         let mut forgotten = self.write(work).await?;
+        loop {
+            let work = move |db: Db<'_>| {
+                cursors::take_turn(db, PROJECTION, now)?;
+                // What is counted again from the journal's days must still be there: a day more, for clocks that differ.
+                tracked::forget_before(db, before.before(Duration::from_secs(24 * 3600)), TRIM_BATCH)
+            };
+            let some = self.write(work).await?;
+            forgotten += some;
+            if some < TRIM_BATCH as u64 {
+                break;
+            }
+        }
         loop {
             let work = move |db: Db<'_>| {
                 cursors::take_turn(db, PROJECTION, now)?;

@@ -13,6 +13,7 @@ use crate::store::Db;
 use crate::tables::analytics::{counts, reasons, series, times, tracked};
 use crate::tables::counters::day_start;
 use crate::tables::journal::{self, Told};
+use crate::tables::retained;
 use crate::tally::{CountPages, Tally, TimesPages};
 
 /// So many entries are read together.
@@ -132,6 +133,7 @@ fn counts_differ(
     let from = day_start(from);
     for tier in counts::TIERS {
         let (first, _) = tier.place(from);
+        let first = if tier == Tier::Minute { first.max(retained::whole_minutes(db)?) } else { first };
         let mut stored: BTreeMap<(SeriesId, i64), Page> = BTreeMap::new();
         let ids = names.series.keys().copied();
         counts::each(db, tier, ids, (first, i64::MAX), |series, number, bytes| {

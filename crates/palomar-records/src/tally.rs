@@ -26,6 +26,15 @@ pub(crate) struct Tally {
     times: BTreeMap<(SeriesId, Stage, i64), Histogram>,
 }
 
+/// Whose events were gathered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Those of messages in the records: they stay, and so does what they are counted in.
+    Messages,
+    /// Those that are told of messages of others.
+    Told,
+}
+
 /// Counts by page.
 pub(crate) type CountPages = BTreeMap<counts::Key, Page>;
 /// Times by page.
@@ -128,9 +137,9 @@ impl Tally {
     }
 
     /// What adds all of it to what is stored.
-    pub(crate) fn writes(&self, db: Db<'_>) -> Result<Vec<Write>> {
+    pub(crate) fn writes(&self, db: Db<'_>, origin: Origin) -> Result<Vec<Write>> {
         Ok(vec![
-            series::add(self.series.iter()),
+            series::add(self.series.iter(), origin == Origin::Messages),
             reasons::add(self.reasons.iter()),
             counts::add(db, self.count_pages())?,
             times::add(db, self.times_pages())?,

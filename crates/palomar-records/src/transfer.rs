@@ -21,7 +21,7 @@ use crate::secret_key::SecretKey;
 use crate::store::migrate::KNOWN_SCHEMA;
 use crate::store::table::{Kind, names};
 use crate::store::{Db, Flush, Patience, Row, Rows, Table, Value, Write};
-use crate::tables::{ALL, SCHEMA_STEPS, channels, cursors, followers, nodes, seals};
+use crate::tables::{ALL, SCHEMA_STEPS, channels, cursors, followers, nodes, retained, seals};
 
 const VERSION: u32 = 1;
 /// So many rows are read or written together.
@@ -156,7 +156,7 @@ fn import(db: Db<'_>, key: &SecretKey, from: impl BufRead, follow_on: bool) -> R
             _ if reader.number == 1 => return Err(reader.wrong("it does not begin as an export does")),
             _ if ended.is_some() => return Err(reader.wrong("something follows its end")),
             Line::Begin { .. } => return Err(reader.wrong("it begins twice")),
-            Line::Row { table, .. } if table == cursors::CURSORS.name && !follow_on => reader.moved.rows += 1,
+            Line::Row { table, row } if !follow_on && of_log(&table, &row) => reader.moved.rows += 1,
             Line::Row { table, row } => reader.row(db, &table, row)?,
             Line::End { rows, .. } => ended = Some(rows),
         }
@@ -168,6 +168,11 @@ fn import(db: Db<'_>, key: &SecretKey, from: impl BufRead, follow_on: bool) -> R
     // Credentials that nobody can read are better refused now than found when a message is to be sent.
     channels::list(db, key)?;
     Ok(reader.moved)
+}
+
+/// Whether a row says how far an event log was read. What has been forgotten of analytics stays so with another log.
+fn of_log(table: &str, row: &Map<String, Json>) -> bool {
+    table == cursors::CURSORS.name && row.get("projection").and_then(Json::as_str) != Some(retained::MINUTES)
 }
 
 /// Reads rows and writes them many at a time.

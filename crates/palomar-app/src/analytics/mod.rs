@@ -115,7 +115,7 @@ impl App {
     /// kept, so that it can be counted again.
     ///
     /// # Errors
-    /// [`AppError::Invalid`] for what the journal still has.
+    /// [`AppError::Invalid`] for what the journal still has; a conflict while another node forgets.
     pub async fn analytics_cleanup(&self, older_than: Option<Duration>) -> Result<u64, AppError> {
         let AnalyticsConfig { minutes, quarters, .. } = self.config.analytics;
         let age = older_than.unwrap_or(quarters);
@@ -125,7 +125,11 @@ impl App {
             return Err(AppError::invalid("/olderThan", format!("must be at least {days} days")));
         }
         let now = self.clock.now();
-        Ok(self.records.analytics_forget(minutes.min(age), age, now).await?)
+        let forgotten = self.records.analytics_forget(&self.node, minutes.min(age), age, now).await?;
+        forgotten.ok_or_else(|| AppError::Conflict {
+            code: "already_cleaning",
+            detail: "another node forgets what is old at this moment: ask again in a minute".to_owned(),
+        })
     }
 }
 

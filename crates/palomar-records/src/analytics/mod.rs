@@ -4,28 +4,24 @@
 //! some hundred rows however many messages there were.
 
 mod conversions;
+mod forget;
 mod track;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use palomar_model::Timestamp;
 use palomar_model::analytics::{
     Dimension, FailureReason, Histogram, Metric, Series, SeriesId, Stage, Tier, TimesPage,
 };
 
+use crate::Records;
 use crate::error::Result;
 use crate::store::Db;
 use crate::tables::analytics::talks::{Stretch, TopTalk};
 use crate::tables::analytics::{counts, reasons, series, talks, times};
 use crate::tables::counters::MICROS_PER_DAY;
-use crate::tables::cursors;
-use crate::{PROJECTION, Records};
 
 pub use track::TrackedEvent;
-
-/// So many series go in one transaction when what is old is forgotten, so that it never holds the writer for long.
-const FORGET_BATCH: usize = 200;
 
 /// What is asked about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -178,31 +174,6 @@ impl Records {
     ) -> Result<Vec<TopTalk>> {
         self.read(move |db| talks::top(db, &Stretch::new(from, to), channel.as_deref(), limit)).await
     }
-
-    /// Forgets minutes and quarters of an hour that are older; how many rows it were.
-    ///
-    /// # Errors
-    /// Where the database can't be written.
-    pub async fn analytics_forget(
-        &self,
-        minutes: Duration,
-        quarters: Duration,
-        now: Timestamp,
-    ) -> Result<u64> {
-        let (minutes, quarters) = (now.before(minutes), now.before(quarters));
-        let series: Vec<_> = self.read(series::all).await?.into_iter().map(|(id, _)| id).collect();
-        let mut forgotten =
-            self.write(move |db| talks::forget_before(db, Tier::Quarter.place(quarters).0)).await?;
-        for some in series.chunks(FORGET_BATCH) {
-            let some = some.to_vec();
-            let work = move |db: Db<'_>| {
-                cursors::take_turn(db, PROJECTION, now)?;
-                some.iter().map(|series| forget(db, *series, minutes, quarters)).sum::<Result<u64>>()
-            };
-            forgotten += self.write(work).await?;
-        }
-        Ok(forgotten)
-    }
 }
 
 fn counted(db: Db<'_>, query: &AnalyticsQuery, tier: Tier, edges: &[Timestamp]) -> Result<Grouped<Counts>> {
@@ -274,15 +245,4 @@ fn parts(edges: &[Timestamp]) -> Vec<(Tier, i64, i64)> {
     let start = |day: i64| Tier::Day.start(day, 0);
     let (before, after) = (fine.pages(*from, start(first_day)), fine.pages(start(end_day), *to));
     vec![(fine, before.0, before.1), (Tier::Day, first_day, end_day - 1), (fine, after.0, after.1)]
-}
-
-fn forget(db: Db<'_>, series: SeriesId, minutes: Timestamp, quarters: Timestamp) -> Result<u64> {
-    let mut forgotten = 0;
-    for (tier, before) in [(Tier::Minute, minutes), (Tier::Quarter, quarters)] {
-        forgotten += counts::forget_before(db, tier, series, tier.place(before).0)?;
-    }
-    for tier in times::TIERS {
-        forgotten += times::forget_before(db, tier, series, tier.place(quarters).0)?;
-    }
-    Ok(forgotten)
 }

@@ -11,7 +11,7 @@ use crate::store::Db;
 use crate::tables::analytics::tracked;
 use crate::tables::analytics::tracked::Tracked;
 use crate::tables::cursors;
-use crate::tally::Tally;
+use crate::tally::{Origin, Tally};
 use crate::{PROJECTION, Records};
 
 /// Something that a message of others did.
@@ -61,7 +61,7 @@ fn track(db: Db<'_>, events: Vec<TrackedEvent>, now: Timestamp) -> Result<Vec<bo
         }
         new.insert(id, Tracked { at, metric, series, reason, took });
     }
-    let mut writes = tally.writes(db)?;
+    let mut writes = tally.writes(db, Origin::Told)?;
     writes.push(tracked::add(&new, now));
     db.write(writes)?;
     Ok(told)

@@ -25,7 +25,7 @@ use crate::tables::messages::{self, NewMessage};
 use crate::tables::provider_ids::{self, Named};
 use crate::tables::provider_templates;
 use crate::tables::suppressions::{self, Suppression};
-use crate::tally::Tally;
+use crate::tally::{Origin, Tally};
 
 /// A contact that turned out to be another.
 pub(super) struct Merged {
@@ -138,7 +138,7 @@ impl Changes<'_> {
             failed_webhooks::add(&self.webhooks),
             campaign_counts::add(moved.into_iter()),
         ])?;
-        let mut measured = tally.writes(db)?;
+        let mut measured = tally.writes(db, Origin::Messages)?;
         measured.push(talks.write());
         db.write(measured)?;
         for told in &self.templates {

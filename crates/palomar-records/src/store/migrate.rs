@@ -26,6 +26,7 @@ const STEPS: &[(&str, &str)] = &[
     ("0014_campaign_places", include_str!("../../migrations/0014_campaign_places.sql")),
     ("0015_campaigns", include_str!("../../migrations/0015_campaigns.sql")),
     ("0016_reports", include_str!("../../migrations/0016_reports.sql")),
+    ("0017_analytics_kept", include_str!("../../migrations/0017_analytics_kept.sql")),
 ];
 
 /// The newest schema.

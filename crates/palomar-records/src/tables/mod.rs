@@ -34,6 +34,7 @@ pub(crate) mod provider_ids;
 pub(crate) mod provider_templates;
 pub(crate) mod rates;
 pub(crate) mod reports;
+pub(crate) mod retained;
 pub(crate) mod seals;
 pub(crate) mod segments;
 pub(crate) mod sessions;

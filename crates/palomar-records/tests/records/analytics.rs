@@ -14,7 +14,6 @@ on_both!(
     a_status_counts_once,
     answers_are_measured,
     a_wrong_count_is_named,
-    old_minutes_are_forgotten,
     events_of_others_count_once,
     conversions_are_put_down_to_messages,
 );
@@ -176,19 +175,6 @@ async fn a_wrong_count_is_named(house: House) {
     house.tamper("DELETE FROM analytics_times WHERE stage = 2 AND tier = 2").await;
     let problems = records.check().await.expect("checked").problems;
     assert!(problems.iter().any(|line| line.starts_with("accepted_to_sent of")), "{problems:?}");
-}
-
-async fn old_minutes_are_forgotten(house: House) {
-    let records = house.open().await;
-    applied(&records, sent(1)).await;
-    let later = START.after(DAY * 3);
-    assert!(records.analytics_forget(DAY * 2, DAY * 400, later).await.expect("forgotten") > 0);
-    assert_eq!(all(&records, AnalyticsQuery::default(), Tier::Minute).await.of(Metric::Sent), 0);
-    assert_eq!(all(&records, AnalyticsQuery::default(), Tier::Quarter).await.of(Metric::Sent), 1);
-    sound(&records).await;
-    assert!(records.analytics_forget(DAY, DAY * 2, later).await.expect("forgotten") > 0);
-    assert_eq!(all(&records, AnalyticsQuery::default(), Tier::Quarter).await.of(Metric::Sent), 0);
-    assert_eq!(records.analytics_forget(DAY, DAY * 2, later).await.expect("forgotten"), 0);
 }
 
 async fn events_of_others_count_once(house: House) {

@@ -72,6 +72,18 @@ impl House {
         }
     }
 
+    /// How many rows there are, of a table and a condition.
+    pub(crate) async fn count(&self, of: &str) -> i64 {
+        let text = format!("SELECT COUNT(*) FROM {of}");
+        match &self.address {
+            None => self.sqlite().query_row(&text, [], |row| row.get(0)).expect("counted"),
+            Some(address) => {
+                let client = postgres::connect(address).await;
+                client.query_one(&text, &[]).await.expect("counted").get(0)
+            }
+        }
+    }
+
     pub(crate) fn sqlite(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.dir.path().join(palomar_records::FILE)).expect("opened")
     }

@@ -7,6 +7,7 @@ mod costs;
 mod crash;
 mod facts;
 mod feed;
+mod forgetting;
 mod half_open;
 mod house;
 mod inbox;

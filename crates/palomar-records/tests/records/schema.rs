@@ -111,7 +111,8 @@ async fn records_of_an_earlier_schema_go_on() {
                 "0013_analytics",
                 "0014_campaign_places",
                 "0015_campaigns",
-                "0016_reports"
+                "0016_reports",
+                "0017_analytics_kept",
             ]
         )
     );

@@ -1,11 +1,13 @@
 //! Out of one engine, into another.
 
 use std::io::Cursor;
+use std::time::Duration;
 
 use palomar_model::ReportedStatus;
 use palomar_records::{Records, RecordsError};
 
 use crate::facts::{LOG, START, id, log, report, sent, written};
+use crate::forgetting::told;
 use crate::house::{House, Shared, exported, on_both, sound};
 use crate::written::channel;
 
@@ -91,7 +93,13 @@ async fn what_is_not_an_export_is_refused_as_a_whole(house: House) {
     let other = House::on_sqlite();
     let (_, without) = (other.dir.path(), other.open().await);
     records.delete_channel(channel().name).await.expect("deleted");
+    let days = |days: u32| Duration::from_secs(86_400) * days;
+    let later = START.after(days(3));
+    records.analytics_forget("a", days(2), days(400), later).await.expect("forgotten");
     without.import(Cursor::new(bytes(&records).await), false).await.expect("imported");
     assert_eq!(without.cursor(LOG).await.expect("read"), 0);
     assert!(without.message(id(1)).await.expect("read").is_some());
+    // What is told of minutes that were forgotten there is no drift here.
+    without.track(vec![told("late", "demo")], later).await.expect("counted");
+    sound(&without).await;
 }

@@ -71,10 +71,11 @@ pub(crate) fn each(
     Ok(())
 }
 
-/// Forgets pages of a tier and series that are before a number; how many it were.
-pub(crate) fn forget_before(db: Db<'_>, tier: Tier, series: SeriesId, page: i64) -> Result<u64> {
-    let text = "DELETE FROM analytics_counts WHERE tier = $1 AND series = $2 AND page < $3";
-    db.execute(text, &values![tier.code(), series.0, page])
+/// Forgets up to `limit` pages of a tier that are before a number, the oldest first; how many it were.
+pub(crate) fn forget_before(db: Db<'_>, tier: Tier, page: i64, limit: usize) -> Result<u64> {
+    let text = "DELETE FROM analytics_counts WHERE (tier, series, page) IN (
+             SELECT tier, series, page FROM analytics_counts WHERE tier = $1 AND page < $2 ORDER BY page LIMIT $3)";
+    db.execute(text, &values![tier.code(), page, limit as u64])
 }
 
 /// A reader of pages, for whoever wants to know whether one can be read.

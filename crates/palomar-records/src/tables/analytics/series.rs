@@ -18,6 +18,7 @@ pub(crate) const SERIES: Table = Table {
         text("type"),
         text("country"),
         text("priority"),
+        int("kept"),
     ],
     key: 1,
 };
@@ -41,8 +42,8 @@ pub(crate) fn id(series: &Series) -> SeriesId {
     SeriesId(i64::try_from(sum(words)).unwrap_or(i64::MAX))
 }
 
-/// Writes down what series are of.
-pub(crate) fn add<'a>(series: impl Iterator<Item = (&'a SeriesId, &'a Series)>) -> Write {
+/// Writes down what series are of; whether they are kept for good, once messages are in them.
+pub(crate) fn add<'a>(series: impl Iterator<Item = (&'a SeriesId, &'a Series)>, kept: bool) -> Write {
     let mut rows = Rows::of(SERIES.columns);
     for (id, series) in series {
         let [channel, campaign, template, kind, country, priority] = series.parts();
@@ -55,9 +56,12 @@ pub(crate) fn add<'a>(series: impl Iterator<Item = (&'a SeriesId, &'a Series)>) 
             kind.as_str(),
             country.as_str(),
             priority.as_str(),
+            u64::from(kept),
         ]);
     }
-    Write::insert(&SERIES, "ON CONFLICT DO NOTHING", rows)
+    let kept = "ON CONFLICT (id) DO UPDATE SET kept = excluded.kept
+         WHERE analytics_series.kept = 0 AND excluded.kept = 1";
+    Write::insert(&SERIES, kept, rows)
 }
 
 /// All series of a depth.
@@ -68,6 +72,19 @@ pub(crate) fn of_depth(db: Db<'_>, depth: usize) -> Result<Vec<(SeriesId, Series
 /// All series.
 pub(crate) fn all(db: Db<'_>) -> Result<Vec<(SeriesId, Series)>> {
     db.rows("SELECT * FROM analytics_series", &[], series)
+}
+
+/// Forgets series that no page and no message speaks of, among the first `limit` after one that need not be kept; how many,
+/// and the last that was looked at, where there may be more.
+pub(crate) fn forget_empty(db: Db<'_>, after: SeriesId, limit: usize) -> Result<(u64, Option<SeriesId>)> {
+    let looked = "SELECT id FROM analytics_series WHERE kept = 0 AND id > $1 ORDER BY id LIMIT $2";
+    let looked = db.rows(looked, &values![after.0, limit as u64], |row| row.get::<i64>("id"))?;
+    let Some(last) = looked.last().copied() else { return Ok((0, None)) };
+    let text = "DELETE FROM analytics_series WHERE kept = 0 AND id > $1 AND id <= $2
+         AND NOT EXISTS (SELECT 1 FROM analytics_counts AS c WHERE c.tier IN (0, 1) AND c.series = analytics_series.id)
+         AND NOT EXISTS (SELECT 1 FROM analytics_times AS t WHERE t.tier IN (2, 3) AND t.series = analytics_series.id)";
+    let forgotten = db.execute(text, &values![after.0, last])?;
+    Ok((forgotten, (looked.len() == limit).then_some(SeriesId(last))))
 }
 
 fn series(row: &Row<'_>) -> Result<(SeriesId, Series)> {

@@ -201,7 +201,9 @@ pub(crate) fn top(
     })
 }
 
-/// Forgets days before one; how many rows it were.
-pub(crate) fn forget_before(db: Db<'_>, day: i64) -> Result<u64> {
-    db.execute("DELETE FROM analytics_talks WHERE day < $1", &values![day])
+/// Forgets up to `limit` rows of days before one, the oldest first; how many it were.
+pub(crate) fn forget_before(db: Db<'_>, day: i64, limit: usize) -> Result<u64> {
+    let text = "DELETE FROM analytics_talks WHERE (day, channel, contact_id) IN (
+             SELECT day, channel, contact_id FROM analytics_talks WHERE day < $1 ORDER BY day LIMIT $2)";
+    db.execute(text, &values![day, limit as u64])
 }

@@ -80,11 +80,9 @@ pub(crate) fn each(
     Ok(())
 }
 
-/// Forgets pages of a tier, series and stage that are before a number; how many it were.
-pub(crate) fn forget_before(db: Db<'_>, tier: Tier, series: SeriesId, page: i64) -> Result<u64> {
-    let text = "DELETE FROM analytics_times WHERE tier = $1 AND series = $2 AND stage = $3 AND page < $4";
-    Stage::ALL
-        .into_iter()
-        .map(|stage| db.execute(text, &values![tier.code(), series.0, stage.code(), page]))
-        .sum()
+/// Forgets up to `limit` pages of a tier that are before a number, the oldest first; how many it were.
+pub(crate) fn forget_before(db: Db<'_>, tier: Tier, page: i64, limit: usize) -> Result<u64> {
+    let text = "DELETE FROM analytics_times WHERE (tier, series, stage, page) IN (
+             SELECT tier, series, stage, page FROM analytics_times WHERE tier = $1 AND page < $2 ORDER BY page LIMIT $3)";
+    db.execute(text, &values![tier.code(), page, limit as u64])
 }

@@ -92,7 +92,9 @@ pub(crate) fn recount(db: Db<'_>, tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
-/// Forgets events that were told before; how many it were.
-pub(crate) fn forget_before(db: Db<'_>, before: Timestamp) -> Result<u64> {
-    db.execute("DELETE FROM analytics_tracked WHERE noted < $1", &values![before])
+/// Forgets up to `limit` events that were told before, the oldest first; how many it were.
+pub(crate) fn forget_before(db: Db<'_>, before: Timestamp, limit: usize) -> Result<u64> {
+    let text = "DELETE FROM analytics_tracked WHERE id IN (
+             SELECT id FROM analytics_tracked WHERE noted < $1 ORDER BY noted LIMIT $2)";
+    db.execute(text, &values![before, limit as u64])
 }
