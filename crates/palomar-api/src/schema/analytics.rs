@@ -326,6 +326,8 @@ pub(crate) struct Conversion {
     channel: Option<String>,
     /// The message that it is put down to.
     message_id: Option<String>,
+    /// The message that it names and that is not known yet: it is put down to it as soon as it is.
+    awaited_message_id: Option<String>,
     campaign_id: Option<String>,
     #[schema(value_type = Option<Object>)]
     metadata: Option<()>,

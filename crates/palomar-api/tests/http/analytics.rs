@@ -84,6 +84,11 @@ async fn conversions_and_events_count_once() {
     let unknown = json!({"kind": "lead", "messageId": "01890a5d-ac96-774b-bcce-b302099a8057"});
     let lead = house.post("/api/analytics/conversions", &unknown).await.json();
     assert_eq!((&lead["attributed"], &lead["value"]), (&json!(false), &json!(null)), "{lead}");
+    assert_eq!(
+        (&lead["messageId"], &lead["awaitedMessageId"]),
+        (&json!(null), &unknown["messageId"]),
+        "{lead}"
+    );
     let items = house.get("/api/analytics/conversions?period=day").await.json()["items"].clone();
     let sums: Vec<_> =
         items.as_array().expect("items").iter().map(|one| (&one["currency"], &one["count"])).collect();
@@ -116,4 +121,42 @@ async fn conversions_and_events_count_once() {
     assert_eq!(refused.json()["errors"][0]["pointer"], "/events/1/kind", "{}", refused.text());
     let counts = house.get("/api/analytics/messages?period=day&channel=crm").await.json();
     assert_eq!(counts["sent"], 1, "none of them is counted: {counts}");
+}
+
+#[tokio::test]
+async fn a_key_of_channels_tells_conversions_of_those() {
+    let house = House::open().await;
+    let accepted = house.post("/api/messages", &message()).await.json();
+    sent(&house).await;
+    let theirs =
+        json!({"id": "theirs", "kind": "sale", "messageId": accepted["id"], "metadata": {"order": 7}});
+    let kept = house.post("/api/analytics/conversions", &theirs).await.json();
+    assert_eq!((&kept["channel"], &kept["messageId"]), (&json!("demo"), &accepted["id"]), "{kept}");
+
+    let key = async |channels: &[&str]| {
+        let key = json!({"name": "bound", "role": "operator", "channels": channels});
+        let made = house.send("POST", "/api/keys", &house.admin, Some(&key)).await;
+        made.json()["secret"].as_str().expect("a secret").to_owned()
+    };
+    let (of_meta, of_both) = (key(&["meta"]).await, key(&["meta", "demo"]).await);
+    let tell = async |key: &str, body: Value| {
+        house.send("POST", "/api/analytics/conversions", key, Some(&body)).await
+    };
+    for (id, body) in [
+        ("a", json!({"id": "a", "kind": "sale", "messageId": accepted["id"]})),
+        ("b", json!({"id": "b", "kind": "sale", "to": message()["to"]})),
+    ] {
+        let kept = tell(&of_meta, body).await.json();
+        assert_eq!((&kept["channel"], &kept["attributed"]), (&json!("meta"), &json!(false)), "{id}: {kept}");
+        assert_eq!((&kept["messageId"], &kept["campaignId"]), (&json!(null), &json!(null)), "{id}: {kept}");
+    }
+    let refused = tell(&of_meta, json!({"id": "theirs", "kind": "sale"})).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text());
+    assert!(!refused.text().contains("demo") && !refused.text().contains("order"), "{}", refused.text());
+    let several = tell(&of_both, json!({"id": "c", "kind": "sale", "messageId": accepted["id"]})).await;
+    assert_eq!(several.json()["errors"][0]["pointer"], "/channel", "{}", several.text());
+    let own = json!({"id": "c", "kind": "sale", "channel": "demo", "messageId": accepted["id"]});
+    assert_eq!(tell(&of_both, own).await.json()["messageId"], accepted["id"]);
+    let again = json!({"id": "theirs", "kind": "sale", "channel": "demo"});
+    assert_eq!(tell(&of_both, again).await.json()["repeated"], true);
 }

@@ -260,14 +260,14 @@ pub(crate) fn revenue<'a>(sums: impl Iterator<Item = &'a ConversionSum>) -> BTre
 
 /// Sums by kind and currency.
 pub(crate) fn conversion_counts<'a>(sums: impl Iterator<Item = &'a ConversionSum>) -> Vec<ConversionCount> {
-    let mut counts: BTreeMap<(&str, Option<&str>), (u64, u64, i64)> = BTreeMap::new();
+    let mut counts: BTreeMap<(&str, Option<&str>), (u64, u64, i128)> = BTreeMap::new();
     for sum in sums {
         let (count, attributed, value) = counts.entry((&sum.kind, sum.currency.as_deref())).or_default();
         *count += sum.count;
         *attributed += sum.attributed;
-        *value = value.saturating_add(sum.value);
+        *value += sum.value;
     }
-    let shown = |((kind, currency), (count, attributed, value)): ((&str, Option<&str>), (u64, u64, i64))| {
+    let shown = |((kind, currency), (count, attributed, value)): ((&str, Option<&str>), (u64, u64, i128))| {
         #[expect(clippy::cast_precision_loss, reason = "an amount as it is shown")]
         let value = value as f64 / 1_000_000.0;
         ConversionCount {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use palomar_model::analytics::{FailureReason, Metric, Series, Stage};
 use palomar_model::{ChannelName, FieldError, MessageId, Recipient, Timestamp};
-use palomar_records::{Conversion, TrackedEvent};
+use palomar_records::{Conversion, Converted, TrackedEvent};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -109,8 +109,16 @@ fn word(pointer: &str, text: &str, longest: usize, errors: &mut Vec<FieldError>)
     }
 }
 
+/// Whether a conversion is on a channel of the caller's.
+fn sees(caller: &Caller, kept: &Conversion) -> bool {
+    let own =
+        |channels: &[ChannelName]| channels.iter().any(|own| Some(own.as_str()) == kept.channel.as_deref());
+    caller.channels.as_deref().is_none_or(own)
+}
+
 impl App {
-    /// Keeps what a conversation led to. One whose id came before changes nothing.
+    /// Keeps what a conversation led to. One whose id came before changes nothing. A key that is bound to channels tells
+    /// those of its channels: messages and conversions of others are to it as if there were none.
     ///
     /// # Errors
     /// [`AppError::Invalid`] for what breaks a rule; a conflict where the id came before with something else.
@@ -118,12 +126,20 @@ impl App {
         let now = self.clock.now();
         let conversion = self.read_conversion(new, now, caller)?;
         let window = self.config.analytics.conversion_window;
-        let (kept, is_new) = self.records.convert(conversion.clone(), window, now).await?;
+        let (kept, is_new) = match self.records.convert(conversion.clone(), window, now).await? {
+            Converted::New(kept) => (kept, true),
+            Converted::Known(kept) => (kept, false),
+            Converted::Received => {
+                let detail = "is a message that was received: name the one that was sent, or say `to`";
+                return Err(AppError::invalid("/messageId", detail));
+            }
+        };
         let same = |kept: &Conversion| {
             (&kept.kind, kept.value, &kept.currency)
                 == (&conversion.kind, conversion.value, &conversion.currency)
         };
-        if !is_new && !same(&kept) {
+        let repeats = |kept: &Conversion| sees(caller, kept) && same(kept);
+        if !is_new && !repeats(&kept) {
             let detail = format!("conversion {} came before, and said something else", kept.id);
             return Err(AppError::Conflict { code: "conversion_differs", detail });
         }
@@ -174,9 +190,15 @@ impl App {
             Some(Ok(to)) => Some(to.key()),
             None => None,
         };
-        if new.channel.as_ref().is_some_and(|channel| !caller.may_use(channel)) {
-            return Err(AppError::NotFound("channel"));
-        }
+        let channel = match (new.channel, caller.channels.as_deref()) {
+            (Some(named), _) if !caller.may_use(&named) => return Err(AppError::NotFound("channel")),
+            (None, Some([only])) => Some(only.clone()),
+            (None, Some(_)) => {
+                errors.push(FieldError::new("/channel", "is needed: this key has several"));
+                None
+            }
+            (named, _) => named,
+        };
         if !errors.is_empty() {
             return Err(AppError::Invalid(errors));
         }
@@ -186,9 +208,10 @@ impl App {
             kind: new.kind,
             value: value.flatten(),
             currency,
-            channel: new.channel.map(|channel| channel.as_str().to_owned()),
+            channel: channel.map(|channel| channel.as_str().to_owned()),
             match_key,
             message_id: new.message_id,
+            awaited_message_id: None,
             campaign_id: new.campaign_id,
             metadata: new.metadata,
         })

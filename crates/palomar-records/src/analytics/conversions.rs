@@ -1,19 +1,32 @@
-//! What conversations led to, and which message and campaign it is put down to: the one that is named, else the newest that
-//! was sent to the person within the window.
+//! What conversations led to, and which message and campaign it is put down to: the one that is named, as soon as it is
+//! known, else the newest that was sent to the person within the window.
+//!
+//! Always: where a conversion says its channel, only messages of that channel are looked at.
 
 use std::time::Duration;
 
 use palomar_model::{MessageId, Timestamp};
 
-use crate::Records;
 use crate::error::Result;
+use crate::message::Direction;
 use crate::store::{Db, Value, values};
 use crate::tables::conversions::{self, Conversion, ConversionSum};
-use crate::tables::parsed;
+use crate::tables::{cursors, parsed};
+use crate::{PROJECTION, Records};
+
+/// What became of a conversion that was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Converted {
+    /// It is kept.
+    New(Conversion),
+    /// Its id came before: nothing changed. As it was kept.
+    Known(Conversion),
+    /// It is not kept: the message that it names was received, which leads to nothing.
+    Received,
+}
 
 impl Records {
-    /// Keeps a conversion, attributed as far as it can be. One whose id is known changes nothing: it is answered as it was
-    /// kept, with whether it is new.
+    /// Keeps a conversion, attributed as far as it can be.
     ///
     /// # Errors
     /// Where the database can't be written.
@@ -22,7 +35,7 @@ impl Records {
         conversion: Conversion,
         window: Duration,
         now: Timestamp,
-    ) -> Result<(Conversion, bool)> {
+    ) -> Result<Converted> {
         self.write(move |db| convert(db, conversion, window, now)).await
     }
 
@@ -35,51 +48,66 @@ impl Records {
     }
 }
 
-fn convert(
-    db: Db<'_>,
-    mut conversion: Conversion,
-    window: Duration,
-    now: Timestamp,
-) -> Result<(Conversion, bool)> {
+fn convert(db: Db<'_>, mut conversion: Conversion, window: Duration, now: Timestamp) -> Result<Converted> {
     if let Some(kept) = conversions::get(db, &conversion.id)? {
-        return Ok((kept, false));
+        return Ok(Converted::Known(kept));
     }
     let touch = match conversion.message_id.take() {
-        Some(message) => of_message(db, message)?,
+        Some(message) => {
+            let found = named(db, message, &conversion, now)?;
+            if found.as_ref().is_some_and(|touch| touch.direction == Direction::Inbound) {
+                return Ok(Converted::Received);
+            }
+            conversion.awaited_message_id = found.is_none().then_some(message);
+            found
+        }
         None => newest(db, &conversion, window)?,
     };
-    if let Some(Touch { message, channel, campaign, match_key }) = touch {
+    if let Some(Touch { message, channel, campaign, match_key, .. }) = touch {
         conversion.message_id = Some(message);
         conversion.channel = Some(channel);
         conversion.match_key = Some(match_key);
         conversion.campaign_id = conversion.campaign_id.or(campaign);
     }
-    db.write(vec![conversions::add(&conversion, now)?])?;
-    Ok((conversion, true))
+    if conversions::add(db, &conversion, now)? {
+        return Ok(Converted::New(conversion));
+    }
+    // Another node kept it since we looked.
+    Ok(conversions::get(db, &conversion.id)?.map_or(Converted::New(conversion), Converted::Known))
 }
 
 /// A message that may have led to it.
 struct Touch {
     message: MessageId,
+    direction: Direction,
     channel: String,
     campaign: Option<String>,
     match_key: String,
 }
 
-const COLUMNS: &str = "id, channel, campaign, match_key";
+const COLUMNS: &str = "id, direction, channel, campaign, match_key";
 
 fn touch(row: &crate::store::Row<'_>) -> Result<Touch> {
     Ok(Touch {
         message: parsed(row, "messages", "id")?,
+        direction: parsed(row, "messages", "direction")?,
         channel: row.get("channel")?,
         campaign: row.get("campaign")?,
         match_key: row.get("match_key")?,
     })
 }
 
-fn of_message(db: Db<'_>, message: MessageId) -> Result<Option<Touch>> {
-    let text = format!("SELECT {COLUMNS} FROM messages WHERE id = $1");
-    db.row(&text, &values![message], touch)
+/// The message that is named. Where it is not there, whoever writes messages is waited for: what they write later sees the
+/// conversion that waits.
+fn named(db: Db<'_>, message: MessageId, conversion: &Conversion, now: Timestamp) -> Result<Option<Touch>> {
+    let mut values: Vec<Value> = values![message].to_vec();
+    let and = narrowed("channel", conversion.channel.as_deref(), &mut values);
+    let text = format!("SELECT {COLUMNS} FROM messages WHERE id = $1{and}");
+    if let Some(found) = db.row(&text, &values, touch)? {
+        return Ok(Some(found));
+    }
+    cursors::take_turn(db, PROJECTION, now)?;
+    db.row(&text, &values, touch)
 }
 
 /// The newest message that was sent to the person within the window; of the campaign, where one is named.
@@ -87,18 +115,19 @@ fn newest(db: Db<'_>, conversion: &Conversion, window: Duration) -> Result<Optio
     let Some(match_key) = &conversion.match_key else { return Ok(None) };
     let from = conversion.at.before(window);
     let mut values: Vec<Value> = values![match_key.as_str(), from, conversion.at].to_vec();
-    let mut and = String::new();
-    for (column, given) in [("channel", &conversion.channel), ("campaign", &conversion.campaign_id)] {
-        if let Some(given) = given {
-            values.push(Value::from(given.as_str()));
-            and.push_str(&format!(" AND {column} = ${}", values.len()));
-        }
-    }
+    let channel = narrowed("channel", conversion.channel.as_deref(), &mut values);
+    let campaign = narrowed("campaign", conversion.campaign_id.as_deref(), &mut values);
     let text = format!(
         "SELECT {COLUMNS} FROM messages
-         WHERE match_key = $1 AND created_at >= $2 AND created_at <= $3 AND sent_at <= $3
-             AND direction = 'outbound'{and}
-         ORDER BY created_at DESC, id DESC LIMIT 1"
+         WHERE match_key = $1 AND sent_at >= $2 AND sent_at <= $3 AND direction = 'outbound'{channel}{campaign}
+         ORDER BY sent_at DESC, id DESC LIMIT 1"
     );
     db.row(&text, &values, touch)
+}
+
+/// A further condition, where there is one.
+fn narrowed(column: &str, to: Option<&str>, values: &mut Vec<Value>) -> String {
+    let Some(to) = to else { return String::new() };
+    values.push(Value::from(to));
+    format!(" AND {column} = ${}", values.len())
 }

@@ -21,6 +21,7 @@ use crate::tables::analytics::talks::{Stretch, TopTalk};
 use crate::tables::analytics::{counts, reasons, series, talks, times};
 use crate::tables::counters::MICROS_PER_DAY;
 
+pub use conversions::Converted;
 pub use track::TrackedEvent;
 
 /// What is asked about.

@@ -14,6 +14,7 @@ use crate::tables::analytics::talks::Talks;
 use crate::tables::campaign_counts::{self, Counted};
 use crate::tables::contacts::{self, Identity, MatchKey};
 use crate::tables::conversations::{self, Conversation, Effect, Pair, Standing, Turn};
+use crate::tables::conversions;
 use crate::tables::counters;
 use crate::tables::early_statuses;
 use crate::tables::failed_webhooks::{self, Came};
@@ -21,7 +22,7 @@ use crate::tables::inbound_seen::{self, Seen};
 use crate::tables::journal::{self, Entry};
 use crate::tables::media::{self, Told};
 use crate::tables::message_changes;
-use crate::tables::messages::{self, NewMessage};
+use crate::tables::messages::{self, Head, NewMessage};
 use crate::tables::provider_ids::{self, Named};
 use crate::tables::provider_templates;
 use crate::tables::suppressions::{self, Suppression};
@@ -138,6 +139,7 @@ impl Changes<'_> {
             failed_webhooks::add(&self.webhooks),
             campaign_counts::add(moved.into_iter()),
         ])?;
+        conversions::attribute(db, new_messages(known))?;
         let mut measured = tally.writes(db, Origin::Messages)?;
         measured.push(talks.write());
         db.write(measured)?;
@@ -153,6 +155,12 @@ impl Changes<'_> {
         }
         Ok(())
     }
+}
+
+/// The messages of ours that were not known before.
+fn new_messages(known: &Known) -> impl Iterator<Item = (&MessageId, &Head)> {
+    let slots = known.messages.iter().filter_map(|(id, slot)| Some((id, slot.as_ref()?)));
+    slots.filter(|(_, slot)| matches!(slot.row, Row::New(_))).map(|(id, slot)| (id, &slot.head))
 }
 
 /// How many more, or fewer, messages of campaigns stand where.

@@ -1,12 +1,15 @@
 //! `conversions`: what conversations led to, each under its id, once.
 
+use std::collections::BTreeMap;
+
 use palomar_model::{MessageId, Timestamp};
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::{optional, optional_json, to_json};
+use super::messages::Head;
+use super::{optional, optional_json, parsed, to_json};
 use crate::error::Result;
-use crate::store::table::{int, text};
+use crate::store::table::{Column, int, text};
 use crate::store::{Db, Row, Rows, Table, Value, Write, values};
 
 pub(crate) const CONVERSIONS: Table = Table {
@@ -23,6 +26,7 @@ pub(crate) const CONVERSIONS: Table = Table {
         text("campaign"),
         text("metadata"),
         int("noted"),
+        text("awaited"),
     ],
     key: 1,
 };
@@ -49,17 +53,19 @@ pub struct Conversion {
     pub match_key: Option<String>,
     /// The message that it is attributed to.
     pub message_id: Option<MessageId>,
+    /// The message that it names, which isn't in the records yet: it is attributed to it as soon as it is.
+    pub awaited_message_id: Option<MessageId>,
     /// The campaign that it is attributed to.
     pub campaign_id: Option<String>,
     /// The business's own data.
     pub metadata: Option<Json>,
 }
 
-/// Keeps one.
-pub(crate) fn add(conversion: &Conversion, noted: Timestamp) -> Result<Write> {
-    let mut rows = Rows::of(CONVERSIONS.columns);
+/// Keeps one; whether it is new. One whose id is known, also to a node that writes it at this moment, changes nothing.
+pub(crate) fn add(db: Db<'_>, conversion: &Conversion, noted: Timestamp) -> Result<bool> {
+    let insert = Write::insert(&CONVERSIONS, "ON CONFLICT DO NOTHING", Rows::of(CONVERSIONS.columns));
     let metadata = conversion.metadata.as_ref().map(|metadata| to_json(metadata, CONVERSIONS.name));
-    rows.push(values![
+    let values = values![
         conversion.id.as_str(),
         conversion.at,
         conversion.kind.as_str(),
@@ -71,8 +77,9 @@ pub(crate) fn add(conversion: &Conversion, noted: Timestamp) -> Result<Write> {
         conversion.campaign_id.as_deref(),
         metadata.transpose()?,
         noted,
-    ]);
-    Ok(Write::insert(&CONVERSIONS, "", rows))
+        conversion.awaited_message_id,
+    ];
+    Ok(db.execute(&insert.for_one(), &values)? == 1)
 }
 
 /// One, by its id.
@@ -90,10 +97,45 @@ fn view(row: &Row<'_>) -> Result<Conversion> {
         channel: row.get("channel")?,
         match_key: row.get("match_key")?,
         message_id: optional(row, CONVERSIONS.name, "message_id")?,
+        awaited_message_id: optional(row, CONVERSIONS.name, "awaited")?,
         campaign_id: row.get("campaign")?,
         metadata: optional_json(row, CONVERSIONS.name, "metadata")?,
     })
 }
+
+/// Attributes conversions that wait for messages to them, now that they are known. One that says its channel waits for a
+/// message of that channel only.
+pub(crate) fn attribute<'m>(
+    db: Db<'_>,
+    messages: impl Iterator<Item = (&'m MessageId, &'m Head)>,
+) -> Result<()> {
+    let any = "SELECT id FROM conversions WHERE awaited IS NOT NULL LIMIT 1";
+    if db.row(any, &[], |_| Ok(()))?.is_none() {
+        return Ok(());
+    }
+    let known: BTreeMap<MessageId, &Head> = messages.map(|(id, head)| (*id, head)).collect();
+    let mut wanted = Rows::of(const { &[text("id"), text("channel")] });
+    known.iter().for_each(|(id, head)| wanted.push(values![*id, &head.channel]));
+    let waiting = "SELECT c.id AS id, c.awaited AS awaited, c.campaign AS campaign
+         FROM {wanted} JOIN conversions AS c ON c.awaited = wanted.id
+         WHERE c.channel IS NULL OR c.channel = wanted.channel";
+    let found = db.find(waiting, &wanted, |row| {
+        let message: MessageId = parsed(row, CONVERSIONS.name, "awaited")?;
+        Ok((row.get::<String>("id")?, message, row.get::<Option<String>>("campaign")?))
+    })?;
+    let mut rows = Rows::of(ATTRIBUTED);
+    for (id, message, campaign) in found {
+        let Some(head) = known.get(&message) else { continue };
+        let campaign = campaign.as_deref().or(head.campaign.as_deref());
+        let nothing: Option<&str> = None;
+        rows.push(values![id.as_str(), &head.channel, head.match_key.as_str(), message, campaign, nothing]);
+    }
+    db.write(vec![Write::update(&CONVERSIONS, rows)])
+}
+
+/// What becomes known with the message.
+const ATTRIBUTED: &[Column] =
+    &[text("id"), text("channel"), text("match_key"), text("message_id"), text("campaign"), text("awaited")];
 
 /// Conversions of a kind, currency, channel and campaign.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,14 +153,16 @@ pub struct ConversionSum {
     /// How many of them are attributed to a message or a campaign.
     pub attributed: u64,
     /// What they are worth together, in millionths.
-    pub value: i64,
+    pub value: i128,
 }
 
-/// Sums from one moment up to another. Values of different currencies are never added up.
+/// Sums from one moment up to another: units and millionths apart, which no number of conversions brings to overflow. Values
+/// of different currencies are never added up.
 pub(crate) fn sums(db: Db<'_>, from: Timestamp, to: Timestamp) -> Result<Vec<ConversionSum>> {
     let text = "SELECT kind, currency, channel, campaign, COUNT(*) AS count,
              CAST(SUM(CASE WHEN message_id IS NULL AND campaign IS NULL THEN 0 ELSE 1 END) AS BIGINT) AS attributed,
-             CAST(COALESCE(SUM(value), 0) AS BIGINT) AS value
+             CAST(COALESCE(SUM(value / 1000000), 0) AS BIGINT) AS units,
+             CAST(COALESCE(SUM(value % 1000000), 0) AS BIGINT) AS millionths
          FROM conversions WHERE at >= $1 AND at < $2
          GROUP BY kind, currency, channel, campaign ORDER BY kind, currency, channel, campaign";
     db.rows(text, &values![from, to], |row| {
@@ -129,7 +173,8 @@ pub(crate) fn sums(db: Db<'_>, from: Timestamp, to: Timestamp) -> Result<Vec<Con
             campaign: row.get("campaign")?,
             count: row.count("count")?,
             attributed: row.count("attributed")?,
-            value: row.get("value")?,
+            value: i128::from(row.get::<i64>("units")?) * 1_000_000
+                + i128::from(row.get::<i64>("millionths")?),
         })
     })
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use palomar_model::analytics::{Dimension, FailureReason, Metric, Series, Stage, Tier};
-use palomar_model::{ErrorClass, MessageId, ReportedStatus, SendFailure, Timestamp};
-use palomar_records::{AnalyticsQuery, Conversion, Counts, Records, TrackedEvent, What};
+use palomar_model::{ErrorClass, MessageId, ReportedStatus, SendFailure};
+use palomar_records::{AnalyticsQuery, Counts, Records, TrackedEvent, What};
 
 use crate::facts::{LOG, START, at, id, log, outbound, provider_id, report, sent, written};
 use crate::house::{House, on_both, sound};
@@ -15,7 +15,6 @@ on_both!(
     answers_are_measured,
     a_wrong_count_is_named,
     events_of_others_count_once,
-    conversions_are_put_down_to_messages,
 );
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -195,46 +194,4 @@ async fn events_of_others_count_once(house: House) {
     assert_eq!([Metric::Sent, Metric::Failed].map(|metric| counts.of(metric)), [2, 1]);
     assert_eq!(all(&records, only(Dimension::Channel, "crm"), Tier::Minute).await.of(Metric::Sent), 1);
     sound(&records).await;
-}
-
-async fn conversions_are_put_down_to_messages(house: House) {
-    let records = house.open().await;
-    applied(&records, sent(2)).await;
-    let to = outbound(2).to.key();
-    let sale = |id: &str, at: Timestamp| Conversion {
-        id: id.to_owned(),
-        at,
-        kind: "sale".to_owned(),
-        value: Some(12_500_000),
-        currency: Some("EUR".to_owned()),
-        channel: None,
-        match_key: Some(to.clone()),
-        message_id: None,
-        campaign_id: None,
-        metadata: None,
-    };
-    let window = DAY * 7;
-    let (kept, new) = records.convert(sale("a", at(100)), window, at(100)).await.expect("kept");
-    assert_eq!((kept.message_id, kept.campaign_id.as_deref(), new), (Some(id(2)), Some("verano"), true));
-    let (again, new) = records.convert(sale("a", at(100)), window, at(200)).await.expect("kept");
-    assert_eq!((again, new), (kept, false));
-    let (late, _) = records.convert(sale("b", at(100).after(DAY * 8)), window, at(100)).await.expect("kept");
-    assert_eq!((late.message_id, late.campaign_id), (None, None), "after the window");
-    let unknown =
-        Conversion { message_id: Some(id(77)), currency: Some("USD".to_owned()), ..sale("c", at(100)) };
-    let (kept, _) = records.convert(unknown, window, at(100)).await.expect("kept");
-    assert_eq!(kept.message_id, None, "a message that nobody knows");
-    let sums = records.conversion_sums((START, START.after(DAY * 30))).await.expect("read");
-    let told: Vec<_> = sums
-        .iter()
-        .map(|sum| (sum.currency.as_deref(), sum.campaign.as_deref(), sum.count, sum.attributed, sum.value))
-        .collect();
-    assert_eq!(told.len(), 3);
-    for expected in [
-        (Some("EUR"), Some("verano"), 1, 1, 12_500_000),
-        (Some("EUR"), None, 1, 0, 12_500_000),
-        (Some("USD"), None, 1, 0, 12_500_000),
-    ] {
-        assert!(told.contains(&expected), "{told:?}");
-    }
 }

@@ -1,6 +1,7 @@
 //! What must hold of records, on SQLite and on PostgreSQL alike.
 
 mod analytics;
+mod attribution;
 mod audience;
 mod campaigns;
 mod costs;
