@@ -193,6 +193,8 @@ pub(crate) struct AnalyticsCampaign {
     cost: Vec<Amount>,
     /// Messages that no rate is for.
     unpriced: u64,
+    /// Left out where the question narrows by more than channel and campaign.
+    #[schema(required = false)]
     conversions: Vec<ConversionCount>,
     /// Revenue less cost for each unit of cost; null where that can't be said.
     roi: Option<f64>,
@@ -250,7 +252,11 @@ pub(crate) struct AnalyticsReport {
     #[serde(flatten)]
     range: AnalyticsRange,
     messages: MessageCounts,
+    /// Left out where the report narrows by more than the channel.
+    #[schema(required = false)]
     conversations: ConversationCounts,
+    /// Left out where it narrows by more than channel and campaign.
+    #[schema(required = false)]
     conversions: Vec<ConversionCount>,
     campaigns: Vec<AnalyticsCampaign>,
     performance: Performance,
@@ -268,7 +274,11 @@ pub(crate) struct AnalyticsPrevious {
     #[serde(flatten)]
     range: AnalyticsRange,
     messages: MessageCounts,
+    /// Left out where the report narrows by more than the channel.
+    #[schema(required = false)]
     conversations: ConversationCounts,
+    /// Left out where it narrows by more than channel and campaign.
+    #[schema(required = false)]
     conversions: Vec<ConversionCount>,
 }
 

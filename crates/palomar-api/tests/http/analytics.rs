@@ -160,3 +160,38 @@ async fn a_key_of_channels_tells_conversions_of_those() {
     let again = json!({"id": "theirs", "kind": "sale", "channel": "demo"});
     assert_eq!(tell(&of_both, again).await.json()["repeated"], true);
 }
+
+#[tokio::test]
+async fn what_narrows_is_heeded_or_refused() {
+    let house = House::open().await;
+    for (path, pointer) in [
+        ("conversations?campaign=verano", "/campaign"),
+        ("conversations?channel=demo&country=ES", "/country"),
+        ("top-conversations?type=text", "/type"),
+        ("conversions?channel=demo&template=hello", "/template"),
+        ("timeseries?metric=conversations_new&campaign=verano", "/campaign"),
+        ("timeseries?metric=first_response&groupBy=country", "/groupBy"),
+    ] {
+        let refused = house.get(&format!("/api/analytics/{path}")).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}: {}", refused.text());
+        assert_eq!(refused.json()["errors"][0]["pointer"], pointer, "{path}");
+    }
+    for path in [
+        "conversations?channel=demo",
+        "top-conversations?channel=demo",
+        "conversions?channel=demo&campaign=verano",
+        "timeseries?metric=first_response&groupBy=channel",
+    ] {
+        let answer = house.get(&format!("/api/analytics/{path}")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text());
+    }
+    // A report has those parts that the question tells apart.
+    for (query, parts) in
+        [("channel=demo", [true, true]), ("campaign=verano", [false, true]), ("country=ES", [false, false])]
+    {
+        let report = house.get(&format!("/api/analytics/report?compare=true&{query}")).await.json();
+        let has = |of: &Value| ["conversations", "conversions"].map(|part| of.get(part).is_some());
+        assert_eq!((has(&report), has(&report["previous"])), (parts, parts), "{query}: {report}");
+        assert!(report["messages"].is_object(), "{query}");
+    }
+}

@@ -9,7 +9,7 @@ use super::views::{
     CampaignCounts, ConversationCounts, ConversionCount, MessageCounts, MessagesView, Performance, Times,
     TopConversation, share,
 };
-use super::{Filter, Range};
+use super::{Filter, OF_CONVERSATIONS, OF_CONVERSIONS, Range};
 use crate::rates::{Bill, Cost};
 use crate::{App, AppError, Caller};
 
@@ -49,13 +49,14 @@ impl App {
     /// How people are answered.
     ///
     /// # Errors
-    /// Where the records can't be read.
+    /// [`AppError::Invalid`] for a filter by more than the channel.
     pub async fn analytics_conversations(
         &self,
         range: &Range,
         filter: &Filter,
         caller: &Caller,
     ) -> Result<ConversationCounts, AppError> {
+        filter.must_be_within(&OF_CONVERSATIONS, "conversations")?;
         let counts = self.count_all(range, filter, caller).await?;
         let (asked, answered) =
             (counts.of(Metric::ConversationsAsked), counts.of(Metric::ConversationsAnswered));
@@ -108,7 +109,7 @@ impl App {
     /// The conversations with the most messages, on the days (UTC) that a range touches.
     ///
     /// # Errors
-    /// Where the records can't be read.
+    /// [`AppError::Invalid`] for a filter by more than the channel.
     pub async fn analytics_top(
         &self,
         range: &Range,
@@ -116,6 +117,7 @@ impl App {
         limit: usize,
         caller: &Caller,
     ) -> Result<Vec<TopConversation>, AppError> {
+        filter.must_be_within(&OF_CONVERSATIONS, "conversations")?;
         let mut found = Vec::new();
         for channel in talking(filter, caller) {
             found.extend(self.records.top_conversations((range.from, range.to), channel, limit).await?);
@@ -137,13 +139,14 @@ impl App {
     /// What conversations led to, by kind and currency: values of different currencies are never added up.
     ///
     /// # Errors
-    /// Where the records can't be read.
+    /// [`AppError::Invalid`] for a filter by more than channel and campaign.
     pub async fn analytics_conversions(
         &self,
         range: &Range,
         filter: &Filter,
         caller: &Caller,
     ) -> Result<Vec<ConversionCount>, AppError> {
+        filter.must_be_within(&OF_CONVERSIONS, "conversions")?;
         let sums = self.conversions(range, filter, caller).await?;
         Ok(conversion_counts(sums.iter()))
     }
@@ -184,7 +187,9 @@ impl App {
         let by_campaign = Filter { by: Some(Dimension::Campaign), ..filter.clone() };
         let mut grouped = self.count(range, &by_campaign, caller).await?;
         let reasons = self.records.failure_reasons().await?;
-        let sums = self.conversions(range, filter, caller).await?;
+        // What narrows by more says nothing of conversions: they are left out.
+        let tells = filter.within(&OF_CONVERSIONS);
+        let sums = if tells { self.conversions(range, filter, caller).await? } else { Vec::new() };
         for sum in &sums {
             if let Some(campaign) = &sum.campaign {
                 grouped.entry(campaign.clone()).or_default();
@@ -203,8 +208,8 @@ impl App {
                     messages: MessageCounts::of(&counts, &reasons),
                     cost: total,
                     unpriced,
-                    conversions: conversion_counts(own()),
-                    roi: bill.roi(&revenue(own())),
+                    conversions: tells.then(|| conversion_counts(own())),
+                    roi: if tells { bill.roi(&revenue(own())) } else { None },
                     campaign_id: campaign,
                 }
             })

@@ -13,6 +13,7 @@ mod views;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use palomar_model::FieldError;
 use palomar_model::analytics::{Dimension, Histogram, Stage, Tier};
 use palomar_records::{AnalyticsQuery, Counts, Grouped};
 
@@ -46,6 +47,11 @@ impl Default for AnalyticsConfig {
     }
 }
 
+/// What conversations are told apart by.
+const OF_CONVERSATIONS: [Dimension; 1] = [Dimension::Channel];
+/// What conversions are told apart by.
+const OF_CONVERSIONS: [Dimension; 2] = [Dimension::Channel, Dimension::Campaign];
+
 /// What is asked about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -63,6 +69,25 @@ impl Filter {
             .as_ref()
             .map(|channels| channels.iter().map(|channel| channel.as_str().to_owned()).collect());
         AnalyticsQuery { only: self.only.clone(), channels, by: self.by }
+    }
+
+    /// Whether these are all that it narrows by.
+    pub(super) fn within(&self, known: &[Dimension]) -> bool {
+        self.only.iter().map(|(dimension, _)| dimension).chain(&self.by).all(|part| known.contains(part))
+    }
+
+    /// Refuses what narrows by more than these: there is no answer to it.
+    pub(super) fn must_be_within(&self, known: &[Dimension], what: &str) -> Result<(), AppError> {
+        let words: Vec<_> = known.iter().map(|dimension| dimension.as_str()).collect();
+        let detail = format!("{what} are counted by {} only: ask without it", words.join(" and "));
+        let only = self.only.iter().map(|(dimension, _)| (dimension, format!("/{dimension}")));
+        let by = self.by.iter().map(|dimension| (dimension, "/groupBy".to_owned()));
+        let wrong: Vec<_> = only
+            .chain(by)
+            .filter(|(dimension, _)| !known.contains(dimension))
+            .map(|(_, pointer)| FieldError::new(pointer, detail.as_str()))
+            .collect();
+        if wrong.is_empty() { Ok(()) } else { Err(AppError::Invalid(wrong)) }
     }
 
     /// The one channel that is meant.

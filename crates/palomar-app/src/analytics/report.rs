@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::views::CampaignCounts;
 use super::{Asked, ConversationCounts, ConversionCount, Filter, MessageCounts, Performance, Range};
+use super::{OF_CONVERSATIONS, OF_CONVERSIONS};
 use crate::{App, AppError, Caller};
 
 /// Everything about a range.
@@ -17,10 +18,12 @@ pub struct Report {
     pub range: Range,
     /// Messages.
     pub messages: MessageCounts,
-    /// How people were answered.
-    pub conversations: ConversationCounts,
-    /// What it led to.
-    pub conversions: Vec<ConversionCount>,
+    /// How people were answered; left out where the report is of less than channels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversations: Option<ConversationCounts>,
+    /// What it led to; left out where the report is of less than channels and campaigns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversions: Option<Vec<ConversionCount>>,
     /// Campaigns.
     pub campaigns: Vec<CampaignCounts>,
     /// How fast it went.
@@ -43,10 +46,12 @@ pub struct Previous {
     pub range: Range,
     /// Messages.
     pub messages: MessageCounts,
-    /// How people were answered.
-    pub conversations: ConversationCounts,
-    /// What it led to.
-    pub conversions: Vec<ConversionCount>,
+    /// How people were answered; left out where the report is of less than channels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversations: Option<ConversationCounts>,
+    /// What it led to; left out where the report is of less than channels and campaigns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversions: Option<Vec<ConversionCount>>,
 }
 
 /// A stretch of it.
@@ -96,8 +101,8 @@ impl App {
         let (bucket, series) = self.days(&range, filter, caller).await?;
         Ok(Report {
             messages: self.analytics_messages(range.clone(), filter, caller).await?.total,
-            conversations: self.analytics_conversations(&range, filter, caller).await?,
-            conversions: self.analytics_conversions(&range, filter, caller).await?,
+            conversations: self.conversations_of(&range, filter, caller).await?,
+            conversions: self.conversions_of(&range, filter, caller).await?,
             campaigns: self.analytics_campaigns(&range, filter, caller).await?,
             performance: self.analytics_performance(&range, filter, caller).await?,
             bucket: bucket.to_string(),
@@ -107,12 +112,36 @@ impl App {
         })
     }
 
+    async fn conversations_of(
+        &self,
+        range: &Range,
+        filter: &Filter,
+        caller: &Caller,
+    ) -> Result<Option<ConversationCounts>, AppError> {
+        if !filter.within(&OF_CONVERSATIONS) {
+            return Ok(None);
+        }
+        self.analytics_conversations(range, filter, caller).await.map(Some)
+    }
+
+    async fn conversions_of(
+        &self,
+        range: &Range,
+        filter: &Filter,
+        caller: &Caller,
+    ) -> Result<Option<Vec<ConversionCount>>, AppError> {
+        if !filter.within(&OF_CONVERSIONS) {
+            return Ok(None);
+        }
+        self.analytics_conversions(range, filter, caller).await.map(Some)
+    }
+
     async fn previous(&self, range: &Range, filter: &Filter, caller: &Caller) -> Result<Previous, AppError> {
         let range = range.before();
         Ok(Previous {
             messages: self.analytics_messages(range.clone(), filter, caller).await?.total,
-            conversations: self.analytics_conversations(&range, filter, caller).await?,
-            conversions: self.analytics_conversions(&range, filter, caller).await?,
+            conversations: self.conversations_of(&range, filter, caller).await?,
+            conversions: self.conversions_of(&range, filter, caller).await?,
             range,
         })
     }

@@ -5,7 +5,7 @@ use palomar_model::analytics::{Bucket, Metric, Stage, Tier};
 use serde::Serialize;
 
 use super::views::ms;
-use super::{Asked, Filter, Range};
+use super::{Asked, Filter, OF_CONVERSATIONS, Range};
 use crate::{App, AppError, Caller};
 
 /// More points are not answered at once.
@@ -63,6 +63,17 @@ enum Of {
     Times(Stage),
 }
 
+impl Of {
+    /// Conversations are counted by channel.
+    const fn is_of_conversations(self) -> bool {
+        matches!(
+            self,
+            Of::Counts(Metric::ConversationsNew | Metric::ConversationsAsked | Metric::ConversationsAnswered)
+                | Of::Times(Stage::FirstResponse | Stage::Response)
+        )
+    }
+}
+
 fn of(metric: &str) -> Result<Of, AppError> {
     let counted = metric.parse().map(Of::Counts);
     counted.or_else(|_| metric.parse().map(Of::Times)).map_err(|_| {
@@ -87,6 +98,9 @@ impl App {
         caller: &Caller,
     ) -> Result<TimeSeries, AppError> {
         let what = of(metric)?;
+        if what.is_of_conversations() {
+            filter.must_be_within(&OF_CONVERSATIONS, "conversations")?;
+        }
         let now = self.clock.now();
         let range = asked.clone().range(now)?;
         let finest = self.finest(what, &range, now);

@@ -175,8 +175,9 @@ pub struct CampaignCounts {
     pub cost: Vec<Amount>,
     /// Messages that were delivered in the range and that no rate is for.
     pub unpriced: u64,
-    /// What it led to.
-    pub conversions: Vec<ConversionCount>,
+    /// What it led to; left out where the question narrows by what conversions are not told apart by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversions: Option<Vec<ConversionCount>>,
     /// What came back of what it cost, less that: 0.5 is half as much again; none where that can't be said.
     pub roi: Option<f64>,
 }

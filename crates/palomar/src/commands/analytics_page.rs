@@ -232,6 +232,9 @@ fn funnel(html: &mut String, messages: &Value) {
 }
 
 fn conversations(html: &mut String, talks: &Value) {
+    if !talks.is_object() {
+        return;
+    }
     let rows = [
         ("Active", text(talks, "active")),
         ("New", text(talks, "new")),

@@ -70,21 +70,24 @@ pub(super) fn report(out: Output, report: &Value) {
     out.table(&heads[..if before.is_object() { 4 } else { 2 }], &rows, "no messages");
     let talks = &report["conversations"];
     out.line("");
-    out.pairs(&[
+    let mut shares = vec![
         ("delivered of sent", percent(&messages["deliveryRate"])),
         ("read of delivered", percent(&messages["readRate"])),
-        ("conversations", format!("{} active, {} new", number(talks, "active"), number(talks, "new"))),
-        (
-            "answered",
-            format!(
-                "{} of {} {}",
-                number(talks, "answered"),
-                number(talks, "asked"),
-                percent(&talks["responseRate"])
-            ),
-        ),
-        ("first answer", format!("{} (median)", took(&talks["firstResponse"]["p50Ms"]))),
-    ]);
+    ];
+    if talks.is_object() {
+        let answered = format!(
+            "{} of {} {}",
+            number(talks, "answered"),
+            number(talks, "asked"),
+            percent(&talks["responseRate"])
+        );
+        shares.extend([
+            ("conversations", format!("{} active, {} new", number(talks, "active"), number(talks, "new"))),
+            ("answered", answered),
+            ("first answer", format!("{} (median)", took(&talks["firstResponse"]["p50Ms"]))),
+        ]);
+    }
+    out.pairs(&shares);
     failures(out, messages);
     conversions(out, list(report, "conversions"));
     campaigns(out, list(report, "campaigns"));
