@@ -44,7 +44,7 @@ use std::time::Duration;
 use palomar_model::{ChannelName, MessageId, Timestamp};
 
 pub use alerts::{ALERT_FIRING, ALERT_RESOLVED, AlertChange, AlertRecord, ToTell};
-pub use analytics::{AnalyticsQuery, Converted, Counts, Grouped, TrackedEvent};
+pub use analytics::{AnalyticsQuery, Converted, Counts, Drawn, Grouped, TrackedEvent};
 pub use apply::{Applied, Failed, Step};
 pub use audience::{
     AudienceContact, AudiencePage, ConsentChange, ContactChange, ContactIds, ConversationFacts, NewContact,

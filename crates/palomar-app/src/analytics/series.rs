@@ -1,7 +1,8 @@
 //! Time series: one metric, a value a stretch.
 
 use palomar_model::Timestamp;
-use palomar_model::analytics::{Bucket, Metric, Stage, Tier};
+use palomar_model::analytics::{Bucket, Histogram, Metric, Stage, Tier};
+use palomar_records::Drawn;
 use serde::Serialize;
 
 use super::views::ms;
@@ -10,7 +11,7 @@ use crate::{App, AppError, Caller};
 
 /// More points are not answered at once.
 const MOST_POINTS: usize = 10_000;
-/// More groups are not shown; the largest are.
+/// More groups are not drawn; the largest are.
 const MOST_GROUPS: usize = 50;
 
 /// A series of one metric.
@@ -114,7 +115,7 @@ impl App {
         let range = if bucket == Bucket::Minute { asked.cut(now, bucket)? } else { range };
         let edges = range.edges(bucket, MOST_POINTS)?;
         let cut = cut(&edges, &range);
-        let (mut series, percentile) = match what {
+        let (series, percentile) = match what {
             Of::Counts(metric) => (self.counted(metric, bucket, &edges, &cut, filter, caller).await?, None),
             Of::Times(stage) => {
                 let percentile = percentile.unwrap_or(95);
@@ -125,8 +126,6 @@ impl App {
                 (timed, Some(percentile))
             }
         };
-        series.sort_by(|one, other| weight(other).total_cmp(&weight(one)).then(one.group.cmp(&other.group)));
-        series.truncate(MOST_GROUPS);
         Ok(TimeSeries {
             range,
             metric: metric.to_owned(),
@@ -155,21 +154,11 @@ impl App {
         caller: &Caller,
     ) -> Result<Vec<SeriesView>, AppError> {
         let tier = if bucket == Bucket::Minute { Tier::Minute } else { Tier::Quarter };
-        let mut grouped = self.records.analytics_counts(filter.query(caller), tier, cut.to_vec()).await?;
-        if grouped.is_empty() && filter.by.is_none() {
-            grouped.insert(String::new(), vec![Default::default(); edges.len().saturating_sub(1)]);
-        }
+        let what = (metric, tier);
+        let drawn = self.records.drawn_counts(filter.query(caller), what, cut.to_vec(), MOST_GROUPS).await?;
         #[expect(clippy::cast_precision_loss, reason = "a count as it is drawn")]
-        let point = |(at, counts): (&Timestamp, &palomar_records::Counts)| Point {
-            at: *at,
-            value: Some(counts.of(metric) as f64),
-            count: None,
-        };
-        let view = |(group, counts): (String, Vec<_>)| SeriesView {
-            group,
-            points: edges.iter().zip(&counts).map(point).collect(),
-        };
-        Ok(grouped.into_iter().map(view).collect())
+        let point = |at: Timestamp, count: u64| Point { at, value: Some(count as f64), count: None };
+        Ok(views(drawn, edges, filter, point))
     }
 
     async fn timed(
@@ -181,30 +170,29 @@ impl App {
         filter: &Filter,
         caller: &Caller,
     ) -> Result<Vec<SeriesView>, AppError> {
-        let mut grouped = self.records.analytics_times(filter.query(caller), stage, cut.to_vec()).await?;
-        if grouped.is_empty() && filter.by.is_none() {
-            grouped.insert(String::new(), vec![Default::default(); edges.len().saturating_sub(1)]);
-        }
-        let point = |(at, times): (&Timestamp, &palomar_model::analytics::Histogram)| Point {
-            at: *at,
-            value: times.quantile(percentile * 10).map(ms),
-            count: Some(times.count()),
-        };
-        let view = |(group, times): (String, Vec<_>)| SeriesView {
-            group,
-            points: edges.iter().zip(&times).map(point).collect(),
-        };
-        Ok(grouped.into_iter().map(view).collect())
+        let told = move |times: &Histogram| (times.quantile(percentile * 10).map(ms), times.count());
+        let query = filter.query(caller);
+        let drawn = self.records.drawn_times(query, stage, cut.to_vec(), MOST_GROUPS, told).await?;
+        let point = |at: Timestamp, (value, count)| Point { at, value, count: Some(count) };
+        Ok(views(drawn, edges, filter, point))
     }
 }
 
-/// How large a series is: of many groups the largest are shown.
-fn weight(series: &SeriesView) -> f64 {
-    let of = |point: &Point| {
-        #[expect(clippy::cast_precision_loss, reason = "only compared")]
-        point.count.map_or(point.value.unwrap_or(0.0), |count| count as f64)
+/// Groups as they are shown; where nothing is told apart and nothing happened, one that says so.
+fn views<T: Clone + Default>(
+    mut drawn: Drawn<T>,
+    edges: &[Timestamp],
+    filter: &Filter,
+    point: impl Fn(Timestamp, T) -> Point,
+) -> Vec<SeriesView> {
+    if drawn.is_empty() && filter.by.is_none() {
+        drawn.push((String::new(), vec![T::default(); edges.len().saturating_sub(1)]));
+    }
+    let view = |(group, values): (String, Vec<T>)| SeriesView {
+        group,
+        points: edges.iter().zip(values).map(|(at, value)| point(*at, value)).collect(),
     };
-    series.points.iter().map(of).sum()
+    drawn.into_iter().map(view).collect()
 }
 
 /// The stretches as they are counted: the first and the last only as far as they are in the range.

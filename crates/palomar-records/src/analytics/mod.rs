@@ -4,6 +4,7 @@
 //! some hundred rows however many messages there were.
 
 mod conversions;
+mod drawn;
 mod forget;
 mod track;
 
@@ -22,6 +23,7 @@ use crate::tables::analytics::{counts, reasons, series, talks, times};
 use crate::tables::counters::MICROS_PER_DAY;
 
 pub use conversions::Converted;
+pub use drawn::Drawn;
 pub use track::TrackedEvent;
 
 /// What is asked about.

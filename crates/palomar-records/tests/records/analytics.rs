@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use palomar_model::analytics::{Dimension, FailureReason, Metric, Series, Stage, Tier};
+use palomar_model::analytics::{Dimension, FailureReason, Histogram, Metric, Series, Stage, Tier};
 use palomar_model::{ErrorClass, MessageId, ReportedStatus, SendFailure};
 use palomar_records::{AnalyticsQuery, Counts, Records, TrackedEvent, What};
 
@@ -15,6 +15,7 @@ on_both!(
     answers_are_measured,
     a_wrong_count_is_named,
     events_of_others_count_once,
+    groups_with_most_are_drawn,
 );
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -194,4 +195,28 @@ async fn events_of_others_count_once(house: House) {
     assert_eq!([Metric::Sent, Metric::Failed].map(|metric| counts.of(metric)), [2, 1]);
     assert_eq!(all(&records, only(Dimension::Channel, "crm"), Tier::Minute).await.of(Metric::Sent), 1);
     sound(&records).await;
+}
+
+async fn groups_with_most_are_drawn(house: House) {
+    let records = house.open().await;
+    let event = |campaign: u64, n: u64| TrackedEvent {
+        id: format!("{campaign}-{n}"),
+        at: at(n * 900),
+        metric: Metric::Sent,
+        series: Series::full(["crm", &format!("c{campaign}"), "", "text", "ES", ""]),
+        reason: None,
+        took: Some((Stage::ProviderLatency, Duration::from_secs(n + 1))),
+    };
+    let told = (0..70).flat_map(|campaign| (0..campaign).map(move |n| event(campaign, n % 4)));
+    let told: Vec<_> = told.zip(0..).map(|(event, n)| TrackedEvent { id: n.to_string(), ..event }).collect();
+    records.track(told, at(8)).await.expect("counted");
+    let query = AnalyticsQuery { by: Some(Dimension::Campaign), ..AnalyticsQuery::default() };
+    let edges: Vec<_> = (0..=4).map(|n| at(n * 900)).collect();
+    let counts = records.drawn_counts(query.clone(), (Metric::Sent, Tier::Quarter), edges.clone(), 3).await;
+    let expected =
+        |groups: [(&str, [u64; 4]); 3]| groups.map(|(group, points)| (group.to_owned(), points.to_vec()));
+    let largest = expected([("c69", [18, 17, 17, 17]), ("c68", [17; 4]), ("c67", [17, 17, 17, 16])]);
+    assert_eq!(counts.expect("drawn"), largest);
+    let times = records.drawn_times(query, Stage::ProviderLatency, edges, 3, Histogram::count).await;
+    assert_eq!(times.expect("drawn"), largest);
 }

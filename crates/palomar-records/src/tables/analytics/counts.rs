@@ -49,6 +49,9 @@ pub(crate) fn add(db: Db<'_>, mut pages: BTreeMap<Key, Page>) -> Result<Write> {
     ))
 }
 
+/// The pages of so many series are in memory together, where the engine answers with all rows at once.
+pub(super) const SERIES_AT_ONCE: usize = 64;
+
 /// Passes the pages of series from one number to another on: series, number, bytes.
 pub(crate) fn each(
     db: Db<'_>,
@@ -57,17 +60,20 @@ pub(crate) fn each(
     (first, last): (i64, i64),
     mut to: impl FnMut(SeriesId, i64, &[u8]) -> Result<()>,
 ) -> Result<()> {
-    let mut wanted = Rows::of(const { &[int("series"), int("first"), int("last")] });
-    series.for_each(|series| wanted.push(values![series.0, first, last]));
     let text = format!(
         "SELECT c.series AS series, c.page AS page, c.counts AS counts FROM {{wanted}} JOIN analytics_counts AS c
              ON c.tier = {} AND c.series = wanted.series AND c.page >= wanted.first AND c.page <= wanted.last",
         tier.code()
     );
-    db.find(&text, &wanted, |row| {
-        let counts: Vec<u8> = row.get("counts")?;
-        to(SeriesId(row.get("series")?), row.get("page")?, &counts)
-    })?;
+    let series: Vec<_> = series.collect();
+    for some in series.chunks(SERIES_AT_ONCE) {
+        let mut wanted = Rows::of(const { &[int("series"), int("first"), int("last")] });
+        some.iter().for_each(|series| wanted.push(values![series.0, first, last]));
+        db.find(&text, &wanted, |row| {
+            let counts: Vec<u8> = row.get("counts")?;
+            to(SeriesId(row.get("series")?), row.get("page")?, &counts)
+        })?;
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use palomar_model::analytics::{SeriesId, Stage, Tier, TimesPage};
 
+use super::counts::SERIES_AT_ONCE;
 use super::damaged;
 use crate::error::Result;
 use crate::store::table::{bytes, int};
@@ -62,8 +63,6 @@ pub(crate) fn each(
     if first > last {
         return Ok(());
     }
-    let mut wanted = Rows::of(const { &[int("series"), int("first"), int("last")] });
-    series.for_each(|series| wanted.push(values![series.0, first, last]));
     let text = format!(
         "SELECT t.series AS series, t.page AS page, t.times AS times FROM {{wanted}} JOIN analytics_times AS t
              ON t.tier = {} AND t.series = wanted.series AND t.stage = {}
@@ -71,12 +70,17 @@ pub(crate) fn each(
         tier.code(),
         stage.code()
     );
-    db.find(&text, &wanted, |row| {
-        let times: Vec<u8> = row.get("times")?;
-        let page = TimesPage::decode(&times).map_err(damaged(TIMES.name))?;
-        to(SeriesId(row.get("series")?), row.get("page")?, page);
-        Ok(())
-    })?;
+    let series: Vec<_> = series.collect();
+    for some in series.chunks(SERIES_AT_ONCE) {
+        let mut wanted = Rows::of(const { &[int("series"), int("first"), int("last")] });
+        some.iter().for_each(|series| wanted.push(values![series.0, first, last]));
+        db.find(&text, &wanted, |row| {
+            let times: Vec<u8> = row.get("times")?;
+            let page = TimesPage::decode(&times).map_err(damaged(TIMES.name))?;
+            to(SeriesId(row.get("series")?), row.get("page")?, page);
+            Ok(())
+        })?;
+    }
     Ok(())
 }
 
