@@ -50,17 +50,22 @@ impl FromRequest<Arc<Api>> for JsonBytes {
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Arc<Api>) -> Result<JsonBytes, Problem> {
+        JsonBytes::within(request, api.config.max_body).await
+    }
+}
+
+impl JsonBytes {
+    /// The body of a request, of at most so many bytes.
+    pub(crate) async fn within(request: Request, limit: usize) -> Result<JsonBytes, Problem> {
         let kind = media_type(request.headers());
         if !(kind.is_empty() || kind == "application/json" || kind.ends_with("+json")) {
             let detail = "Send JSON, with `Content-Type: application/json`.";
             return Err(Problem::new(Code::UnsupportedMediaType, detail));
         }
         let (parts, body) = request.into_parts();
-        read(&parts.headers, body, api.config.max_body).await.map(JsonBytes)
+        read(&parts.headers, body, limit).await.map(JsonBytes)
     }
-}
 
-impl JsonBytes {
     /// What it holds.
     pub(crate) fn typed<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         json::typed(&self.0)

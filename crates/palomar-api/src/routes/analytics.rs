@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Extension;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use palomar_app::{AnalyticsFilter, Asked, Caller, EventInput, NewConversion, Range};
 use palomar_model::analytics::{Bucket, Dimension, UnknownBucket, UnknownDimension};
@@ -17,6 +17,8 @@ use crate::problem::{Code, Problem};
 use crate::state::{Answer, Shared, json, ok};
 use crate::{idempotency, schema};
 
+/// A body of events may be so many times as large as others.
+const EVENTS: usize = 10;
 const CONVERSIONS: &str = "/api/analytics/conversions";
 
 /// Events that are told.
@@ -162,14 +164,16 @@ pub(crate) async fn convert(
 
 /// Tell events of others
 ///
-/// What happened to messages that something else sent: up to 10,000. Each counts once, by its `id`.
+/// What happened to messages that something else sent: up to 10,000, in a body of up to ten times the usual size. Each counts
+/// once, by its `id`.
 #[utoipa::path(
     post, path = "/api/analytics/events", tag = "analytics", operation_id = "trackEvents",
     request_body = schema::TrackedEvents,
     responses((status = 200, description = "What became of each", body = schema::Tracked), schema::Errors),
 )]
-pub(crate) async fn track(State(api): Shared, body: JsonBytes) -> Answer {
-    let Events { events } = body.typed()?;
+pub(crate) async fn track(State(api): Shared, request: Request) -> Answer {
+    let limit = api.config.max_body.saturating_mul(EVENTS);
+    let Events { events } = JsonBytes::within(request, limit).await?.typed()?;
     let items = api.app.track(events).await?;
     json(StatusCode::OK, &serde_json::json!({ "items": items }))
 }

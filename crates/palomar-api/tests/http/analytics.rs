@@ -119,8 +119,36 @@ async fn conversions_and_events_count_once() {
     let wrong = json!({"events": [event("3", "sent"), event("4", "eaten")]});
     let refused = house.post("/api/analytics/events", &wrong).await;
     assert_eq!(refused.json()["errors"][0]["pointer"], "/events/1/kind", "{}", refused.text());
+    let long = "x".repeat(256);
+    for (field, value) in [
+        ("latencyMs", json!(86_400_001)),
+        ("campaignId", json!(long)),
+        ("template", json!(long)),
+        ("type", json!(long)),
+    ] {
+        let mut told = json!({"id": "5", "kind": "sent", "channel": "crm"});
+        told[field] = value;
+        let refused = house.post("/api/analytics/events", &json!({ "events": [told] })).await;
+        let pointer = format!("/events/0/{field}");
+        assert_eq!(refused.json()["errors"][0]["pointer"], pointer.as_str(), "{}", refused.text());
+    }
     let counts = house.get("/api/analytics/messages?period=day&channel=crm").await.json();
     assert_eq!(counts["sent"], 1, "none of them is counted: {counts}");
+}
+
+#[tokio::test]
+async fn ten_thousand_events_are_taken_at_once() {
+    let house = House::open().await;
+    let event = |n: usize| {
+        json!({"id": format!("{n:0>120}"), "kind": "sent", "channel": "crm", "phone": "+34600111222", "type": "text",
+            "campaignId": "a campaign with a name of some length", "template": "a template with a name"})
+    };
+    let events = json!({"events": (0..10_000).map(event).collect::<Vec<_>>()});
+    assert!(events.to_string().len() > 2_000_000, "more than other bodies may have");
+    let told = house.send("POST", "/api/analytics/events", &house.operator, Some(&events)).await;
+    assert_eq!(told.status, StatusCode::OK, "{}", told.text());
+    let counts = house.get("/api/analytics/messages?period=day&channel=crm").await.json();
+    assert_eq!(counts["sent"], 10_000, "{counts}");
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ const LONGEST_ID: usize = 255;
 const LONGEST_WORD: usize = 64;
 /// A value is kept in millionths; larger ones are a mistake.
 const MOST_VALUE: f64 = 1e9;
+/// No provider takes longer.
+const MOST_LATENCY: Duration = Duration::from_secs(24 * 3600);
 
 /// What a conversation led to, as it is told.
 #[derive(Clone, Debug, Deserialize)]
@@ -252,6 +254,16 @@ impl App {
         let pointer = |field: &str| format!("/events/{place}/{field}");
         word(&pointer("id"), &event.id, LONGEST_ID, errors);
         word(&pointer("channel"), &event.channel, LONGEST_WORD, errors);
+        for (field, part, longest) in [
+            ("campaignId", &event.campaign_id, LONGEST_ID),
+            ("template", &event.template, LONGEST_ID),
+            ("type", &event.r#type, LONGEST_WORD),
+            ("code", &event.code, LONGEST_ID),
+        ] {
+            if let Some(part) = part.as_deref().filter(|part| !part.is_empty()) {
+                word(&pointer(field), part, longest, errors);
+            }
+        }
         let at = event.at.unwrap_or(now);
         if at > now.after(SKEW) {
             errors.push(FieldError::new(pointer("at"), "is in the future"));
@@ -261,6 +273,10 @@ impl App {
         if metric.is_none() {
             let detail = "must be sent, delivered, read, failed or received";
             errors.push(FieldError::new(pointer("kind"), detail));
+        }
+        let latency = event.latency_ms.map(Duration::from_millis);
+        if latency.is_some_and(|latency| latency > MOST_LATENCY) {
+            errors.push(FieldError::new(pointer("latencyMs"), "must be at most a day"));
         }
         let phone = event.phone.as_deref().map(|phone| Recipient::parse(phone, self.default_region()));
         if let Some(Err(error)) = &phone {
@@ -282,7 +298,7 @@ impl App {
             metric,
             series,
             reason: (metric == Metric::Failed).then(|| FailureReason::new("told", event.code.as_deref())),
-            took: event.latency_ms.map(|ms| (Stage::ProviderLatency, Duration::from_millis(ms))),
+            took: latency.map(|latency| (Stage::ProviderLatency, latency)),
         })
     }
 }
