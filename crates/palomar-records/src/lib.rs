@@ -94,6 +94,7 @@ pub use tables::suppressions::{Suppression, SuppressionReason};
 pub use tables::versions::Versions;
 pub use transfer::Moved;
 
+use analytics::Tellers;
 use secret_key::SecretKey;
 use store::{Db, Flush, Patience, Store};
 use tables::analytics::tracked;
@@ -136,6 +137,8 @@ pub struct Records {
     /// Whether there may be anybody to whom nothing is sent. Set before the first is written, by whoever writes; where
     /// others write too, it is always set.
     suppressing: Arc<AtomicBool>,
+    /// Who tells events of others.
+    tellers: Arc<Tellers>,
 }
 
 impl Records {

@@ -66,6 +66,7 @@ impl RecordsPlace {
             key,
             // Other nodes write to it too.
             suppressing: Arc::new(AtomicBool::new(true)),
+            tellers: Arc::default(),
         })
     }
 
@@ -127,6 +128,7 @@ impl Records {
             store: Arc::new(Store::Sqlite(store)),
             key: Arc::new(key),
             suppressing: Arc::new(AtomicBool::new(suppressing)),
+            tellers: Arc::default(),
         })
     }
 

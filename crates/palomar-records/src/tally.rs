@@ -11,6 +11,7 @@ use palomar_model::analytics::{
 use crate::error::Result;
 use crate::store::{Db, Write};
 use crate::tables::analytics::{counts, reasons, series, times};
+use crate::tables::retained;
 
 /// What is gathered.
 #[derive(Debug, Default)]
@@ -105,13 +106,16 @@ impl Tally {
         self.lines.get(&series).into_iter().flatten().copied()
     }
 
-    /// The pages of counts.
-    pub(crate) fn count_pages(&self) -> CountPages {
+    /// The pages of counts, those of minutes from one on.
+    pub(crate) fn count_pages(&self, minutes_from: i64) -> CountPages {
         let mut pages = CountPages::new();
         for ((series, minute), counted) in &self.counts {
             let at = Timestamp::from_micros(minute * Tier::Minute.slot_micros());
             for tier in counts::TIERS {
                 let (number, slot) = tier.place(at);
+                if tier == Tier::Minute && number < minutes_from {
+                    continue;
+                }
                 for series in self.line(*series) {
                     let page = pages.entry((tier, series, number)).or_default();
                     counted.iter().for_each(|(metric, by)| page.add(slot, *metric, *by));
@@ -138,10 +142,15 @@ impl Tally {
 
     /// What adds all of it to what is stored.
     pub(crate) fn writes(&self, db: Db<'_>, origin: Origin) -> Result<Vec<Write>> {
+        // Minutes that were forgotten already would only be forgotten again.
+        let minutes_from = match origin {
+            Origin::Messages => i64::MIN,
+            Origin::Told => retained::whole_minutes(db)?,
+        };
         Ok(vec![
             series::add(self.series.iter(), origin == Origin::Messages),
             reasons::add(self.reasons.iter()),
-            counts::add(db, self.count_pages())?,
+            counts::add(db, self.count_pages(minutes_from))?,
             times::add(db, self.times_pages())?,
         ])
     }

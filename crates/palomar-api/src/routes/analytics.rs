@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
-use palomar_app::{AnalyticsFilter, Asked, Caller, EventInput, NewConversion, Range};
+use axum::http::{HeaderMap, Uri};
+use palomar_app::{AnalyticsFilter, Asked, Caller, EventInput, EventTold, NewConversion, Range};
 use palomar_model::analytics::{Bucket, Dimension, UnknownBucket, UnknownDimension};
 use palomar_model::{UnknownZone, ZoneName};
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use super::queue_monitor::confirmed;
 use crate::body::JsonBytes;
 use crate::params::Params;
 use crate::problem::{Code, Problem};
-use crate::state::{Answer, Shared, json, ok};
+use crate::state::{Answer, Shared, ok};
 use crate::{idempotency, schema};
 
 /// A body of events may be so many times as large as others.
@@ -26,6 +26,12 @@ const CONVERSIONS: &str = "/api/analytics/conversions";
 #[serde(deny_unknown_fields)]
 struct Events {
     events: Vec<EventInput>,
+}
+
+/// What became of them.
+#[derive(Serialize)]
+struct Told {
+    items: Vec<EventTold>,
 }
 
 /// A list with its range.
@@ -175,7 +181,7 @@ pub(crate) async fn track(State(api): Shared, request: Request) -> Answer {
     let limit = api.config.max_body.saturating_mul(EVENTS);
     let Events { events } = JsonBytes::within(request, limit).await?.typed()?;
     let items = api.app.track(events).await?;
-    json(StatusCode::OK, &serde_json::json!({ "items": items }))
+    ok(&Told { items })
 }
 
 /// Count campaigns

@@ -105,9 +105,10 @@ fn millionths(value: f64) -> Option<i64> {
     fits.then(|| (value * 1_000_000.0).round() as i64)
 }
 
-fn word(pointer: &str, text: &str, longest: usize, errors: &mut Vec<FieldError>) {
+/// Refuses a text that is no word of up to so many characters.
+fn word(pointer: impl FnOnce() -> String, text: &str, longest: usize, errors: &mut Vec<FieldError>) {
     if text.trim().is_empty() || text.chars().count() > longest || text.chars().any(char::is_control) {
-        errors.push(FieldError::new(pointer, format!("must have 1 to {longest} characters")));
+        errors.push(FieldError::new(pointer(), format!("must have 1 to {longest} characters")));
     }
 }
 
@@ -158,12 +159,12 @@ impl App {
         caller: &Caller,
     ) -> Result<Conversion, AppError> {
         let mut errors = Vec::new();
-        word("/kind", &new.kind, LONGEST_WORD, &mut errors);
+        word(|| "/kind".to_owned(), &new.kind, LONGEST_WORD, &mut errors);
         if let Some(id) = &new.id {
-            word("/id", id, LONGEST_ID, &mut errors);
+            word(|| "/id".to_owned(), id, LONGEST_ID, &mut errors);
         }
         if let Some(campaign) = &new.campaign_id {
-            word("/campaignId", campaign, LONGEST_ID, &mut errors);
+            word(|| "/campaignId".to_owned(), campaign, LONGEST_ID, &mut errors);
         }
         let value = new.value.map(millionths);
         if value == Some(None) {
@@ -252,8 +253,8 @@ impl App {
         errors: &mut Vec<FieldError>,
     ) -> Option<TrackedEvent> {
         let pointer = |field: &str| format!("/events/{place}/{field}");
-        word(&pointer("id"), &event.id, LONGEST_ID, errors);
-        word(&pointer("channel"), &event.channel, LONGEST_WORD, errors);
+        word(|| pointer("id"), &event.id, LONGEST_ID, errors);
+        word(|| pointer("channel"), &event.channel, LONGEST_WORD, errors);
         for (field, part, longest) in [
             ("campaignId", &event.campaign_id, LONGEST_ID),
             ("template", &event.template, LONGEST_ID),
@@ -261,7 +262,7 @@ impl App {
             ("code", &event.code, LONGEST_ID),
         ] {
             if let Some(part) = part.as_deref().filter(|part| !part.is_empty()) {
-                word(&pointer(field), part, longest, errors);
+                word(|| pointer(field), part, longest, errors);
             }
         }
         let at = event.at.unwrap_or(now);
@@ -283,13 +284,12 @@ impl App {
             errors.push(FieldError::new(pointer("phone"), error.to_string()));
         }
         let (metric, country) = (metric?, phone.and_then(Result::ok).and_then(|to| to.country()));
-        let part = |part: &Option<String>| part.clone().unwrap_or_default();
         let series = Series::full([
             &event.channel,
-            &part(&event.campaign_id),
-            &part(&event.template),
-            &part(&event.r#type),
-            &country.unwrap_or_default(),
+            event.campaign_id.as_deref().unwrap_or_default(),
+            event.template.as_deref().unwrap_or_default(),
+            event.r#type.as_deref().unwrap_or_default(),
+            country.as_deref().unwrap_or_default(),
             "",
         ]);
         Some(TrackedEvent {

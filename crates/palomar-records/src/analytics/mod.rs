@@ -6,6 +6,7 @@
 mod conversions;
 mod drawn;
 mod forget;
+mod tellers;
 mod track;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use crate::tables::counters::MICROS_PER_DAY;
 
 pub use conversions::Converted;
 pub use drawn::Drawn;
+pub(crate) use tellers::Tellers;
 pub use track::TrackedEvent;
 
 /// What is asked about.

@@ -1,6 +1,6 @@
 //! What messages of others did, told by whoever sent them: counted with ours, each event once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use palomar_model::Timestamp;
@@ -32,34 +32,39 @@ pub struct TrackedEvent {
 }
 
 impl Records {
-    /// Counts events; of each whether it is new.
+    /// Counts events; of each whether it is new. Those who tell at the same time share a commit.
     ///
     /// # Errors
     /// Where the database can't be written: nothing was counted.
     pub async fn track(&self, events: Vec<TrackedEvent>, now: Timestamp) -> Result<Vec<bool>> {
-        self.write(move |db| track(db, events, now)).await
+        self.tellers.tell(&self.store, events, now).await
     }
 }
 
-fn track(db: Db<'_>, events: Vec<TrackedEvent>, now: Timestamp) -> Result<Vec<bool>> {
+/// Counts events, those of several callers behind each other; of each whether it is new.
+pub(super) fn track<'e>(
+    db: Db<'_>,
+    events: impl Iterator<Item = &'e TrackedEvent> + Clone,
+    now: Timestamp,
+) -> Result<Vec<bool>> {
     // Pages are read and written: whoever writes has the turn.
     cursors::take_turn(db, PROJECTION, now)?;
-    let ids: std::collections::BTreeSet<&str> = events.iter().map(|event| event.id.as_str()).collect();
+    let ids: BTreeSet<&str> = events.clone().map(|event| event.id.as_str()).collect();
     let known = tracked::known(db, ids.into_iter())?;
     let (mut tally, mut new, mut told) = (Tally::default(), BTreeMap::new(), Vec::new());
     for TrackedEvent { id, at, metric, series, reason, took } in events {
-        let is_new = !known.contains(&id) && !new.contains_key(&id);
+        let is_new = !known.contains(id) && !new.contains_key(id.as_str());
         told.push(is_new);
         if !is_new {
             continue;
         }
-        let series = tally.open(&series);
-        tally.count(series, at, metric);
-        let reason = reason.map(|reason| tally.failed(series, at, reason));
-        if let Some((stage, took)) = took {
-            tally.time(series, at, stage, took);
+        let series = tally.open(series);
+        tally.count(series, *at, *metric);
+        let reason = reason.clone().map(|reason| tally.failed(series, *at, reason));
+        if let Some((stage, took)) = *took {
+            tally.time(series, *at, stage, took);
         }
-        new.insert(id, Tracked { at, metric, series, reason, took });
+        new.insert(id.as_str(), Tracked { at: *at, metric: *metric, series, reason, took: *took });
     }
     let mut writes = tally.writes(db, Origin::Told)?;
     writes.push(tracked::add(&new, now));

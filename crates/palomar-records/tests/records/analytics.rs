@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use palomar_model::analytics::{Dimension, FailureReason, Histogram, Metric, Series, Stage, Tier};
 use palomar_model::{ErrorClass, MessageId, ReportedStatus, SendFailure};
-use palomar_records::{AnalyticsQuery, Counts, Records, TrackedEvent, What};
+use palomar_records::{AnalyticsQuery, Counts, Records, RecordsError, TrackedEvent, What};
 
 use crate::facts::{LOG, START, at, id, log, outbound, provider_id, report, sent, written};
+use crate::forgetting::told;
 use crate::house::{House, on_both, sound};
 
 on_both!(
@@ -15,6 +16,8 @@ on_both!(
     answers_are_measured,
     a_wrong_count_is_named,
     events_of_others_count_once,
+    who_tells_at_once_is_counted_once,
+    who_is_told_of_with_what_is_damaged_is_counted,
     groups_with_most_are_drawn,
 );
 
@@ -195,6 +198,37 @@ async fn events_of_others_count_once(house: House) {
     assert_eq!([Metric::Sent, Metric::Failed].map(|metric| counts.of(metric)), [2, 1]);
     assert_eq!(all(&records, only(Dimension::Channel, "crm"), Tier::Minute).await.of(Metric::Sent), 1);
     sound(&records).await;
+}
+
+async fn who_tells_at_once_is_counted_once(house: House) {
+    let nodes = [house.open().await, house.open().await];
+    let mut tellers = tokio::task::JoinSet::new();
+    for n in 0..300 {
+        let records = nodes[n % 2].clone();
+        // Each of three callers has an event of its own, and one that the others tell too.
+        let events = vec![told(&format!("own {n}"), "crm"), told(&format!("shared {}", n / 3), "crm")];
+        tellers.spawn(async move { records.track(events, at(8)).await.expect("counted") });
+    }
+    let answers = tellers.join_all().await;
+    assert!(answers.iter().all(|new| new.len() == 2 && new[0]), "{answers:?}");
+    assert_eq!(answers.iter().filter(|new| new[1]).count(), 100);
+    let counted = all(&nodes[0], AnalyticsQuery::default(), Tier::Quarter).await;
+    assert_eq!(counted.of(Metric::Sent), 400);
+    sound(&nodes[1]).await;
+}
+
+async fn who_is_told_of_with_what_is_damaged_is_counted(house: House) {
+    let records = house.open().await;
+    records.track(vec![told("1", "crm")], at(8)).await.expect("counted");
+    let bytes = if house.address.is_some() { "'\\x80'" } else { "x'80'" };
+    let of_crm = "series IN (SELECT id FROM analytics_series WHERE channel = 'crm')";
+    house.tamper(&format!("UPDATE analytics_counts SET counts = {bytes} WHERE {of_crm}")).await;
+    // They wait together: nothing is written before all have told.
+    let tell = async |channel, id| records.track(vec![told(id, channel)], at(8)).await;
+    let (shop, crm, other) = tokio::join!(tell("shop", "2"), tell("crm", "3"), tell("shop", "4"));
+    assert!(matches!(crm, Err(RecordsError::Damaged { .. })), "{crm:?}");
+    assert_eq!((shop.expect("counted"), other.expect("counted")), (vec![true], vec![true]));
+    assert_eq!(house.count("analytics_tracked WHERE id = '3'").await, 0);
 }
 
 async fn groups_with_most_are_drawn(house: House) {

@@ -65,9 +65,6 @@ async fn what_is_told_of_forgotten_minutes_is_no_drift(house: House) {
     records.analytics_forget("a", DAY * 2, DAY * 400, later).await.expect("forgotten");
     records.track(vec![told("late", "demo")], later).await.expect("counted");
     assert_eq!(all(&records, AnalyticsQuery::default(), Tier::Quarter).await.of(Metric::Sent), 2);
-    sound(&records).await;
-    // It goes with the next.
-    records.analytics_forget("a", DAY * 2, DAY * 400, later).await.expect("forgotten");
     assert_eq!(all(&records, AnalyticsQuery::default(), Tier::Minute).await.of(Metric::Sent), 0);
     sound(&records).await;
 }

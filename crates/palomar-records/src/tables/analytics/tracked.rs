@@ -50,14 +50,14 @@ pub(crate) fn known<'a>(db: Db<'_>, ids: impl Iterator<Item = &'a str>) -> Resul
 }
 
 /// Keeps events, each under its id.
-pub(crate) fn add(events: &BTreeMap<String, Tracked>, noted: Timestamp) -> Write {
+pub(crate) fn add(events: &BTreeMap<&str, Tracked>, noted: Timestamp) -> Write {
     let mut rows = Rows::of(TRACKED.columns);
     for (id, event) in events {
         let number =
             |number: Option<u64>| number.map_or(crate::store::Value::Int(None), crate::store::Value::from);
         let micros = |took: Duration| u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         rows.push(values![
-            id.as_str(),
+            *id,
             event.at,
             event.metric.as_str(),
             event.series.0,
