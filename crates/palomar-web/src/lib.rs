@@ -7,6 +7,8 @@
 
 mod browser;
 mod cdp;
+mod chats;
+mod lines;
 mod notes;
 mod page;
 mod pool;

@@ -5,12 +5,12 @@
 //! line that was not written whole is none. Texts are not in it, only what of the page tells them apart.
 
 use std::collections::{HashMap, VecDeque};
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+
+use crate::lines::{Lines, Sure};
 
 /// Notes that are kept; older attempts are long settled.
 const KEPT: usize = 2_000;
@@ -37,30 +37,18 @@ enum Line {
 
 /// The notes of a session.
 pub(crate) struct Notes {
-    path: PathBuf,
-    file: File,
+    lines: Lines,
     notes: HashMap<String, Note>,
     order: VecDeque<String>,
-    lines: usize,
 }
 
 impl Notes {
     /// Reads the notes of an earlier run, where there are some.
     pub(crate) fn open(path: &Path) -> io::Result<Notes> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error),
-        };
-        let mut notes = Notes {
-            path: path.to_owned(),
-            file: append(path)?,
-            notes: HashMap::new(),
-            order: VecDeque::new(),
-            lines: 0,
-        };
+        let (lines, written) = Lines::open(path)?;
+        let mut notes = Notes { lines, notes: HashMap::new(), order: VecDeque::new() };
         // The last line may have been cut by a crash: what it would have said did not happen yet.
-        for line in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
+        for line in written {
             notes.take(line);
         }
         notes.rewrite()?;
@@ -89,13 +77,9 @@ impl Notes {
     }
 
     fn write(&mut self, line: Line) -> io::Result<()> {
-        let mut text = serde_json::to_string(&line).map_err(io::Error::other)?;
-        text.push('\n');
-        self.file.write_all(text.as_bytes())?;
-        self.file.sync_data()?;
+        self.lines.write(&line, Sure::Flushed)?;
         self.take(line);
-        self.lines += 1;
-        if self.lines > 4 * KEPT {
+        if self.lines.count() > 4 * KEPT {
             self.rewrite()?;
         }
         Ok(())
@@ -103,28 +87,15 @@ impl Notes {
 
     /// Writes what is kept anew, so that the file stays short.
     fn rewrite(&mut self) -> io::Result<()> {
-        let mut text = String::new();
-        for tag in &self.order {
-            let Some(note) = self.notes.get(tag) else { continue };
+        let notes = &self.notes;
+        let kept = self.order.iter().filter_map(|tag| Some((tag, notes.get(tag)?)));
+        let lines = kept.flat_map(|(tag, note)| {
             let pressed = Line::Pressed { tag: tag.clone(), before: note.before.clone() };
-            text.push_str(&serde_json::to_string(&pressed).map_err(io::Error::other)?);
-            text.push('\n');
-            if let Some(id) = &note.taken {
-                let title = note.title.clone().unwrap_or_default();
-                let taken = Line::Taken { tag: tag.clone(), id: id.clone(), title };
-                text.push_str(&serde_json::to_string(&taken).map_err(io::Error::other)?);
-                text.push('\n');
-            }
-        }
-        let new = self.path.with_extension("new");
-        let mut file =
-            fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, &self.path)?;
-        self.file = append(&self.path)?;
-        self.lines = self.order.len();
-        Ok(())
+            let title = note.title.clone().unwrap_or_default();
+            let taken = note.taken.clone().map(|id| Line::Taken { tag: tag.clone(), id, title });
+            [Some(pressed), taken].into_iter().flatten()
+        });
+        self.lines.rewrite(lines)
     }
 
     /// Notes that an attempt is about to be pressed. Durable when this returns.
@@ -154,12 +125,10 @@ impl Notes {
     }
 }
 
-fn append(path: &Path) -> io::Result<File> {
-    fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

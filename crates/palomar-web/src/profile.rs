@@ -6,6 +6,7 @@
 //!                   snapshots/     pictures and outlines of the page, kept on errors
 //!                   browser.json   the process that uses the profile
 //!                   sends.log      what was pressed (see `notes`)
+//!                   chats.log      which chats were opened, and how far each was heard (see `chats`)
 //! ```
 //!
 //! What always holds: a browser is written down before it is used and struck out after its end; whoever starts ends
@@ -74,6 +75,10 @@ impl ProfileDir {
 
     pub(crate) fn sends(&self) -> PathBuf {
         self.root.join("sends.log")
+    }
+
+    pub(crate) fn chats(&self) -> PathBuf {
+        self.root.join("chats.log")
     }
 
     fn written(&self) -> PathBuf {

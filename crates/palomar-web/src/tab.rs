@@ -30,6 +30,12 @@ pub(crate) struct Seen {
     /// Its words: the code, or why it refuses.
     #[serde(default)]
     pub(crate) words: String,
+    /// Which loading of the page it is.
+    #[serde(default)]
+    pub(crate) life: String,
+    /// Which opening of a chat it was, in this loading.
+    #[serde(default)]
+    pub(crate) opening: u64,
     /// The title of the open chat.
     #[serde(default)]
     pub(crate) chat: Option<String>,
@@ -39,9 +45,12 @@ pub(crate) struct Seen {
     /// Our messages in the open chat, with their ticks.
     #[serde(default)]
     pub(crate) ticks: Vec<(String, Option<String>)>,
-    /// Their messages in the open chat.
+    /// Their messages, in whichever chats were open, that the page was not told to be kept.
     #[serde(default)]
     pub(crate) received: Vec<Bubble>,
+    /// There are more of them.
+    #[serde(default)]
+    pub(crate) more: bool,
 }
 
 /// A chat in the list.
@@ -56,9 +65,17 @@ pub(crate) struct Row {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct Bubble {
     pub(crate) id: String,
+    /// The title of its chat.
+    pub(crate) chat: String,
     pub(crate) phone: Option<String>,
     pub(crate) text: String,
     pub(crate) kind: String,
+    /// It stood there when the chat was opened.
+    pub(crate) stood: bool,
+    /// Messages of the chat that were unread then.
+    pub(crate) unread: u32,
+    /// No message of ours stood behind it then.
+    pub(crate) behind: bool,
 }
 
 /// One of our messages as the page shows it.
@@ -66,6 +83,24 @@ pub(crate) struct Bubble {
 pub(crate) struct OwnBubble {
     pub(crate) id: String,
     pub(crate) tick: Option<String>,
+}
+
+/// How a chat is gone to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Visit {
+    /// It was open already.
+    There,
+    /// The page was told to open it.
+    Gone,
+}
+
+/// The open chat.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Standing {
+    pub(crate) title: String,
+    /// Which opening of the page it is.
+    pub(crate) opening: u64,
 }
 
 /// What came of going to a chat.

@@ -271,6 +271,14 @@ impl Simulator {
         }
     }
 
+    /// Messages to all accounts that no page has shown.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        let inner = self.inner();
+        let chats = inner.accounts.values().flat_map(|account| account.chats.values());
+        chats.map(|chat| u64::from(chat.unread)).sum()
+    }
+
     /// News of an account behind place `after`; waits for some. `None` where the device is no longer linked.
     pub(super) async fn news(&self, device: &str, after: usize) -> Option<(Vec<Value>, usize)> {
         let some = async {

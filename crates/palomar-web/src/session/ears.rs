@@ -1,146 +1,42 @@
 //! What a session hears: messages that people write, and how far ours are.
 //!
-//! The open chat shows its messages; the list shows which chats have unread ones, and how far the last message of each
-//! is. What always holds: a chat is opened to be read only by whoever has the turn; an id is told once while the program
-//! runs, and whoever takes it knows ids of earlier runs; what stood in a chat before is no news, its unread ones are.
+//! ```text
+//! page ─> seen ─> news (`hearing`) ─> sink: kept ─> the page is told that we have it ─> chat is struck out (`chats`)
+//! ```
+//!
+//! What always holds: a chat is opened to be read only by whoever has the turn, and is written down before; the page's
+//! script holds what it saw until it is told that it is kept; whatever was open when a page ended is read again.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{PoisonError, Weak};
+use std::io;
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
-use super::Shared;
-use crate::sink::{Heard, Message, Tick};
-use crate::tab::{Bubble, Key, Row, Seen, Tab};
+use serde_json::json;
 
-/// Ids that are remembered.
-const REMEMBERED: usize = 20_000;
-/// Messages of ours that are followed.
-const FOLLOWED: usize = 5_000;
+use super::Shared;
+use super::hearing::{Hearing, News};
+use crate::cdp::CallError;
+use crate::chats::{Due, Place};
+use crate::sink::{Heard, Message, Sink};
+use crate::tab::{Bubble, Key, Opened, Row, Seen, Standing, Tab, Visit};
+
 /// A chat that was clicked shows within so long.
 const SHOWS: Duration = Duration::from_secs(10);
 /// A chat stays open for so long after the last work: what comes later is unread then, until it is read.
 const STAYS_OPEN: Duration = Duration::from_secs(2);
-
-/// Messages of ours whose ticks are followed.
-#[derive(Default)]
-pub(crate) struct Followed {
-    ticks: HashMap<String, Tick>,
-    order: VecDeque<String>,
-    /// The last message of ours in each chat, by its title; none where several chats have that title.
-    last: HashMap<String, Option<String>>,
-    /// Digits by title.
-    phones: HashMap<String, String>,
-}
-
-impl Followed {
-    /// Follows what an earlier run sent.
-    pub(super) fn recall<'a>(&mut self, sent: impl Iterator<Item = (&'a str, &'a str)>) {
-        for (id, title) in sent {
-            self.follow(id, title, None);
-        }
-    }
-
-    /// Follows a message that reached the server.
-    pub(super) fn follow(&mut self, id: &str, title: &str, phone: Option<&str>) {
-        if self.ticks.insert(id.to_owned(), Tick::Sent).is_none() {
-            self.order.push_back(id.to_owned());
-        }
-        while self.order.len() > FOLLOWED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.ticks.remove(&oldest);
-        }
-        let another = phone.is_some_and(|phone| self.phones.get(title).is_some_and(|known| known != phone));
-        let last = if another { None } else { Some(id.to_owned()) };
-        self.last.insert(title.to_owned(), last);
-        if let Some(phone) = phone {
-            self.phones.insert(title.to_owned(), phone.to_owned());
-        }
-    }
-
-    /// Notes how far a message is; whether that is news.
-    fn came(&mut self, id: &str, tick: Option<&str>) -> Option<Tick> {
-        let tick = Tick::read(tick?)?;
-        let known = self.ticks.get_mut(id)?;
-        if tick <= *known {
-            return None;
-        }
-        *known = tick;
-        Some(tick)
-    }
-
-    /// All news of ticks that is to be seen.
-    fn news(&mut self, seen: &Seen) -> Vec<(String, Tick)> {
-        let mut news = Vec::new();
-        for (id, tick) in &seen.ticks {
-            news.extend(self.came(id, tick.as_deref()).map(|tick| (id.clone(), tick)));
-        }
-        for row in &seen.rows {
-            if let Some(Some(id)) = self.last.get(&row.title).cloned() {
-                news.extend(self.came(&id, row.tick.as_deref()).map(|tick| (id, tick)));
-            }
-        }
-        news
-    }
-}
-
-/// What was heard so far.
-#[derive(Default)]
-pub(crate) struct Hearing {
-    known: HashSet<String>,
-    order: VecDeque<String>,
-    /// The chat that was open, and the chats that were seen in this run.
-    open: Option<String>,
-    chats: HashSet<String>,
-    unread: HashMap<String, u32>,
-}
-
-impl Hearing {
-    fn remember(&mut self, id: &str) -> bool {
-        if !self.known.insert(id.to_owned()) {
-            return false;
-        }
-        self.order.push_back(id.to_owned());
-        while self.order.len() > REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-        true
-    }
-
-    /// The messages of the open chat that are new.
-    pub(crate) fn hear(&mut self, seen: &Seen) -> Vec<Bubble> {
-        let mut new = Vec::new();
-        if let Some(title) = &seen.chat {
-            let first = self.open.as_ref() != Some(title) && self.chats.insert(title.clone());
-            // What stood there before the chat was ever seen is old, but for those that were unread.
-            let unread = self.unread.get(title).copied().unwrap_or(0) as usize;
-            let old = if first { seen.received.len().saturating_sub(unread) } else { 0 };
-            for (at, bubble) in seen.received.iter().enumerate() {
-                if self.remember(&bubble.id) && at >= old {
-                    new.push(bubble.clone());
-                }
-            }
-        }
-        self.open.clone_from(&seen.chat);
-        self.unread = seen.rows.iter().map(|row| (row.title.clone(), row.unread)).collect();
-        new
-    }
-}
 
 /// Listens as long as there is a session.
 pub(super) async fn run(shared: Weak<Shared>) {
     let Some(session) = shared.upgrade() else { return };
     let mut tabs = session.tab.subscribe();
     drop(session);
-    let mut hearing = Hearing::default();
+    let mut ears = Ears::default();
     loop {
         let tab = tabs.borrow_and_update().clone();
         match tab {
             Some(tab) => {
                 tokio::select! {
-                    () = listen(&shared, &tab, &mut hearing) => {}
+                    () = ears.listen(&shared, &tab) => {}
                     changed = tabs.changed() => if changed.is_err() { return },
                 }
             }
@@ -153,58 +49,232 @@ pub(super) async fn run(shared: Weak<Shared>) {
     }
 }
 
-async fn listen(shared: &Weak<Shared>, tab: &Tab, hearing: &mut Hearing) {
-    let mut seen = tab.seen();
-    seen.mark_changed();
-    loop {
-        let idle = tokio::time::timeout(STAYS_OPEN, seen.changed()).await;
-        let Some(session) = shared.upgrade() else { return };
-        match idle {
-            Ok(Err(_)) => return,
-            Ok(Ok(())) => {}
-            Err(_) => {
-                close_chat(&session, tab).await;
-                drop(session);
-                if seen.changed().await.is_err() {
-                    return;
+/// Who listens.
+#[derive(Default)]
+struct Ears {
+    hearing: Hearing,
+    /// The loading of the page that was heard last.
+    life: String,
+}
+
+impl Ears {
+    async fn listen(&mut self, shared: &Weak<Shared>, tab: &Tab) {
+        let mut seen = tab.seen();
+        seen.mark_changed();
+        loop {
+            let idle = tokio::time::timeout(STAYS_OPEN, seen.changed()).await;
+            let Some(session) = shared.upgrade() else { return };
+            match idle {
+                Ok(Err(_)) => return,
+                Ok(Ok(())) => {}
+                Err(_) => {
+                    close_chat(&session, tab).await;
+                    drop(session);
+                    if seen.changed().await.is_err() {
+                        return;
+                    }
+                    seen.mark_changed();
+                    continue;
                 }
-                continue;
+            }
+            let now = seen.borrow_and_update().clone();
+            let sink = session.sink.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            // Nobody listens yet: nothing is opened, and nothing counts as told.
+            let (Some(now), Some(sink)) = (now, sink) else { continue };
+            let work = Work { session: &session, tab, sink: &*sink };
+            if let Err(error) = self.attend(&work, &now).await {
+                tracing::debug!(session = %session.name, %error, "the page was not heard to its end");
             }
         }
-        let now = seen.borrow_and_update().clone();
-        let Some(now) = now else { continue };
-        heard(&session, hearing, &now).await;
-        // An unread chat is opened when nobody else needs the page.
-        if let Some(row) = unread(&now) {
-            read_chat(&session, tab, hearing, &row).await;
+    }
+
+    /// Hears what is seen, then reads what nobody has open, one chat after the other.
+    async fn attend(&mut self, work: &Work<'_>, seen: &Seen) -> Result<(), CallError> {
+        if self.life != seen.life {
+            // What the script of another loading held is gone with it.
+            work.book(|book| {
+                book.again();
+                Ok(())
+            });
+            self.life.clone_from(&seen.life);
+        }
+        self.hear(work, seen).await?;
+        let mut now = Some(seen.clone());
+        while let Some(seen) = now {
+            let is_listed = |title: &str| seen.rows.iter().any(|row| row.title == title);
+            let due = work.ask_book(|book| book.next_again(is_listed)).flatten();
+            now = match (due, unread(&seen)) {
+                (Some(due), _) => self.read_again(work, &due).await?,
+                (None, Some(row)) => self.read(work, &row).await?,
+                (None, None) => None,
+            };
+        }
+        Ok(())
+    }
+
+    /// Tells what is new of what is seen; when it is kept, the page need not hold it any more.
+    async fn hear(&mut self, work: &Work<'_>, seen: &Seen) -> Result<(), CallError> {
+        let session = work.session;
+        let at = session.clock.now();
+        let ticks = session.followed.lock().unwrap_or_else(PoisonError::into_inner).news(seen);
+        for (id, tick) in ticks {
+            work.sink.take(Heard::Tick { id, tick, at }).await;
+        }
+        let news = {
+            let book = session.chats.lock().unwrap_or_else(PoisonError::into_inner);
+            self.hearing.news(seen, book.as_ref())
+        };
+        for news in &news {
+            self.tell(work, news).await;
+        }
+        if !seen.received.is_empty() {
+            let ids: Vec<&str> = seen.received.iter().map(|bubble| bubble.id.as_str()).collect();
+            let _: bool = work.tab.ask(&format!("heard({})", json!(ids)), Duration::ZERO).await?;
+        }
+        if !seen.more {
+            work.book(|book| book.kept(seen.opening, seen.chat.as_deref()));
+        }
+        Ok(())
+    }
+
+    async fn tell(&mut self, work: &Work<'_>, news: &News) {
+        let session = work.session;
+        let at = session.clock.now();
+        for bubble in &news.told {
+            let known = session.followed.lock().unwrap_or_else(PoisonError::into_inner).phone(&news.title);
+            let Bubble { id, text, kind, phone, .. } = bubble.clone();
+            let phone = phone.or(known).or_else(|| number(&news.title));
+            let title = news.title.clone();
+            work.sink.take(Heard::Message(Message { id, phone, title, kind, text, at })).await;
+            session.counts(|counts| counts.received += 1);
+        }
+        if let Some(last) = self.hearing.kept(news) {
+            work.book(|book| book.heard(&news.title, last));
         }
     }
+
+    /// Opens a chat that has unread messages, and tells them.
+    async fn read(&mut self, work: &Work<'_>, row: &Row) -> Result<Option<Seen>, CallError> {
+        let _turn = work.session.turn.lock().await;
+        let place = Place::Title(row.title.clone());
+        if work.note(&place, row.unread).await {
+            self.open_listed(work, &place, &row.title).await
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Reads a chat again that was open when a page ended.
+    async fn read_again(&mut self, work: &Work<'_>, due: &Due) -> Result<Option<Seen>, CallError> {
+        let _turn = work.session.turn.lock().await;
+        if !work.note(&due.place, due.unread).await {
+            return Ok(None);
+        }
+        match &due.place {
+            Place::Title(title) => self.open_listed(work, &due.place, title).await,
+            Place::Phone(phone) => self.open_by_number(work, &due.place, phone).await,
+        }
+    }
+
+    async fn open_listed(
+        &mut self,
+        work: &Work<'_>,
+        place: &Place,
+        title: &str,
+    ) -> Result<Option<Seen>, CallError> {
+        let title = json!(title);
+        if !work.tab.ask::<bool>(&format!("click({title})"), Duration::ZERO).await? {
+            return Ok(None);
+        }
+        let within = SHOWS.as_millis();
+        let shown: Option<bool> = work.tab.ask(&format!("shows({title}, {within})"), SHOWS).await?;
+        if shown.is_some() { self.hear_opened(work, place).await } else { Ok(None) }
+    }
+
+    async fn open_by_number(
+        &mut self,
+        work: &Work<'_>,
+        place: &Place,
+        phone: &str,
+    ) -> Result<Option<Seen>, CallError> {
+        let visit: Visit = work.tab.ask(&format!("visit({})", json!(phone)), Duration::ZERO).await?;
+        if visit == Visit::There {
+            return self.hear_opened(work, place).await;
+        }
+        let asked = format!("opened({})", SHOWS.as_millis());
+        let opened: Option<Opened> = work.tab.ask(&asked, SHOWS).await?;
+        match opened.as_ref().map(|opened| opened.what.as_str()) {
+            Some("open") => self.hear_opened(work, place).await,
+            Some("invalid") => {
+                let _: bool = work.tab.ask("dismiss()", Duration::ZERO).await?;
+                work.book(|book| book.not_opened(place));
+                Ok(None)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Tells what an open chat shows; what was seen of the page then.
+    async fn hear_opened(&mut self, work: &Work<'_>, place: &Place) -> Result<Option<Seen>, CallError> {
+        let told: String = work.tab.ask("see()", Duration::ZERO).await?;
+        // What can't be read is told by the page again when something of it changes.
+        let Ok(seen) = serde_json::from_str::<Seen>(&told) else { return Ok(None) };
+        self.hear(work, &seen).await?;
+        let standing: Standing = work.tab.ask("standing()", Duration::ZERO).await?;
+        work.book(|book| {
+            book.opened(place, &standing.title, standing.opening);
+            Ok(())
+        });
+        Ok(Some(seen))
+    }
+}
+
+/// What whoever listens works with.
+struct Work<'w> {
+    session: &'w Shared,
+    tab: &'w Tab,
+    sink: &'w dyn Sink,
+}
+
+impl Work<'_> {
+    fn ask_book<T>(&self, ask: impl FnOnce(&mut crate::chats::Chats) -> T) -> Option<T> {
+        self.session.chats.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(ask)
+    }
+
+    /// Writes into the book what need not be flushed.
+    fn book(&self, write: impl FnOnce(&mut crate::chats::Chats) -> io::Result<()>) {
+        if let Some(Err(error)) = self.ask_book(write) {
+            // Whatever it lacks is read again, and known by its id.
+            tracing::warn!(session = %self.session.name, %error, "how far chats were heard is not noted");
+        }
+    }
+
+    /// Notes that a chat is about to be opened; whether that is on the disk.
+    async fn note(&self, place: &Place, unread: u32) -> bool {
+        match note_opening(self.session, place, unread).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(session = %self.session.name, %error, "a chat is not read: that can't be noted");
+                false
+            }
+        }
+    }
+}
+
+/// Notes that a chat is about to be opened, on the disk.
+pub(super) async fn note_opening(session: &Shared, place: &Place, unread: u32) -> io::Result<()> {
+    let (chats, place) = (Arc::clone(&session.chats), place.clone());
+    let noted = tokio::task::spawn_blocking(move || {
+        let mut chats = chats.lock().unwrap_or_else(PoisonError::into_inner);
+        let chats = chats.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        chats.opening(&place, unread)
+    });
+    noted.await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 fn unread(seen: &Seen) -> Option<Row> {
     let another = |row: &&Row| row.unread > 0 && seen.chat.as_ref() != Some(&row.title);
     seen.rows.iter().find(another).cloned()
-}
-
-/// Tells what is new of what is seen.
-async fn heard(session: &Shared, hearing: &mut Hearing, seen: &Seen) {
-    let at = session.clock.now();
-    let sink = session.sink.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    // Nobody listens yet: nothing is counted as told.
-    let Some(sink) = sink else { return };
-    let ticks = session.followed.lock().unwrap_or_else(PoisonError::into_inner).news(seen);
-    for (id, tick) in ticks {
-        sink.take(Heard::Tick { id, tick, at }).await;
-    }
-    let title = seen.chat.clone().unwrap_or_default();
-    for bubble in hearing.hear(seen) {
-        let known =
-            session.followed.lock().unwrap_or_else(PoisonError::into_inner).phones.get(&title).cloned();
-        let phone = bubble.phone.or(known).or_else(|| number(&title));
-        let Bubble { id, text, kind, .. } = bubble;
-        sink.take(Heard::Message(Message { id, phone, title: title.clone(), kind, text, at })).await;
-        session.counts(|counts| counts.received += 1);
-    }
 }
 
 /// The digits of a title that is a number.
@@ -214,80 +284,17 @@ fn number(title: &str) -> Option<String> {
     (plain && (7..=15).contains(&digits.len())).then_some(digits)
 }
 
-/// Opens a chat that has unread messages, and tells them.
-async fn read_chat(session: &Shared, tab: &Tab, hearing: &mut Hearing, row: &Row) {
-    let _turn = session.turn.lock().await;
-    let title = serde_json::json!(row.title);
-    let opened = async {
-        if !tab.ask::<bool>(&format!("click({title})"), Duration::ZERO).await? {
-            return Ok(false);
-        }
-        let within = SHOWS.as_millis();
-        let shown: Option<bool> = tab.ask(&format!("shows({title}, {within})"), SHOWS).await?;
-        Ok::<bool, crate::cdp::CallError>(shown.is_some())
-    };
-    if let Ok(true) = opened.await {
-        let told: Result<String, _> = tab.ask("see()", Duration::ZERO).await;
-        if let Ok(seen) =
-            told.map(|told| serde_json::from_str::<Seen>(&told)).unwrap_or_else(|_| Ok(Seen::default()))
-        {
-            heard(session, hearing, &seen).await;
-        }
-    }
-}
-
 /// Closes the open chat, so that what comes next is unread until it was told.
 async fn close_chat(session: &Shared, tab: &Tab) {
     let Ok(_turn) = session.turn.try_lock() else { return };
     // Where it does not work the chat stays open, which harms nobody.
+    let _: Result<bool, _> = tab.ask("leave()", Duration::ZERO).await;
     let _ = tab.key(Key::Escape).await;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn bubble(id: &str) -> Bubble {
-        Bubble { id: id.to_owned(), phone: None, text: id.to_owned(), kind: "text".to_owned() }
-    }
-
-    fn seen(chat: Option<&str>, ids: &[&str], unread: u32) -> Seen {
-        let row = Row { title: "A".to_owned(), unread, tick: None };
-        let received = ids.iter().map(|id| bubble(id)).collect();
-        Seen { chat: chat.map(str::to_owned), rows: vec![row], received, ..Seen::default() }
-    }
-
-    fn ids(bubbles: &[Bubble]) -> Vec<&str> {
-        bubbles.iter().map(|bubble| bubble.id.as_str()).collect()
-    }
-
-    #[test]
-    fn history_is_no_news_and_unread_messages_are() {
-        let mut hearing = Hearing::default();
-        assert!(hearing.hear(&seen(None, &[], 2)).is_empty());
-        assert_eq!(ids(&hearing.hear(&seen(Some("A"), &["1", "2", "3"], 0))), ["2", "3"]);
-        assert_eq!(ids(&hearing.hear(&seen(Some("A"), &["2", "3", "4"], 0))), ["4"]);
-        assert!(hearing.hear(&seen(None, &[], 1)).is_empty());
-        // A chat that was seen before: what is not known is new, whatever the badge says.
-        assert_eq!(ids(&hearing.hear(&seen(Some("A"), &["3", "4", "5", "6"], 0))), ["5", "6"]);
-        assert!(hearing.hear(&seen(Some("A"), &["3", "4", "5", "6"], 0)).is_empty());
-    }
-
-    #[test]
-    fn ticks_only_rise_and_an_ambiguous_title_says_nothing() {
-        let mut followed = Followed::default();
-        followed.follow("X", "A", Some("34600111222"));
-        let row = |tick: &str| Seen {
-            rows: vec![Row { title: "A".to_owned(), unread: 0, tick: Some(tick.to_owned()) }],
-            ..Seen::default()
-        };
-        assert_eq!(followed.news(&row("delivered")), [("X".to_owned(), Tick::Delivered)]);
-        assert!(followed.news(&row("delivered")).is_empty() && followed.news(&row("sent")).is_empty());
-        followed.follow("Y", "A", Some("34600333444"));
-        assert!(followed.news(&row("read")).is_empty());
-        let in_chat = Seen { ticks: vec![("Y".to_owned(), Some("read".to_owned()))], ..Seen::default() };
-        assert_eq!(followed.news(&in_chat), [("Y".to_owned(), Tick::Read)]);
-    }
 
     #[test]
     fn numbers_in_titles() {

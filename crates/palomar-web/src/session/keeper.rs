@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::{Order, Qr, Shared, View, snapshot};
 use crate::browser::{Browser, LaunchError};
+use crate::chats::Chats;
 use crate::notes::Notes;
 use crate::page::{PageFile, When};
 use crate::process::Usage;
@@ -316,6 +317,11 @@ async fn launch(shared: &Arc<Shared>, page: &Arc<PageFile>) -> Result<Browser, I
             *notes = Some(opened);
         }
         drop(notes);
+        let mut chats = shared.chats.lock().unwrap_or_else(PoisonError::into_inner);
+        if chats.is_none() {
+            *chats = Some(Chats::open(&shared.dir.chats())?);
+        }
+        drop(chats);
         Ok::<Browser, LaunchError>(browser)
     });
     match launched.await {

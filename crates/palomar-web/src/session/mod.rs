@@ -11,6 +11,8 @@
 //! the keeper alone starts and ends browsers, and takes its browser with it whatever becomes of it.
 
 mod ears;
+mod followed;
+mod hearing;
 mod keeper;
 mod send;
 mod snapshot;
@@ -24,6 +26,7 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::browser::BrowserConfig;
+use crate::chats::Chats;
 use crate::notes::Notes;
 use crate::page::PageFile;
 use crate::process::Usage;
@@ -139,6 +142,7 @@ pub(crate) struct Shared {
     pub(crate) dir: ProfileDir,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) notes: Arc<Mutex<Option<Notes>>>,
+    pub(crate) chats: Arc<Mutex<Option<Chats>>>,
     pub(crate) counts: Mutex<Counts>,
     /// Who has the page.
     pub(crate) turn: tokio::sync::Mutex<send::Desk>,
@@ -147,7 +151,7 @@ pub(crate) struct Shared {
     pub(crate) orders: mpsc::UnboundedSender<Order>,
     pub(crate) sink: Mutex<Option<Arc<dyn Sink>>>,
     /// Messages of ours whose ticks are followed.
-    pub(crate) followed: Mutex<ears::Followed>,
+    pub(crate) followed: Mutex<followed::Followed>,
 }
 
 impl Shared {
@@ -192,6 +196,7 @@ impl Session {
             dir,
             clock,
             notes: Arc::default(),
+            chats: Arc::default(),
             counts: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
             tab: watch::Sender::new(None),

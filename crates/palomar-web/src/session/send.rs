@@ -18,10 +18,12 @@ use palomar_model::{ErrorClass, Scope, SendFailure, Timestamp};
 use serde_json::json;
 use tokio::sync::MutexGuard;
 
+use super::ears::note_opening;
 use super::{NOT_READY, Order, Shared};
 use crate::cdp::CallError;
+use crate::chats::{Chats, Place};
 use crate::page::When;
-use crate::tab::{Key, Opened, OwnBubble, Tab};
+use crate::tab::{Key, Opened, OwnBubble, Standing, Tab, Visit};
 
 /// A session that is on its way is waited for so long; then the message waits in its queue.
 const READY_WITHIN: Duration = Duration::from_secs(15);
@@ -270,26 +272,46 @@ impl Turn<'_> {
     /// Opens the chat, whichever is open now; its title.
     async fn open(&mut self, draft: &Draft) -> Result<String, SendFailure> {
         self.clear_away().await?;
-        let phone = json!(draft.to);
-        let there: String = self.ask(&format!("visit({phone})"), Duration::ZERO).await?;
-        let outcome = if there == "there" { None } else { self.arrived(BOX_WITHIN).await? };
-        let outcome = match outcome {
-            None if there == "there" => None,
-            None => Some(self.arrive_late(draft).await?),
-            some => some,
+        // Opening it makes it read on the phone: what it shows is owed from now on.
+        let place = Place::Phone(draft.to.clone());
+        note_opening(self.shared, &place, 0).await.map_err(|error| {
+            SendFailure::new(ErrorClass::Transient, format!("the chat can't be noted: {error}"))
+        })?;
+        let visit: Visit = self.ask(&format!("visit({})", json!(draft.to)), Duration::ZERO).await?;
+        let outcome = match visit {
+            Visit::There => None,
+            Visit::Gone => match self.arrived(BOX_WITHIN).await? {
+                None => Some(self.arrive_late(draft).await?),
+                some => some,
+            },
         };
         match outcome {
             None => {}
             Some(Opened { what, .. }) if what == "open" => {}
             Some(Opened { what, words }) if what == "invalid" => {
                 let _: Result<bool, _> = self.ask("dismiss()", Duration::ZERO).await;
+                self.book(|book| book.not_opened(&place));
                 let title = "this number is not on WhatsApp";
                 return Err(failure(ErrorClass::Recipient, "not_on_whatsapp", title).with_detail(words));
             }
             Some(_) => return Err(SendFailure::new(ErrorClass::Transient, "the page left its chats")),
         }
+        let Standing { title, opening } = self.ask("standing()", Duration::ZERO).await?;
+        self.book(|book| {
+            book.opened(&place, &title, opening);
+            Ok(())
+        });
         self.prove().await?;
-        self.ask("title()", Duration::ZERO).await
+        Ok(title)
+    }
+
+    /// Writes into the book of chats what need not be flushed.
+    fn book(&self, write: impl FnOnce(&mut Chats) -> io::Result<()>) {
+        let mut chats = self.shared.chats.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Err(error)) = chats.as_mut().map(write) {
+            // The chat is read again after the next start: that costs work, and nothing else.
+            tracing::warn!(session = %self.shared.name, %error, "how far chats were heard is not noted");
+        }
     }
 
     async fn arrived(&self, within: Duration) -> Result<Option<Opened>, SendFailure> {

@@ -1,9 +1,11 @@
 //! What people write, and how far ours are, told once each.
 
-use palomar_sim::web::{Behaviour, Inbound};
-use palomar_web::{Heard, Message, Tick};
+use std::sync::Arc;
 
-use crate::house::House;
+use palomar_sim::web::{Behaviour, Inbound};
+use palomar_web::{Command, Heard, Message, Sink, Tick};
+
+use crate::house::{House, Stuck, eventually};
 
 fn inbound(from: &str, name: Option<&str>, text: &str) -> Inbound {
     Inbound {
@@ -42,10 +44,10 @@ async fn what_people_write_is_heard_once() {
     assert_eq!(heard.len(), 5, "{heard:?}");
     assert!(!format!("{heard:?}").contains("stock"), "words are told in logs");
     // While it is closed people go on writing; what was heard before is not heard again.
-    house.session.order(palomar_web::Command::Close).await;
+    house.session.order(Command::Close).await;
     house.page.simulator().inbound(inbound("+34600777888", Some("Lucía"), "¿Hola?")).expect("an account");
     house.reopen();
-    house.session.order(palomar_web::Command::Open).await;
+    house.session.order(Command::Open).await;
     let heard = messages(&house.heard(|heard| !messages(heard).is_empty()).await);
     assert_eq!(heard.iter().map(|one| one.text.as_str()).collect::<Vec<_>>(), ["¿Hola?"]);
     house.end().await;
@@ -72,5 +74,49 @@ async fn ticks_are_followed_in_the_open_chat_and_in_the_list() {
             .collect();
         assert!(of.is_sorted_by(|a, b| a < b), "{of:?}");
     }
+    house.end().await;
+}
+
+/// Waits until a message was told to a sink that never keeps it.
+async fn told(stuck: &Stuck) {
+    let messages = || messages(&stuck.0.lock().expect("no panic")).len();
+    eventually(|| (messages() > 0).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_read_and_not_kept_is_heard_by_the_next_run() {
+    let behaviour = Behaviour { delivered_ms: None, bare_ids: true, ..Behaviour::default() };
+    let mut house = House::ready(behaviour).await;
+    let texts = |heard: &[Heard]| -> Vec<String> {
+        messages(heard).into_iter().map(|message| message.text).collect()
+    };
+    // A chat that was opened to be read, and one that was opened to be written in: each shows what is lost by a crash
+    // that comes before it is kept.
+    for (number, from) in [(1, "+34600555666"), (2, "+34600777888")] {
+        let stuck = Arc::new(Stuck::default());
+        house.session.tell(Arc::clone(&stuck) as Arc<dyn Sink>);
+        if number == 2 {
+            house.send(from, "Buenas", number).await.expect("sent");
+        }
+        let text = format!("pregunta {number}");
+        house.page.simulator().inbound(inbound(from, None, &text)).expect("an account");
+        told(&stuck).await;
+        eventually(|| (house.page.simulator().unread() == 0).then_some(())).await;
+        // The browser ends, and whoever waits for the sink with it: nothing more is written down.
+        house.pool.close().await;
+        house.reopen();
+        house.session.order(Command::Open).await;
+        let heard = texts(&house.heard(|heard| !messages(heard).is_empty()).await);
+        assert_eq!(heard, [text]);
+    }
+    // What is kept is not owed: the next run hears what is new, and nothing else.
+    house.page.simulator().inbound(inbound("+34600999888", None, "otra")).expect("an account");
+    house.heard(|heard| messages(heard).len() == 2).await;
+    house.pool.close().await;
+    house.reopen();
+    house.session.order(Command::Open).await;
+    house.page.simulator().inbound(inbound("+34600999888", None, "la última")).expect("an account");
+    let heard = house.heard(|heard| texts(heard).iter().any(|text| text == "la última")).await;
+    assert_eq!(texts(&heard), ["la última"]);
     house.end().await;
 }

@@ -39,6 +39,17 @@ impl Sink for Ear {
     }
 }
 
+/// Is told, and never done: whoever waits for it is as good as killed.
+#[derive(Default)]
+pub(crate) struct Stuck(pub(crate) Mutex<Vec<Heard>>);
+
+impl Sink for Stuck {
+    fn take(&self, heard: Heard) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.0.lock().expect("no panic").push(heard);
+        Box::pin(std::future::pending())
+    }
+}
+
 /// All that a test needs.
 pub(crate) struct House {
     pub(crate) page: Running,

@@ -78,6 +78,17 @@ fn processes(dir: &Path) -> Vec<i32> {
     .collect()
 }
 
+/// What a person writes.
+fn from(number: &str, text: &str) -> Inbound {
+    Inbound {
+        from: number.to_owned(),
+        name: None,
+        account: None,
+        text: text.to_owned(),
+        kind: "text".to_owned(),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_linked_sends_and_is_written_to() {
     let page = page(Behaviour::default()).await;
@@ -125,13 +136,7 @@ async fn a_session_is_linked_sends_and_is_written_to() {
     assert!(sent.contains(&("+34600111222", "text", "Hola *Lucía*\n👋")), "{sent:?}");
     assert!(sent.contains(&("+34600333444", "image", "Mira")), "{sent:?}");
 
-    let inbound = Inbound {
-        from: "+34600777888".to_owned(),
-        name: Some("Lucía".to_owned()),
-        account: None,
-        text: "¿Hay stock?".to_owned(),
-        kind: "text".to_owned(),
-    };
+    let inbound = Inbound { name: Some("Lucía".to_owned()), ..from("+34600777888", "¿Hay stock?") };
     page.simulator().inbound(inbound).expect("written");
     until("it is recorded", || async {
         let messages = server.get("/api/messages?channel=desk&status=received").await;
@@ -254,6 +259,39 @@ async fn kills_lose_nothing_and_send_nothing_twice() {
     for name in &names {
         let session = until_session(&server, name, "status", "available").await;
         assert_eq!(session["hasQr"], false, "{session}");
+    }
+    assert!(server.terminate().await.success());
+    assert_eq!(processes(&server.dir), Vec::<i32>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_between_reading_and_keeping_loses_nothing() {
+    let kills = size("KILLS", 2);
+    let page = page(Behaviour::default()).await;
+    let mut server = Server::with(settings(&page)).await;
+    link(&server, &page, "desk", ACCOUNT).await;
+    let simulator = page.simulator();
+    for kill in 0..kills {
+        simulator.inbound(from(&format!("+346007{kill:05}"), &format!("pregunta {kill}"))).expect("written");
+        // The page has shown it: from here on nothing but our own book tells that it came.
+        let shown = async {
+            while simulator.unread() > 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(60), shown).await.expect("the chat is read");
+        server.kill();
+        server.run().await;
+        until("it is recorded", || async {
+            let received = server.count("desk", "received").await;
+            if received > kill { Ok(()) } else { Err(format!("{received} of {}", kill + 1)) }
+        })
+        .await;
+    }
+    let listed = server.get("/api/messages?channel=desk&status=received&limit=500").await;
+    for kill in 0..kills {
+        let text = format!("pregunta {kill}\"");
+        assert_eq!(listed.to_string().matches(&text).count(), 1, "{text} {listed}");
     }
     assert!(server.terminate().await.success());
     assert_eq!(processes(&server.dir), Vec::<i32>::new());
