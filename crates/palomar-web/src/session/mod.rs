@@ -10,12 +10,15 @@
 //! What always holds: one at a time has the page; who gives up in the middle leaves nothing pressed that was not noted;
 //! the keeper alone starts and ends browsers, and takes its browser with it whatever becomes of it.
 
+mod draft;
 mod ears;
 mod followed;
 mod hearing;
 mod keeper;
 mod send;
 mod snapshot;
+mod visit;
+mod write;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,7 +38,7 @@ use crate::sink::Sink;
 use crate::state::{Command, Patience, State, Status};
 use crate::tab::Tab;
 
-pub use send::{Attachment, Draft, Known, Pace, Taken};
+pub use draft::{Attachment, Draft, Known, Pace, Taken};
 
 /// Marks failures of a session that is not ready, so that what they stopped can go on when it is.
 pub const NOT_READY: &str = "session_not_ready";
