@@ -35,6 +35,7 @@ use crate::outbound::Sender;
 use crate::projector::{Progress, Projector};
 use crate::queues::{INBOUND, MEDIA, OUTBOUND};
 use crate::reports::{self, ReportConfig};
+use crate::send_jobs;
 use crate::sessions;
 use crate::setup::{self, Setup};
 use crate::spool::{LastStats, SpoolSource};
@@ -168,6 +169,7 @@ pub struct App {
     /// How often it is said that a webhook was not made durable.
     pub(crate) not_durable: Quiet,
     pub(crate) keeper: Keeper,
+    pub(crate) send_jobs: send_jobs::Keeper,
     /// Browser sessions, where they are switched on.
     pub(crate) web: Option<Arc<palomar_web::Pool>>,
     /// Who follows the log.
@@ -235,6 +237,7 @@ impl App {
             last_stats: LastStats::default(),
             not_durable: Quiet::default(),
             keeper: Keeper::default(),
+            send_jobs: send_jobs::Keeper::default(),
             web,
             right: watch::Sender::new(Follower::Another),
             running: Mutex::new(None),
@@ -265,6 +268,8 @@ impl App {
         tokio::spawn(running.stop.clone().run_until_cancelled_owned(sessions::watch(Arc::downgrade(&app))));
         let keeper = campaigns::watch(Arc::downgrade(&app), app.right.subscribe());
         tokio::spawn(running.stop.clone().run_until_cancelled_owned(keeper));
+        let send_jobs = send_jobs::watch(Arc::downgrade(&app), app.right.subscribe());
+        tokio::spawn(running.stop.clone().run_until_cancelled_owned(send_jobs));
         let alerts = alerts::watch(Arc::downgrade(&app), app.right.subscribe());
         tokio::spawn(running.stop.clone().run_until_cancelled_owned(alerts));
         let reports = reports::watch(Arc::downgrade(&app), app.right.subscribe());

@@ -39,6 +39,7 @@ mod metrics;
 mod nodes;
 mod outbound;
 mod payload;
+mod pools;
 mod projector;
 mod queues;
 mod rates;
@@ -47,6 +48,7 @@ mod reparse;
 mod reports;
 mod request;
 mod retry;
+mod send_jobs;
 mod sessions;
 mod setup;
 mod sheet;
@@ -103,6 +105,9 @@ pub use readiness::{Check, Health, Readiness};
 pub use reparse::Reparsed;
 pub use reports::{NoReportKind, ReportConfig, ReportKind, ReportWriter};
 pub use request::NewMessage;
+pub use send_jobs::{
+    NewSendJob, SendJobAnswer, SendJobCounts, SendJobProgress, SendJobQueue, SendJobStats, SendJobView,
+};
 pub use sessions::{NewSession, QrView, SessionView};
 pub use sheet::{CsvFault, CsvReader, CsvRow, Encoding};
 pub use spool::{SpoolSource, SpoolView, refused_later};
@@ -114,7 +119,8 @@ pub use palomar_records::{
     AudienceContact, CampaignFilter, ChangesView, ConsentChange, ContactChange, ContactConsent,
     ContactFilter, ContactView, ConversationFilter, ConversationId, ConversationPatch, ConversationView,
     Direction, FailedWebhookView, MediaRecord, MediaState, MediaView, MessageFilter, MessageStatus,
-    MessageView, Page, ProviderTemplate, Segment, Suppression, SuppressionReason, TimelineEntry,
+    MessageView, Page, ProviderTemplate, Segment, SendJobFilter, Suppression, SuppressionReason,
+    TimelineEntry,
 };
 pub use palomar_web::{
     BrowserConfig, Command as SessionCommand, PageFile, Pool, PoolConfig, PoolError, print,

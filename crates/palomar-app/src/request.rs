@@ -133,6 +133,9 @@ impl NewMessage {
         if campaign_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > MAX_CAMPAIGN) {
             read.error("/campaignId", format!("must have 1 to {MAX_CAMPAIGN} characters"));
         }
+        if campaign_id.as_ref().is_some_and(|id| id.starts_with(crate::send_jobs::PREFIX)) {
+            read.error("/campaignId", "names a send job, which says itself what belongs to it");
+        }
         if scheduled_at.zip(expires_at).is_some_and(|(due, end)| end <= due) {
             read.error("/expiresAt", "must be later than scheduledAt");
         }

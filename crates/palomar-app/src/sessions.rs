@@ -17,7 +17,7 @@ use palomar_model::{ChannelName, FieldError, Provider};
 use palomar_records::{SessionRecord, Wanted};
 use palomar_web::{Command, PoolError, Session};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -180,13 +180,20 @@ impl App {
             wanted,
             status: view.status.as_str().to_owned(),
             reason: view.reason.to_owned(),
-            detail: view.detail,
+            detail: view.detail.clone(),
             since: view.since,
             restarts: u64::from(view.restarts),
             created_at: before.map_or(now, |record| record.created_at),
             updated_at: now,
         };
-        Ok(self.records.put_session(record).await?)
+        // A code is told by whoever may know it: that there is one is no secret.
+        let told = json!({
+            "session": name, "status": view.status.as_str(), "reason": view.reason, "detail": view.detail,
+            "since": view.since, "wanted": wanted.as_str(), "hasQr": view.qr.is_some(),
+        });
+        self.records.put_session(record, told).await?;
+        self.live.wake();
+        Ok(())
     }
 
     /// The code that links a phone.

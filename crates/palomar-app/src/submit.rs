@@ -114,10 +114,11 @@ impl App {
 
     async fn take_in(
         &self,
-        rows: Vec<RowInput>,
+        mut rows: Vec<RowInput>,
         identities: &Identities<'_>,
     ) -> Result<Vec<RowResult>, AppError> {
         self.look_for_channels(&rows).await;
+        self.choose_lines(&mut rows).await?;
         let now = self.now();
         let mut results = Vec::with_capacity(rows.len());
         let mut prepared = Vec::with_capacity(rows.len());
@@ -160,7 +161,7 @@ impl App {
     /// A channel that is not known here may just have been made on another node.
     async fn look_for_channels(&self, rows: &[RowInput]) {
         let mut named = rows.iter().filter_map(|row| row.message.as_ref().ok()?.channel.as_ref());
-        if named.any(|name| self.registry.get(name).is_none())
+        if named.any(|name| self.lines_of(name).is_empty())
             && let Err(error) = self.setup.take_in().await
         {
             tracing::debug!(%error, "whether another node made a channel is not known now");

@@ -24,6 +24,7 @@ mod recipient;
 mod recurrence;
 mod retry;
 mod secret;
+mod send_job;
 mod state;
 pub mod template;
 #[cfg(test)]
@@ -62,6 +63,7 @@ pub use recipient::{Bsuid, Recipient};
 pub use recurrence::{Recurrence, RecurrenceInput};
 pub use retry::{DeadReason, HoldReason, NextStep, RetryPolicy, Tries, after_attempt};
 pub use secret::Secret;
+pub use send_job::{NotNow, SendJobOrder, SendJobState};
 pub use state::{Applied, Fact, MessageState, ReportedStatus, Unchanged, UnknownState};
 pub use time::{Clock, InvalidTimestamp, ManualClock, Timestamp};
 pub use trace::{InvalidTrace, TraceId};

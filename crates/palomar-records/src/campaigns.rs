@@ -4,7 +4,7 @@
 //! the journal in the same transaction. A batch is fed once. How its messages stand is counted by the projection, with
 //! the messages themselves: counts can lag, they can't drift.
 
-use palomar_model::{MessageId, Timestamp};
+use palomar_model::{ChannelName, MessageId, Timestamp};
 use serde_json::Value as Json;
 
 use crate::error::{RecordsError, Result};
@@ -159,7 +159,7 @@ impl Records {
             campaign_counts::forget(db, campaign.number)?;
             add(db, &campaign, &recipients, now)?;
             if let Some(told) = told {
-                tell(db, &campaign, told, last, now)?;
+                tell(db, (CAMPAIGN_UPDATED, &campaign.channel), told, last, now)?;
             }
             campaigns::get(db, &campaign.id)?.ok_or(RecordsError::NotFound("campaign"))
         };
@@ -191,7 +191,7 @@ impl Records {
                 campaign_batches::renew(db, campaign.number)?;
             }
             if let Some(told) = change.told {
-                tell(db, &campaign, told, last, now)?;
+                tell(db, (CAMPAIGN_UPDATED, &campaign.channel), told, last, now)?;
             }
             Ok(Some(campaign))
         };
@@ -205,7 +205,7 @@ impl Records {
     pub async fn tell_campaign(&self, campaign: CampaignRecord, told: Json, now: Timestamp) -> Result<()> {
         let work = move |db: Db<'_>| {
             let last = cursors::take_turn(db, PROJECTION, now)?;
-            tell(db, &campaign, told, last, now)
+            tell(db, (CAMPAIGN_UPDATED, &campaign.channel), told, last, now)
         };
         self.store.write(Patience::Request, Flush::Later, work).await
     }
@@ -521,10 +521,10 @@ fn progress(db: Db<'_>, campaign: CampaignRecord) -> Result<CampaignProgress> {
     Ok(CampaignProgress { campaign, batches, counts })
 }
 
-/// Such an entry is of no place in the event log.
+/// Writes into the journal what happened to a thing of a channel. Such an entry is of no place in the event log.
 pub(crate) fn tell(
     db: Db<'_>,
-    campaign: &CampaignRecord,
+    (kind, channel): (&str, &ChannelName),
     detail: Json,
     last: u64,
     now: Timestamp,
@@ -533,8 +533,8 @@ pub(crate) fn tell(
         seq: last + 1,
         cursor: 0,
         at: now,
-        kind: CAMPAIGN_UPDATED.to_owned(),
-        channel: Some(campaign.channel.clone()),
+        kind: kind.to_owned(),
+        channel: Some(channel.clone()),
         message: None,
         detail,
         counted: Vec::new(),

@@ -31,6 +31,7 @@ mod reports;
 mod resends;
 mod runs;
 mod secret_key;
+mod send_jobs;
 mod store;
 mod tables;
 mod tally;
@@ -71,6 +72,7 @@ pub use message::{Direction, MessageStatus, MessageView, UnknownDirection, accep
 pub use place::{Looked, RecordsPlace};
 pub use rates::{Delivered, Rate};
 pub use resends::{MessageEnd, Resent};
+pub use send_jobs::{SendJobFilter, SendJobMessage, SendJobRecord};
 pub use store::migrate::Schema;
 pub use store::postgres::{LEAST_CONNECTIONS, NotPostgres, PostgresUrl};
 pub use tables::analytics::talks::TopTalk;
@@ -88,7 +90,7 @@ pub use tables::page::Page;
 pub use tables::profiles::ContactConsent;
 pub use tables::provider_templates::ProviderTemplate;
 pub use tables::segments::Segment;
-pub use tables::sessions::{SessionRecord, Wanted};
+pub use tables::sessions::{SESSION_UPDATED, SessionRecord, Wanted};
 pub use tables::stored::StoredMessage;
 pub use tables::suppressions::{Suppression, SuppressionReason};
 pub use tables::versions::Versions;
@@ -466,12 +468,18 @@ impl Records {
         self.read(sessions::list).await
     }
 
-    /// Keeps a browser session as it is now.
+    /// Keeps a browser session as it is now, and writes that into the journal.
     ///
     /// # Errors
     /// Where the database can't be written.
-    pub async fn put_session(&self, session: SessionRecord) -> Result<()> {
-        self.write(move |db| sessions::put(db, &session)).await
+    pub async fn put_session(&self, session: SessionRecord, told: serde_json::Value) -> Result<()> {
+        let work = move |db: Db<'_>| {
+            let now = session.updated_at;
+            let last = cursors::take_turn(db, PROJECTION, now)?;
+            sessions::put(db, &session)?;
+            campaigns::tell(db, (SESSION_UPDATED, &session.channel), told, last, now)
+        };
+        self.write(work).await
     }
 
     /// Forgets a browser session.

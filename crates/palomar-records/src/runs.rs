@@ -6,7 +6,7 @@
 use palomar_model::Timestamp;
 use serde_json::Value as Json;
 
-use crate::campaigns::{CampaignRecord, tell};
+use crate::campaigns::{CAMPAIGN_UPDATED, CampaignRecord, tell};
 use crate::error::Result;
 use crate::store::{Db, Flush, Patience};
 use crate::tables::{campaign_counts, campaign_recipients, campaigns, cursors};
@@ -31,7 +31,7 @@ impl Records {
             if !campaigns::update(db, &mut campaign)? {
                 return Ok(false);
             }
-            tell(db, &campaign, told, last, now)?;
+            tell(db, (CAMPAIGN_UPDATED, &campaign.channel), told, last, now)?;
             if campaigns::get(db, &run.id)?.is_none() {
                 (run.recipients, run.duplicates) = (campaign.recipients, campaign.duplicates);
                 campaigns::insert(db, &mut run)?;

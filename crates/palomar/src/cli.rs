@@ -13,7 +13,7 @@ use crate::bench;
 use crate::client::Client;
 use crate::commands::{
     alert, analytics, campaign, channel, config, contacts, conversation, key, message, queue, rates,
-    segments, send, session, shell, simulate, store, suppressions, template, top, webhook,
+    segments, send, send_job, session, shell, simulate, store, suppressions, template, top, webhook,
 };
 use crate::config::{Loaded, Sources, Span, load};
 use crate::failure::Failure;
@@ -134,6 +134,9 @@ pub(crate) enum Command {
     /// Keep browser sessions: WhatsApp Web in Chromium.
     #[command(subcommand)]
     Session(session::Verb),
+    /// Send several messages one after the other, with a pause in between.
+    #[command(subcommand)]
+    SendJob(send_job::Verb),
     /// API keys.
     #[command(subcommand)]
     Key(key::Verb),

@@ -104,6 +104,7 @@ async fn talk(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Template(verb) => commands::template::run(context, verb).await,
         Command::Suppressions(verb) => commands::suppressions::run(context, verb).await,
         Command::Session(verb) => commands::session::run(context, verb).await,
+        Command::SendJob(verb) => commands::send_job::run(context, verb).await,
         Command::Key(verb) => commands::key::run(context, verb).await,
         Command::Simulate(verb) => commands::simulate::run(context, verb).await,
         Command::Store(verb) => commands::store::run(context, verb).await,

@@ -17,6 +17,7 @@ mod pages;
 mod queue_monitor;
 mod rates;
 mod segments;
+mod send_jobs;
 mod sessions;
 mod submit;
 mod suppressions;
@@ -60,6 +61,12 @@ pub(crate) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(sessions::open))
         .routes(routes!(sessions::close))
         .routes(routes!(sessions::restart))
+        .routes(routes!(send_jobs::list, send_jobs::create, send_jobs::clean))
+        .routes(routes!(send_jobs::stats))
+        .routes(routes!(send_jobs::show))
+        .routes(routes!(send_jobs::pause))
+        .routes(routes!(send_jobs::resume))
+        .routes(routes!(send_jobs::cancel))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
         .routes(routes!(conversations::list))

@@ -15,6 +15,7 @@ mod events;
 mod messages;
 mod queues;
 mod rates;
+mod send_jobs;
 mod sessions;
 
 use std::collections::BTreeMap;
@@ -46,6 +47,7 @@ pub(crate) use queues::{
     Cleaned, Cleared, Control, DeadLetter, EffectiveLimits, Paused, QueueStats, Resumed,
 };
 pub(crate) use rates::Rates;
+pub(crate) use send_jobs::{NewSendJob, SendJob, SendJobOrdered, SendJobStats, SendJobsCleaned};
 pub(crate) use sessions::{NewSession, Session, SessionQr};
 
 /// The header that makes a request safe to repeat.

@@ -11,7 +11,8 @@ use super::channels::ChannelLimits;
 pub(crate) struct NewSession {
     /// 1 to 63 lower-case letters, digits, `-` or `_`.
     name: String,
-    /// `delayMinMs`, `delayMaxMs`: the pause between two messages; `typing`: whether writing takes a person's time.
+    /// `delayMinMs`, `delayMaxMs`: the pause between two messages; `typing`: whether writing takes a person's time;
+    /// `pool`: the name under which it sends together with others.
     #[schema(value_type = Option<Object>)]
     settings: Option<Value>,
     limits: Option<ChannelLimits>,

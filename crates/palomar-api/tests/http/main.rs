@@ -18,5 +18,6 @@ mod monitor;
 mod rates;
 mod refusals;
 mod repeats;
+mod send_jobs;
 mod socketio;
 mod webhooks;

@@ -143,7 +143,7 @@ impl Checked {
 impl App {
     async fn checked(&self, id: &str, caller: &Caller) -> Result<Checked, AppError> {
         let campaign = self.campaign_of(id, caller).await?;
-        let line = self.registry.get(&campaign.channel).ok_or_else(|| {
+        let line = self.registry.first_of(&campaign.channel).ok_or_else(|| {
             AppError::wrong_state(format!(
                 "the channel {} does not exist, or does not work",
                 campaign.channel

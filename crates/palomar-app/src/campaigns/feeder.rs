@@ -4,13 +4,15 @@
 //! are durable; where the process died between the two, whoever feeds it again waits until records have all that was
 //! logged, adds the messages that are not there, and marks it then.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use palomar_broker::worker::{Handled, Handler};
 use palomar_broker::{Broker, LeasedJob, NewJob, OnUncertain, Outcome};
-use palomar_model::{CampaignOrder, CampaignState, Clock, MessageId, Pause, PauseCause, Recipient};
+use palomar_model::{
+    CampaignOrder, CampaignState, ChannelName, Clock, MessageId, Pause, PauseCause, Recipient,
+};
 use palomar_records::{
     BatchState, CampaignBatch, CampaignLane, CampaignRecipient, CampaignRecord, FedBatch, Records,
 };
@@ -23,6 +25,7 @@ use super::messages::{Drafts, facts};
 use super::{CampaignConfig, batches_queue, lots};
 use crate::AppError;
 use crate::channels::{Line, Registry};
+use crate::pools;
 use crate::projector::Progress;
 use crate::setup::Setup;
 
@@ -196,10 +199,10 @@ impl Feeder {
     }
 
     async fn line(&self, campaign: &CampaignRecord) -> Result<Arc<Line>, Trouble> {
-        if self.registry.get(&campaign.channel).is_none() {
+        if self.registry.first_of(&campaign.channel).is_none() {
             self.setup.take_in().await?;
         }
-        let line = self.registry.get(&campaign.channel);
+        let line = self.registry.first_of(&campaign.channel);
         line.ok_or_else(|| Trouble::Failed(format!("the channel {} does not work", campaign.channel)))
     }
 
@@ -215,6 +218,26 @@ impl Feeder {
             Some(lots::message_id(work.campaign.number, lots::FIRST_STEP, &to.key()))
         });
         Ok(self.records.stored(ids.collect()).await?.into_iter().map(|(id, _)| id).collect())
+    }
+
+    /// Where a pool sends: who of it writes to whom. Nothing where one channel sends alone.
+    async fn lines(
+        &self,
+        work: &Work,
+        recipients: &[CampaignRecipient],
+    ) -> Result<HashMap<String, Arc<Line>>, Trouble> {
+        let pool = &work.campaign.channel;
+        if self.registry.get(pool).is_some() {
+            return Ok(HashMap::new());
+        }
+        let reached = recipients.iter().filter(|one| one.left_out.is_none());
+        let keys: Vec<String> =
+            reached.filter_map(|one| Some(Recipient::parse(&one.recipient, None).ok()?.key())).collect();
+        let now = self.clock.now();
+        let chosen = pools::lines_to(&self.registry, &self.records, pool, keys.clone(), now).await?;
+        let line = |name: Option<ChannelName>| self.registry.get(&name?);
+        let found = keys.into_iter().zip(chosen);
+        Ok(found.filter_map(|(key, name)| Some((key, line(name)?))).collect())
     }
 
     /// The messages that a batch becomes, but for those that are there, and what became of all its recipients.
@@ -235,6 +258,7 @@ impl Feeder {
             now,
         )
         .map_err(Trouble::Failed)?;
+        let lines = self.lines(work, recipients).await?;
         let facts = facts(&self.records, &work.line, &work.definition, recipients).await?;
         // The first who fed it may have been a node whose messages are in its spool, where nobody sees them: whoever feeds
         // it again decides by nothing that may have changed since. An attempt asks again for what matters then.
@@ -249,9 +273,11 @@ impl Feeder {
             let judged = if is_settled { facts.as_before() } else { facts };
             match drafts.message(recipient, &judged, n) {
                 Ok(message) if known.contains(&message.id) => fed.accepted += 1,
-                Ok(message) => {
+                Ok(mut message) => {
+                    let line = lines.get(&message.to.key()).unwrap_or(&work.line);
+                    message.channel = line.name.clone();
                     let job = drafts
-                        .job(&message, &facts, remembered)
+                        .job(&message, line, &facts, remembered)
                         .map_err(|error| Trouble::Failed(error.to_string()))?;
                     jobs.push(job);
                     fed.accepted += 1;

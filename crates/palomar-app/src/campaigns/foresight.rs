@@ -158,7 +158,7 @@ impl App {
         left: u64,
     ) -> Result<Option<Timestamp>, AppError> {
         let campaign = &progress.campaign;
-        let Some(line) = self.registry.get(&campaign.channel) else { return Ok(None) };
+        let Some(line) = self.registry.first_of(&campaign.channel) else { return Ok(None) };
         if campaign.state.has_ended() || matches!(campaign.state, CampaignState::Paused { .. }) {
             return Ok(None);
         }

@@ -172,7 +172,7 @@ impl App {
         let held = |queue: &palomar_broker::QueueStats| {
             queue.paused_groups.iter().any(|group| **group == *campaign.id)
         };
-        let queues = [crate::queues::outbound_queue(&campaign.channel)?, super::batches_queue()?];
+        let queues = self.queues_of(campaign)?;
         let shall_be = !matches!(campaign.state, CampaignState::Sending { .. });
         let mut own = stats.queues.iter().filter(|queue| queues.contains(&queue.queue));
         if own.all(|queue| held(queue) == shall_be) {
@@ -203,7 +203,7 @@ impl App {
 
     /// Its group is nothing special any more.
     pub(super) async fn release(&self, campaign: &CampaignRecord) -> Result<(), AppError> {
-        for queue in [crate::queues::outbound_queue(&campaign.channel)?, super::batches_queue()?] {
+        for queue in self.queues_of(campaign)? {
             let control = Control::ResumeGroup { queue, group: campaign.id.as_str().into() };
             // A channel that was deleted holds nothing.
             let _ = self.broker.control(control).await?;
@@ -248,7 +248,7 @@ impl App {
     fn may_come_yet(&self, progress: &CampaignProgress, now: Timestamp) -> Result<bool, AppError> {
         let (campaign, tally) = (&progress.campaign, Tally::of(progress));
         let own = definition_of(campaign)?.on_uncertain;
-        let policy = own.or_else(|| Some(self.registry.get(&campaign.channel)?.on_uncertain));
+        let policy = own.or_else(|| Some(self.registry.first_of(&campaign.channel)?.on_uncertain));
         let is_retried = progress.counts.of_all_steps("uncertain") > 0 && policy == Some(OnUncertain::Retry);
         let on_their_way = progress.batches.accepted > progress.counts.all_messages()
             && campaign.ended_at.is_none_or(|ended| now.since(ended) < ON_THEIR_WAY);

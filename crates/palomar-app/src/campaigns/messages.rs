@@ -233,14 +233,15 @@ impl<'w> Drafts<'w> {
         hours.next(at, &self.zones).map(Some).ok_or(LeftOut::NoHours)
     }
 
-    /// The job that sends a message; its id is remembered for so long.
+    /// The job that sends a message through a line; its id is remembered for so long.
     pub(super) fn job(
         &self,
         message: &Outbound,
+        line: &Line,
         facts: &Facts,
         remembered: Duration,
     ) -> serde_json::Result<NewJob> {
-        let mut job = job_of(message, self.line, 0, None)?;
+        let mut job = job_of(message, line, 0, None)?;
         let goes = message.scheduled_at.unwrap_or(self.now);
         job.spends_budget = facts.window_until.is_none_or(|until| until <= goes);
         job.dedupe = vec![Dedupe { id: message.id.0.as_u128(), fingerprint: 0, ttl: remembered }];

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use palomar_broker::{Control, ControlError, Controlled};
+use palomar_broker::{Control, ControlError, Controlled, QueueName};
 use palomar_model::{
     CampaignOrder, CampaignState, ChannelName, Ordered, Pause, PauseCause, Timestamp, portion,
 };
@@ -229,10 +229,10 @@ impl App {
                 "nobody is in the campaign's audience now: nobody would get it"
             }));
         }
-        if self.registry.get(&campaign.channel).is_none() {
+        if self.registry.first_of(&campaign.channel).is_none() {
             self.setup.take_in().await?;
         }
-        if self.registry.get(&campaign.channel).is_none() {
+        if self.registry.first_of(&campaign.channel).is_none() {
             let detail = format!("the channel {} does not exist, or does not work", campaign.channel);
             return Err(AppError::wrong_state(detail));
         }
@@ -328,6 +328,15 @@ impl App {
         })
     }
 
+    /// The queues that carry a campaign: of its channel, or of all of its pool, and that of batches.
+    pub(super) fn queues_of(&self, campaign: &CampaignRecord) -> Result<Vec<QueueName>, AppError> {
+        let members = self.registry.members(&campaign.channel);
+        let own: Result<Vec<_>, _> = members.iter().map(outbound_queue).collect();
+        let mut queues = own?;
+        queues.push(batches_queue()?);
+        Ok(queues)
+    }
+
     /// Makes the queues do what a campaign's state says: its group is held, or not.
     pub(super) async fn carry_out(&self, campaign: &CampaignRecord) -> Result<Controlled, AppError> {
         let group: Arc<str> = campaign.id.as_str().into();
@@ -337,7 +346,9 @@ impl App {
             self.begin_day(campaign).await?;
         }
         let mut done = Controlled::default();
-        for (n, queue) in [outbound_queue(&campaign.channel)?, batches_queue()?].into_iter().enumerate() {
+        let batches = batches_queue()?;
+        for queue in self.queues_of(campaign)? {
+            let feeds = queue == batches;
             let group = Arc::clone(&group);
             let control = if held {
                 Control::PauseGroup { queue, group }
@@ -346,7 +357,10 @@ impl App {
             };
             match self.broker.control(control).await? {
                 // Feeding a batch is no attempt at anybody.
-                Ok(controlled) if n == 0 => done = controlled,
+                Ok(controlled) if !feeds => {
+                    done.changed += controlled.changed;
+                    done.in_flight += controlled.in_flight;
+                }
                 Ok(_) | Err(ControlError::NoQueue(_)) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -27,10 +27,10 @@ impl App {
         if batches.waiting == 0 {
             return Ok(());
         }
-        if self.registry.get(&campaign.channel).is_none() {
+        if self.registry.first_of(&campaign.channel).is_none() {
             self.setup.take_in().await?;
         }
-        let Some(line) = self.registry.get(&campaign.channel) else {
+        let Some(line) = self.registry.first_of(&campaign.channel) else {
             let detail = format!("the channel {} does not exist, or does not work", campaign.channel);
             let why = Pause { cause: PauseCause::Batch, detail };
             return self.pause_by_itself(campaign.clone(), why, now).await;

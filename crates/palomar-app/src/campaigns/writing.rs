@@ -247,13 +247,21 @@ impl App {
         caller: &Caller,
     ) -> Result<ChannelName, AppError> {
         let found = match named {
-            Some(name) => self.registry.get(name).ok_or("there is no such channel, or it does not work"),
-            None => self.registry.only().ok_or("is missing, and there is not exactly one channel"),
+            Some(name) => self
+                .registry
+                .first_of(name)
+                .map(|line| (name.clone(), line))
+                .ok_or("there is no such channel, or it does not work"),
+            None => self
+                .registry
+                .only()
+                .map(|line| (line.name.clone(), line))
+                .ok_or("is missing, and there is not exactly one channel"),
         };
         found
-            .and_then(|line| {
-                if caller.may_use(&line.name) {
-                    Ok(line.name.clone())
+            .and_then(|(name, line)| {
+                if caller.may_use(&name) && caller.may_use(&line.name) {
+                    Ok(name)
                 } else {
                     Err("this key may not use it")
                 }

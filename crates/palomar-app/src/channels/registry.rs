@@ -248,6 +248,37 @@ impl Registry {
         self.state.read().unwrap_or_else(PoisonError::into_inner).lines.get(name).cloned()
     }
 
+    /// The channels of a pool that run, by name.
+    pub(crate) fn of_pool(&self, pool: &ChannelName) -> Vec<Arc<Line>> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let belongs = |name: &&ChannelName| {
+            state.records.get(*name).is_some_and(|record| record.settings["pool"] == pool.as_str())
+        };
+        let members = state.lines.keys().filter(belongs);
+        members.filter_map(|name| state.lines.get(name).cloned()).collect()
+    }
+
+    /// The channel of that name, or one of that pool.
+    pub(crate) fn first_of(&self, name: &ChannelName) -> Option<Arc<Line>> {
+        self.get(name).or_else(|| self.of_pool(name).into_iter().next())
+    }
+
+    /// The names of a pool's channels, of those that don't run too; the name itself where it is no pool's.
+    pub(crate) fn members(&self, name: &ChannelName) -> Vec<ChannelName> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let all = state.records.values();
+        let members: Vec<_> = all
+            .filter(|record| record.settings["pool"] == name.as_str())
+            .map(|record| record.name.clone())
+            .collect();
+        if members.is_empty() || state.records.contains_key(name) { vec![name.clone()] } else { members }
+    }
+
+    /// Where browser sessions are kept, where they are switched on.
+    pub(crate) fn sessions(&self) -> Option<Arc<palomar_web::Pool>> {
+        self.factory.sessions()
+    }
+
     /// The channel that a queue of ours is named after.
     pub(crate) fn of_queue(&self, queue: &palomar_broker::QueueName) -> Option<Arc<Line>> {
         self.get(&queue.name().parse().ok()?)

@@ -8,7 +8,7 @@ use std::fmt;
 use palomar_model::{ChannelName, MessageId, Timestamp};
 use palomar_records::{
     ALERT_FIRING, ALERT_RESOLVED, CAMPAIGN_UPDATED, CONVERSATION_UPDATED, ConversationId, FeedEntry,
-    MessageView,
+    MessageView, SESSION_UPDATED,
 };
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
@@ -76,18 +76,20 @@ pub enum EventType {
     AlertFiring,
     /// What was wrong is over.
     AlertResolved,
+    /// A browser session stands another way, or shows another code.
+    SessionUpdated,
 }
 
 use EventType::{
     Accepted, AlertFiring, AlertResolved, AttemptFailed, CampaignUpdated, Cancelled, ChannelError,
     ChannelNews, ChannelState, ConversationUpdated, Deleted, Delivered, Duplicate, Echoed, Edited, Expired,
-    Failed, OptedIn, OptedOut, Preference, Queued, Reaction, Read, Received, Sending, Sent, Uncertain, Vote,
-    WebhookFailed,
+    Failed, OptedIn, OptedOut, Preference, Queued, Reaction, Read, Received, Sending, Sent, SessionUpdated,
+    Uncertain, Vote, WebhookFailed,
 };
 
 impl EventType {
     /// All there are.
-    pub const ALL: [EventType; 29] = [
+    pub const ALL: [EventType; 30] = [
         Accepted,
         Queued,
         Sending,
@@ -117,6 +119,7 @@ impl EventType {
         CampaignUpdated,
         AlertFiring,
         AlertResolved,
+        SessionUpdated,
     ];
 
     /// The word for it, when it happens, and what its `data` has.
@@ -154,6 +157,7 @@ impl EventType {
             CampaignUpdated => ("campaign.updated", "a campaign came to another state, or came further", "`campaignId`, `name`, `status`, `pauseCause`, `pauseReason`, `progress` (`processed`, `total`, `success`, `failed`, `percentage`)"),
             AlertFiring => ("alert.firing", "something was found to be wrong; for keys that are not bound to channels", ALERT),
             AlertResolved => ("alert.resolved", "what was wrong is over", ALERT),
+            SessionUpdated => ("session.updated", "a browser session stands another way, or shows another code", "`session`, `status`, `reason`, `detail`, `since`, `wanted`, `hasQr` (the code itself is asked for)"),
         }
     }
 
@@ -233,6 +237,7 @@ fn types(entry: &FeedEntry) -> Vec<EventType> {
         CAMPAIGN_UPDATED => Some(CampaignUpdated),
         ALERT_FIRING => Some(AlertFiring),
         ALERT_RESOLVED => Some(AlertResolved),
+        SESSION_UPDATED => Some(SessionUpdated),
         _ => None,
     };
     // What happens a second time is not counted: it is told by the entry's own word.
@@ -341,7 +346,7 @@ fn data(entry: &FeedEntry, kind: EventType) -> Map<String, Json> {
             "state": entry.kind, "queue": detail["queue"], "reason": detail["reason"], "until": detail["until"],
         }),
         ChannelNews => json!({ "news": entry.kind, "detail": as_it_came(detail) }),
-        ChannelError | CampaignUpdated | AlertFiring | AlertResolved => detail.clone(),
+        ChannelError | CampaignUpdated | AlertFiring | AlertResolved | SessionUpdated => detail.clone(),
         // Why it could not be read may quote it: that is for those who may look at it.
         WebhookFailed => json!({ "id": detail["id"] }),
     };

@@ -15,7 +15,7 @@ use crate::{App, AppError};
 const LOOK: Duration = Duration::from_millis(500);
 
 /// What of a session is written down: a change of it is news.
-type Shown = (Status, &'static str, Timestamp);
+type Shown = (Status, &'static str, Timestamp, Option<Timestamp>);
 
 /// Opens the sessions that are wanted, then follows all, as long as there is an application.
 pub(crate) async fn watch(app: Weak<App>) {
@@ -69,7 +69,8 @@ async fn look(app: &App, written: &mut HashMap<ChannelName, Shown>) -> Result<()
         let status = if view.status == Status::Busy { Status::Available } else { view.status };
         let reason = if view.status == Status::Busy { "ready" } else { view.reason };
         let since = if status == Status::Available { Timestamp::EPOCH } else { view.since };
-        let shown = (status, reason, since);
+        // A code that was replaced is news, too: whoever shows it asks for the next one.
+        let shown = (status, reason, since, view.qr.as_ref().map(|qr| qr.shown));
         if written.get(&name) != Some(&shown) && write(app, &name).await? {
             written.insert(name, shown);
         }

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use palomar_model::{
-    Content, ErrorClass, FieldError, Outbound, Provider, ProviderMessageId, Recipient, Scope, SendFailure,
-    Tag,
+    ChannelName, Content, ErrorClass, FieldError, Outbound, Provider, ProviderMessageId, Recipient, Scope,
+    SendFailure, Tag,
 };
 use palomar_web::{Attachment, Draft, Known, Pace, Session, Taken};
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,9 @@ pub struct WebConfig {
     pub delay_max_ms: u32,
     /// Whether writing takes the time that it takes a person.
     pub typing: bool,
+    /// The pool that it sends for: several sessions of one business, each with contacts of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<ChannelName>,
 }
 
 /// A browser session as a channel.

@@ -27,6 +27,7 @@ const STEPS: &[(&str, &str)] = &[
     ("0015_campaigns", include_str!("../../migrations/0015_campaigns.sql")),
     ("0016_reports", include_str!("../../migrations/0016_reports.sql")),
     ("0017_analytics_kept", include_str!("../../migrations/0017_analytics_kept.sql")),
+    ("0018_send_jobs", include_str!("../../migrations/0018_send_jobs.sql")),
 ];
 
 /// The newest schema.

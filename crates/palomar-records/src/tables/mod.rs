@@ -29,6 +29,7 @@ pub(crate) mod message_changes;
 pub(crate) mod messages;
 pub(crate) mod nodes;
 pub(crate) mod page;
+pub(crate) mod pool_contacts;
 pub(crate) mod profiles;
 pub(crate) mod provider_ids;
 pub(crate) mod provider_templates;
@@ -37,6 +38,7 @@ pub(crate) mod reports;
 pub(crate) mod retained;
 pub(crate) mod seals;
 pub(crate) mod segments;
+pub(crate) mod send_jobs;
 pub(crate) mod sessions;
 pub(crate) mod stored;
 pub(crate) mod suppressions;
@@ -46,7 +48,7 @@ use crate::error::{RecordsError, Result};
 use crate::store::{Row, Table};
 
 /// All tables, each once.
-pub(crate) const ALL: [&Table; 47] = [
+pub(crate) const ALL: [&Table; 50] = [
     &messages::MESSAGES,
     &message_changes::MESSAGE_CHANGES,
     &media::MEDIA,
@@ -67,6 +69,9 @@ pub(crate) const ALL: [&Table; 47] = [
     &conversations::CONVERSATIONS,
     &channels::CHANNELS,
     &sessions::SESSIONS,
+    &send_jobs::JOBS,
+    &send_jobs::MESSAGES,
+    &pool_contacts::POOL_CONTACTS,
     &api_keys::API_KEYS,
     &versions::VERSIONS,
     &nodes::NODES,

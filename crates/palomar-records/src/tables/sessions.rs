@@ -26,6 +26,9 @@ pub(crate) const SESSIONS: Table = Table {
 };
 const TABLE: &str = "sessions";
 
+/// The word in the journal for a session that stands another way.
+pub const SESSION_UPDATED: &str = "session_updated";
+
 /// What is wanted of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {

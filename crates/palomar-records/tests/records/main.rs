@@ -20,6 +20,7 @@ mod projection;
 mod random;
 mod refused;
 mod schema;
+mod send_jobs;
 mod sessions;
 mod transfer;
 mod written;

@@ -113,6 +113,7 @@ async fn records_of_an_earlier_schema_go_on() {
                 "0015_campaigns",
                 "0016_reports",
                 "0017_analytics_kept",
+                "0018_send_jobs"
             ]
         )
     );

@@ -2,6 +2,7 @@
 
 use palomar_model::Timestamp;
 use palomar_records::{SessionRecord, Wanted};
+use serde_json::json;
 
 use crate::facts::START;
 use crate::house::{House, on_both};
@@ -22,7 +23,7 @@ async fn a_session_is_kept_as_it_is_now(house: House) {
         created_at: START,
         updated_at: START,
     };
-    records.put_session(made.clone()).await.expect("kept");
+    records.put_session(made.clone(), json!({ "status": "disconnected" })).await.expect("kept");
     let later = Timestamp::from_seconds(START.seconds() + 60);
     let changed = SessionRecord {
         system_id: "id-2".to_owned(),
@@ -36,7 +37,7 @@ async fn a_session_is_kept_as_it_is_now(house: House) {
         updated_at: later,
         ..made.clone()
     };
-    records.put_session(changed.clone()).await.expect("kept");
+    records.put_session(changed.clone(), json!({ "status": "closed" })).await.expect("kept");
     let known = SessionRecord { system_id: made.system_id, created_at: START, ..changed };
     assert_eq!(records.sessions().await.expect("read"), [known]);
     records.delete_session("desk".parse().expect("a name")).await.expect("forgotten");

@@ -25,6 +25,7 @@ pub(crate) mod rates;
 pub(crate) mod records;
 pub(crate) mod segments;
 pub(crate) mod send;
+pub(crate) mod send_job;
 pub(crate) mod session;
 pub(crate) mod shell;
 pub(crate) mod simulate;

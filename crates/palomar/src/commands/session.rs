@@ -85,6 +85,9 @@ pub(crate) struct Create {
     /// Let writing take the time that it takes a person.
     #[arg(long)]
     typing: bool,
+    /// The pool that it sends for: several sessions under one name.
+    #[arg(long, value_name = "NAME")]
+    pool: Option<String>,
     /// Do not open it yet.
     #[arg(long)]
     closed: bool,
@@ -104,6 +107,9 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
                 if let Some(value) = value {
                     settings[key] = value.into();
                 }
+            }
+            if let Some(pool) = flags.pool {
+                settings["pool"] = pool.into();
             }
             let body = json!({ "name": flags.name, "settings": settings, "open": !flags.closed });
             shown(context, &client.post(SESSIONS, &[], &body).await?)?;

@@ -21,5 +21,6 @@ mod media;
 mod metrics;
 mod provider;
 mod screens;
+mod send_jobs;
 mod twilio;
 mod web;

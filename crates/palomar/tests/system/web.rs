@@ -13,12 +13,12 @@ use crate::harness::{Server, Settings, SystemClock, size, until};
 
 const ACCOUNT: &str = "+34600000000";
 
-async fn page(behaviour: Behaviour) -> Running {
+pub(super) async fn page(behaviour: Behaviour) -> Running {
     web::start(behaviour, 1, Arc::new(SystemClock)).await.expect("a page")
 }
 
 /// Tests may run as root, where the sandbox can't work.
-fn settings(page: &Running) -> Settings {
+pub(super) fn settings(page: &Running) -> Settings {
     let sandbox = !rustix::process::geteuid().is_root();
     vec![
         ("PALOMAR__WEB__ENABLED", "true".to_owned()),
@@ -27,18 +27,18 @@ fn settings(page: &Running) -> Settings {
     ]
 }
 
-fn unlimited() -> Value {
+pub(super) fn unlimited() -> Value {
     json!({
         "profile": "unlimited", "concurrency": 1, "breakerFailures": 0, "orderWaitSeconds": 1, "uncertainWaitSeconds": 1,
         "pair": { "intervalSeconds": 0.001, "burst": 1000 },
     })
 }
 
-async fn session(server: &Server, name: &str) -> Value {
+pub(super) async fn session(server: &Server, name: &str) -> Value {
     server.get(&format!("/api/sessions/{name}")).await
 }
 
-async fn until_session(server: &Server, name: &str, key: &str, wanted: &str) -> Value {
+pub(super) async fn until_session(server: &Server, name: &str, key: &str, wanted: &str) -> Value {
     until(&format!("the session {name} is {wanted}"), || async {
         let session = session(server, name).await;
         if session[key] == wanted { Ok(session) } else { Err(session.to_string()) }
@@ -48,12 +48,35 @@ async fn until_session(server: &Server, name: &str, key: &str, wanted: &str) -> 
 
 /// Makes a session and scans its code, as it is told by the API.
 async fn link(server: &Server, page: &Running, name: &str, account: &str) {
-    let (status, answer) = server.post("/api/sessions", json!({ "name": name, "limits": unlimited() })).await;
+    link_with(server, page, name, account, json!({})).await;
+}
+
+/// As [`link`], with settings.
+pub(super) async fn link_with(server: &Server, page: &Running, name: &str, account: &str, settings: Value) {
+    let body = json!({ "name": name, "limits": unlimited(), "settings": settings });
+    let (status, answer) = server.post("/api/sessions", body).await;
     assert_eq!(status, 201, "{answer}");
     scan(server, page, name, account).await;
 }
 
-async fn scan(server: &Server, page: &Running, name: &str, account: &str) {
+/// Repeating is safe here: what was pressed is looked for by its tag, and never pressed again.
+pub(super) async fn repeat_safely(server: &Server, name: &str) {
+    let patch = json!({ "onUncertain": "retry" });
+    let path = format!("http://{}/api/channels/{name}", server.address);
+    let answer = server.http.patch(path).bearer_auth(server.entrance().1).json(&patch).send().await;
+    assert!(answer.expect("an answer").status().is_success());
+}
+
+/// Ends a session's browser with -9.
+pub(super) async fn kill_browser(server: &Server, name: &str) {
+    let pid = session(server, name).await["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+    if let Some(pid) = pid.and_then(Pid::from_raw) {
+        // It may just have ended by itself.
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+pub(super) async fn scan(server: &Server, page: &Running, name: &str, account: &str) {
     until("a code is scanned", || async {
         let (status, qr) = server.try_get(&format!("/api/sessions/{name}/qr")).await.expect("an answer");
         let code = qr["qr"].as_str().unwrap_or_default();
@@ -67,7 +90,7 @@ async fn scan(server: &Server, page: &Running, name: &str, account: &str) {
     until_session(server, name, "status", "available").await;
 }
 
-fn processes(dir: &Path) -> Vec<i32> {
+pub(super) fn processes(dir: &Path) -> Vec<i32> {
     let told = format!("--user-data-dir={}", dir.join("sessions").display());
     let all = std::fs::read_dir("/proc").expect("processes").flatten();
     let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -79,13 +102,51 @@ fn processes(dir: &Path) -> Vec<i32> {
 }
 
 /// What a person writes.
-fn from(number: &str, text: &str) -> Inbound {
+pub(super) fn from(number: &str, text: &str) -> Inbound {
     Inbound {
         from: number.to_owned(),
         name: None,
         account: None,
         text: text.to_owned(),
         kind: "text".to_owned(),
+    }
+}
+
+/// A front end on Socket.IO, by polling: the protocol as it is on the wire.
+struct Front {
+    http: reqwest::Client,
+    url: String,
+}
+
+impl Front {
+    async fn connect(server: &Server) -> Front {
+        let http = server.http.clone();
+        let url = format!("http://{}/socket.io/?EIO=4&transport=polling", server.address);
+        let opened = http.get(&url).send().await.expect("an answer").text().await.expect("a packet");
+        let opened: Value = serde_json::from_str(opened.trim_start_matches('0')).expect("JSON");
+        let url = format!("{url}&sid={}", opened["sid"].as_str().expect("an id"));
+        let hello = format!("40{}", json!({ "token": server.entrance().1 }));
+        let sent = http.post(&url).body(hello).send().await.expect("an answer");
+        assert!(sent.status().is_success(), "{sent:?}");
+        let mut front = Front { http, url };
+        front.until("\"sid\"").await;
+        front
+    }
+
+    /// The packet that has these words in it.
+    async fn until(&mut self, words: &str) -> String {
+        loop {
+            let told =
+                self.http.get(&self.url).send().await.expect("an answer").text().await.expect("packets");
+            for packet in told.split('\u{1e}') {
+                if packet == "2" {
+                    let answered = self.http.post(&self.url).body("3").send().await.expect("an answer");
+                    assert!(answered.status().is_success(), "{answered:?}");
+                } else if packet.contains(words) {
+                    return packet.to_owned();
+                }
+            }
+        }
     }
 }
 
@@ -137,7 +198,10 @@ async fn a_session_is_linked_sends_and_is_written_to() {
     assert!(sent.contains(&("+34600333444", "image", "Mira")), "{sent:?}");
 
     let inbound = Inbound { name: Some("Lucía".to_owned()), ..from("+34600777888", "¿Hay stock?") };
+    let mut front = Front::connect(&server).await;
     page.simulator().inbound(inbound).expect("written");
+    let pushed = front.until("message.received").await;
+    assert!(pushed.contains("¿Hay stock?") && pushed.contains("\"desk\""), "{pushed}");
     until("it is recorded", || async {
         let messages = server.get("/api/messages?channel=desk&status=received").await;
         let items = messages["items"].as_array().cloned().unwrap_or_default();
@@ -167,6 +231,8 @@ async fn a_session_is_linked_sends_and_is_written_to() {
 
     // The phone takes the link back: what is sent waits, visibly, and goes when it is linked again.
     page.simulator().happen(None, "logout", None);
+    let told = front.until("logged_out").await;
+    assert!(told.contains("session.updated") && told.contains("disconnected"), "{told}");
     until_session(&server, "desk", "reason", "logged_out").await;
     let waiting = server.send("desk", "+34600111222", "espera").await;
     until("the queue has stopped", || async {
@@ -205,11 +271,7 @@ async fn kills_lose_nothing_and_send_nothing_twice() {
     let names: Vec<String> = (0..sessions).map(|n| format!("s{n}")).collect();
     for (n, name) in names.iter().enumerate() {
         link(&server, &page, name, &format!("+3460000{n:04}")).await;
-        // Repeating is safe here: what was pressed is looked for by its tag, and never pressed again.
-        let patch = json!({ "onUncertain": "retry" });
-        let path = format!("http://{}/api/channels/{name}", server.address);
-        let answer = server.http.patch(path).bearer_auth(server.entrance().1).json(&patch).send().await;
-        assert!(answer.expect("an answer").status().is_success());
+        repeat_safely(&server, name).await;
     }
     let row = |n: usize| {
         json!({
@@ -228,12 +290,7 @@ async fn kills_lose_nothing_and_send_nothing_twice() {
         })
         .await;
         if kill % 2 == 0 {
-            let name = &names[kill / 2 % sessions];
-            let pid = session(&server, name).await["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
-            if let Some(pid) = pid.and_then(Pid::from_raw) {
-                // It may just have ended by itself.
-                let _ = kill_process(pid, Signal::KILL);
-            }
+            kill_browser(&server, &names[kill / 2 % sessions]).await;
         } else {
             server.kill();
             server.run().await;

@@ -1,0 +1,44 @@
+//! `pool_contacts`: which line of a pool writes to whom, from its first message on.
+
+use palomar_model::{ChannelName, Timestamp};
+
+use super::parsed;
+use crate::error::Result;
+use crate::store::table::{int, text};
+use crate::store::{Db, Table, values};
+
+pub(crate) const POOL_CONTACTS: Table = Table {
+    name: "pool_contacts",
+    columns: &[text("pool"), text("match_key"), text("channel"), int("since")],
+    key: 2,
+};
+
+/// The line that writes to somebody: the one that did before, where it is one of `lines`; else the one of `ready` that
+/// writes to the fewest, from now on.
+pub(crate) fn line_for(
+    db: Db<'_>,
+    pool: &ChannelName,
+    lines: &[ChannelName],
+    ready: &[ChannelName],
+    key: &str,
+    now: Timestamp,
+) -> Result<Option<ChannelName>> {
+    let text = "SELECT channel FROM pool_contacts WHERE pool = $1 AND match_key = $2";
+    let known =
+        db.row(text, &values![pool, key], |row| parsed::<ChannelName>(row, POOL_CONTACTS.name, "channel"))?;
+    if let Some(known) = known.filter(|known| lines.contains(known)) {
+        return Ok(Some(known));
+    }
+    let text = "SELECT channel, COUNT(*) AS count FROM pool_contacts WHERE pool = $1 GROUP BY channel";
+    let counts = db.rows(text, &values![pool], |row| {
+        Ok((parsed::<ChannelName>(row, POOL_CONTACTS.name, "channel")?, row.count("count")?))
+    })?;
+    let has = |line: &&ChannelName| {
+        counts.iter().find(|(channel, _)| channel == *line).map_or(0, |(_, count)| *count)
+    };
+    let Some(chosen) = ready.iter().min_by_key(has) else { return Ok(None) };
+    let text = "INSERT INTO pool_contacts (pool, match_key, channel, since) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (pool, match_key) DO UPDATE SET channel = excluded.channel, since = excluded.since";
+    db.execute(text, &values![pool, key, chosen, now])?;
+    Ok(Some(chosen.clone()))
+}
