@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use palomar_broker::worker::{Handled, Handler};
 use palomar_broker::{LeasedJob, OnUncertain, Outcome, Signal};
-use palomar_channels::Sent;
+use palomar_channels::{Sent, attempting};
 use palomar_model::{
     Clock, Content, ErrorClass, MessageId, Outbound, Phone, RetryPolicy, SendFailure, Tag, TraceId,
 };
@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::payload;
 use crate::projector::Progress;
 use crate::queues::OUTBOUND;
+use crate::send_jobs;
 use crate::setup::Setup;
 
 /// A message whose history can't be read yet comes back after so long.
@@ -111,7 +112,7 @@ impl Handler for Sender {
             None => {
                 let message = self.as_dispatched(&line, message).await;
                 let began = self.clock.now();
-                let sent = line.channel.send(&message, tag).await;
+                let sent = attempting(tag_number != attempt, line.channel.send(&message, tag)).await;
                 let sent = sent.map(|sent| without_plain_alias(sent, &message));
                 let trace = payload::trace(&job.payload, message.id);
                 note(&line, tag, trace, self.clock.now().since(began), &sent);
@@ -125,9 +126,9 @@ impl Handler for Sender {
         }
         self.remember(&line, tag, &result);
         let policy = RetryPolicy {
-            max_attempts: match message.campaign_id {
-                Some(_) => self.campaign_attempts,
-                None => self.retry.max_attempts,
+            max_attempts: match message.campaign_id.as_deref() {
+                Some(id) if !id.starts_with(send_jobs::PREFIX) => self.campaign_attempts,
+                _ => self.retry.max_attempts,
             },
             unknown_is_repeatable: line.channel.unknown_is_repeatable(),
             ..self.retry

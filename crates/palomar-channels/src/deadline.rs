@@ -4,6 +4,7 @@
 //! the HTTP layer notes in the attempt's [`Progress`]: before the request was handed over, the provider cannot have taken
 //! the message; afterwards, and wherever nothing was noted, nobody knows.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -24,6 +25,7 @@ const MAYBE_WRITTEN: u8 = 2;
 
 tokio::task_local! {
     static PROGRESS: Progress;
+    static REPEATS: bool;
 }
 
 /// A deadline that is noticed so much later than it was: this process has slept, or was kept from running.
@@ -63,6 +65,16 @@ impl Progress {
     pub fn known_not_written(&self) -> bool {
         self.0.load(Ordering::SeqCst) == NOT_WRITTEN
     }
+}
+
+/// Makes an attempt, and lets the channel know whether its tag was tried before.
+pub async fn attempting<F: Future>(is_repeat: bool, attempt: F) -> F::Output {
+    REPEATS.scope(is_repeat, attempt).await
+}
+
+/// Whether the tag of the attempt that the running task makes was tried before.
+pub(crate) fn is_repeat() -> bool {
+    REPEATS.try_with(|is_repeat| *is_repeat).unwrap_or(false)
 }
 
 /// A channel whose attempts end by themselves.

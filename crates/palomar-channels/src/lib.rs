@@ -27,7 +27,7 @@ pub use channel::{
 };
 pub use cloud_api::{CloudApi, CloudApiConfig};
 pub use codes::Documented;
-pub use deadline::{Deadlined, Progress};
+pub use deadline::{Deadlined, Progress, attempting};
 pub use evolution::{Evolution, EvolutionConfig};
 pub use media::{
     FetchFailure, FetchLimits, FetchProblem, Fetcher, MediaSink, MediaSource, Wanted, decode_into,

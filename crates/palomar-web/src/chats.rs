@@ -6,7 +6,7 @@
 //! What always holds: the line of an opening is on the disk before the chat is opened; a chat that is written down when a
 //! page is loaded is opened and read again; reading again only ever tells more, and ids make that harmless.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::Path;
 
@@ -16,6 +16,9 @@ use crate::lines::{Lines, Sure};
 
 /// Chats that are remembered.
 const KEPT: usize = 5_000;
+
+/// How often a chat is opened again in a run that does not open.
+const TRIES: u32 = 3;
 
 /// By what a chat is found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +42,8 @@ pub(crate) struct Due {
     opening: Option<u64>,
     /// The page that it was open in is no more: it is to be read again.
     pub(crate) again: bool,
+    /// How often that was tried in vain, in this run.
+    tries: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -49,14 +54,17 @@ enum Line {
     /// Heard to its end, and open no more.
     Read { place: Place },
     /// A chat's last message that is kept, or none.
-    Last { title: String, id: String },
+    Last { chat: String, id: String },
 }
 
 /// The book of a session's chats.
 pub(crate) struct Chats {
     lines: Lines,
     dues: Vec<Due>,
+    /// The last message that is kept, by chat; empty where it had none.
     last: HashMap<String, String>,
+    /// All of these.
+    ids: HashSet<String>,
     order: VecDeque<String>,
 }
 
@@ -64,8 +72,14 @@ impl Chats {
     /// Reads the book of an earlier run, where there is one: what it left open is to be read again.
     pub(crate) fn open(path: &Path) -> io::Result<Chats> {
         let (lines, written) = Lines::open(path)?;
-        let mut chats = Chats { lines, dues: Vec::new(), last: HashMap::new(), order: VecDeque::new() };
-        for line in written {
+        let mut chats = Chats {
+            lines,
+            dues: Vec::new(),
+            last: HashMap::new(),
+            ids: HashSet::new(),
+            order: VecDeque::new(),
+        };
+        for line in written.lines {
             chats.take(line);
         }
         chats.again();
@@ -77,17 +91,23 @@ impl Chats {
         match line {
             Line::Opening { place, unread } => match self.dues.iter_mut().find(|due| due.place == place) {
                 Some(due) => (due.unread, due.opening) = (due.unread.max(unread), None),
-                None => self.dues.push(Due { place, unread, title: None, opening: None, again: false }),
+                None => {
+                    self.dues.push(Due { place, unread, title: None, opening: None, again: false, tries: 0 })
+                }
             },
             Line::Read { place } => self.dues.retain(|due| due.place != place),
-            Line::Last { title, id } => {
-                if self.last.insert(title.clone(), id).is_none() {
-                    self.order.push_back(title);
+            Line::Last { chat, id } => {
+                if let Some(earlier) = self.last.insert(chat.clone(), id.clone()) {
+                    self.ids.remove(&earlier);
+                } else {
+                    self.order.push_back(chat);
                 }
+                self.ids.insert(id);
                 while self.order.len() > KEPT
                     && let Some(oldest) = self.order.pop_front()
+                    && let Some(id) = self.last.remove(&oldest)
                 {
-                    self.last.remove(&oldest);
+                    self.ids.remove(&id);
                 }
             }
         }
@@ -105,9 +125,9 @@ impl Chats {
     fn rewrite(&mut self) -> io::Result<()> {
         let dues = self.dues.iter().map(|due| Line::Opening { place: due.place.clone(), unread: due.unread });
         let last = &self.last;
-        let heard = self.order.iter().filter_map(|title| {
-            let id = last.get(title)?.clone();
-            Some(Line::Last { title: title.clone(), id })
+        let heard = self.order.iter().filter_map(|chat| {
+            let id = last.get(chat)?.clone();
+            Some(Line::Last { chat: chat.clone(), id })
         });
         self.lines.rewrite(dues.chain(heard))
     }
@@ -151,7 +171,15 @@ impl Chats {
             Place::Title(title) => is_listed(title),
             Place::Phone(_) => true,
         };
-        self.dues.iter().filter(|due| due.again).find(found).cloned()
+        self.dues.iter().filter(|due| due.again && due.tries < TRIES).find(found).cloned()
+    }
+
+    /// A chat that was to be read again did not open. What never opens stands in nobody's way, and is tried by the next
+    /// run.
+    pub(crate) fn tried(&mut self, place: &Place) {
+        if let Some(due) = self.dues.iter_mut().find(|due| due.place == *place) {
+            due.tries += 1;
+        }
     }
 
     /// All that was seen up to the page's `opening` is kept, and `chat` is open now: the others have been read.
@@ -174,17 +202,22 @@ impl Chats {
         self.dues.iter().find(is_it)
     }
 
-    /// The last message of a chat that is kept; empty where it had none.
-    pub(crate) fn last(&self, title: &str) -> Option<&str> {
-        self.last.get(title).map(String::as_str)
+    /// Whether a chat was heard before.
+    pub(crate) fn knows(&self, chat: &str) -> bool {
+        self.last.contains_key(chat)
     }
 
-    /// A chat was heard as far as this message.
-    pub(crate) fn heard(&mut self, title: &str, id: &str) -> io::Result<()> {
-        if self.last(title) == Some(id) {
+    /// Whether this message is the last one of some chat that is kept.
+    pub(crate) fn is_last(&self, id: &str) -> bool {
+        self.ids.contains(id)
+    }
+
+    /// A chat was heard as far as this message; empty where it had none.
+    pub(crate) fn heard(&mut self, chat: &str, id: &str) -> io::Result<()> {
+        if self.last.get(chat).is_some_and(|last| last == id) {
             return Ok(());
         }
-        self.write(Line::Last { title: title.to_owned(), id: id.to_owned() }, Sure::Soon)
+        self.write(Line::Last { chat: chat.to_owned(), id: id.to_owned() }, Sure::Soon)
     }
 }
 
@@ -216,7 +249,7 @@ mod tests {
         // What was opened and not seen yet stays.
         drop(chats);
         let mut chats = Chats::open(&path).expect("opened");
-        assert_eq!(chats.last("A"), Some("X"));
+        assert!(chats.knows("A") && chats.is_last("X") && !chats.is_last("Y"));
         let due = chats.next_again(|_| false).expect("one is due");
         assert_eq!((&due.place, due.again), (&phone, true));
         assert_eq!(chats.due_of("B", None), Some(&due));

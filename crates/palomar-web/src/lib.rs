@@ -22,7 +22,7 @@ mod tab;
 
 pub use browser::BrowserConfig;
 pub use page::{PageFile, PageFileError, When};
-pub use pool::{Pool, PoolConfig, PoolError};
+pub use pool::{Pool, PoolConfig, PoolError, remove_login};
 pub use print::{PrintError, print};
 pub use process::Usage;
 pub use session::{Attachment, Counts, Draft, Known, NOT_READY, Pace, Qr, Session, Taken, View};

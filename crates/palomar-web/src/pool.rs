@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -64,6 +64,20 @@ pub struct Pool {
     page: Arc<PageFile>,
     clock: Arc<dyn Clock>,
     sessions: Mutex<BTreeMap<ChannelName, Session>>,
+}
+
+/// Removes what is kept of a name in the directory of all sessions: its login above all. A browser that an earlier process
+/// left running there is ended first.
+///
+/// # Errors
+/// Where it can't be removed.
+pub async fn remove_login(sessions: &Path, name: &ChannelName) -> Result<(), PoolError> {
+    let dir = ProfileDir::new(sessions, name.as_str());
+    let removed = tokio::task::spawn_blocking(move || {
+        dir.free().map_err(io::Error::other)?;
+        dir.remove()
+    });
+    Ok(removed.await.map_err(io::Error::other)??)
 }
 
 impl Pool {
@@ -183,9 +197,7 @@ impl Pool {
         if let Some(session) = session {
             session.stop().await;
         }
-        let dir = ProfileDir::new(&self.config.dir, name.as_str());
-        tokio::task::spawn_blocking(move || dir.remove()).await.map_err(io::Error::other)??;
-        Ok(())
+        remove_login(&self.config.dir, name).await
     }
 
     /// Ends all browsers, together.

@@ -85,6 +85,12 @@ impl ProfileDir {
         self.root.join("browser.json")
     }
 
+    /// Makes the session's directory, for its owner only; whether it never had a profile.
+    pub(crate) fn begin(&self) -> io::Result<bool> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root)?;
+        Ok(!self.profile().try_exists()?)
+    }
+
     /// Makes the directories, for their owner only; temporary files of an earlier browser go.
     pub(crate) fn prepare(&self) -> io::Result<()> {
         match fs::remove_dir_all(self.temporary()) {

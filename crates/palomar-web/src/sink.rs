@@ -30,6 +30,8 @@ pub struct Message {
     pub phone: Option<String>,
     /// What the chat is called.
     pub title: String,
+    /// The group that it was written in.
+    pub group: Option<String>,
     /// `text`, `image`, `audio`, `video`, `document`.
     pub kind: String,
     /// Its words.

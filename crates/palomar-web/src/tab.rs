@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use palomar_model::Phone;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -39,6 +40,12 @@ pub(crate) struct Seen {
     /// The title of the open chat.
     #[serde(default)]
     pub(crate) chat: Option<String>,
+    /// What the page itself calls the open chat, where it says so.
+    #[serde(default)]
+    pub(crate) jid: Option<String>,
+    /// Nothing was ever written in the open chat, as far as is to be seen.
+    #[serde(default)]
+    pub(crate) blank: bool,
     /// The list of chats.
     #[serde(default)]
     pub(crate) rows: Vec<Row>,
@@ -67,7 +74,14 @@ pub(crate) struct Bubble {
     pub(crate) id: String,
     /// The title of its chat.
     pub(crate) chat: String,
+    /// What the page itself calls its chat, where it says so.
+    #[serde(default)]
+    pub(crate) jid: Option<String>,
+    /// The digits of who wrote it, where the page shows them beyond doubt.
     pub(crate) phone: Option<String>,
+    /// Whether it is from the one other person of its chat; nothing where that is not to be seen.
+    #[serde(default)]
+    pub(crate) direct: Option<bool>,
     pub(crate) text: String,
     pub(crate) kind: String,
     /// It stood there when the chat was opened.
@@ -76,6 +90,18 @@ pub(crate) struct Bubble {
     pub(crate) unread: u32,
     /// No message of ours stood behind it then.
     pub(crate) behind: bool,
+}
+
+impl Bubble {
+    /// What tells its chat from others.
+    pub(crate) fn key(&self) -> String {
+        chat_key(self.jid.as_deref(), &self.chat)
+    }
+}
+
+/// What tells a chat from others: the page's own name for it, else its title, which several may have.
+pub(crate) fn chat_key(jid: Option<&str>, title: &str) -> String {
+    jid.map_or_else(|| format!("titled {title}"), str::to_owned)
 }
 
 /// One of our messages as the page shows it.
@@ -99,8 +125,42 @@ pub(crate) enum Visit {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct Standing {
     pub(crate) title: String,
+    /// What the page itself calls it: nothing where it does not say, empty where it says several things.
+    #[serde(default)]
+    pub(crate) jid: Option<String>,
     /// Which opening of the page it is.
     pub(crate) opening: u64,
+}
+
+impl Standing {
+    /// Whether nothing of the page says that it is anybody else's than `phone`'s chat.
+    pub(crate) fn may_be(&self, phone: &str) -> bool {
+        let Some(jid) = &self.jid else { return true };
+        match jid.split_once('@') {
+            // Such ids hide the number.
+            Some((_, "lid")) => true,
+            Some((digits, "c.us")) => is_same(digits, phone),
+            _ => false,
+        }
+    }
+}
+
+/// Whether two spellings are one number: those of some countries have an old one.
+fn is_same(one: &str, other: &str) -> bool {
+    let key = |digits: &str| Phone::from_wa_id(digits).ok().map(|phone| phone.match_key());
+    one == other || key(one).is_some_and(|one| Some(one) == key(other))
+}
+
+/// What came of pressing the button.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Pressed {
+    /// It was pressed.
+    Done,
+    /// Another chat is open than the one that was written into: nothing was pressed.
+    Elsewhere,
+    /// There is none: nothing was pressed.
+    NoButton,
 }
 
 /// What came of going to a chat.
@@ -302,7 +362,6 @@ impl Tab {
 /// Keys that are pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
-    Enter,
     /// A new line in a text.
     NewLine,
     SelectAll,
@@ -314,7 +373,6 @@ impl Key {
     /// Name, code, number, text, modifiers.
     const fn parts(self) -> (&'static str, &'static str, u32, &'static str, u32) {
         match self {
-            Key::Enter => ("Enter", "Enter", 13, "\r", 0),
             Key::NewLine => ("Enter", "Enter", 13, "\r", 8),
             Key::SelectAll => ("a", "KeyA", 65, "", 2),
             Key::Backspace => ("Backspace", "Backspace", 8, "", 0),
@@ -438,6 +496,22 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whose_chat_it_is() {
+        for (jid, phone, may_be) in [
+            (None, "34600111222", true),
+            (Some("34600111222@c.us"), "34600111222", true),
+            (Some("34600111223@c.us"), "34600111222", false),
+            (Some("5215512345678@c.us"), "525512345678", true),
+            (Some("120363000000000001@g.us"), "34600111222", false),
+            (Some("99887766554433@lid"), "34600111222", true),
+            (Some(""), "34600111222", false),
+        ] {
+            let standing = Standing { title: String::new(), jid: jid.map(str::to_owned), opening: 1 };
+            assert_eq!(standing.may_be(phone), may_be, "{jid:?} {phone}");
+        }
+    }
 
     #[test]
     fn origins_and_hosts() {

@@ -53,6 +53,8 @@ pub(crate) struct SessionCounts {
     sent: u64,
     failed: u64,
     received: u64,
+    /// Messages that were unread, and that the page does not show: they are on the phone alone.
+    missed: u64,
     /// What opening chats took together.
     opening_ms: u64,
     writing_ms: u64,

@@ -27,6 +27,7 @@ use crate::channel::{
     BoxFuture, Channel, Delivery, Lookup, Parsed, RateLimit, RateProfile, Sent, Verified, WebhookError,
     WebhookRequest,
 };
+use crate::deadline::is_repeat;
 use crate::media::Fetcher;
 use crate::sandbox::SandboxSink;
 
@@ -114,6 +115,24 @@ impl Web {
 
     async fn attempt(&self, message: &Outbound, tag: Tag) -> Result<Sent, SendFailure> {
         let progress = Progress::current();
+        if is_repeat() {
+            // Until it is known not to have been pressed it may have gone, whatever stops the search.
+            progress.handed_over();
+            let draft = self.draft(message, tag, None)?;
+            match self.session.look(&draft, tag).await {
+                Ok(Known::Taken(taken)) => return Ok(sent(taken)),
+                Ok(Known::NotPressed) => {}
+                Ok(Known::Unknown) => {
+                    let title = "it may have been pressed before, and its chat does not show it: it is not pressed again";
+                    return Err(SendFailure::new(ErrorClass::Unknown, title));
+                }
+                Err(failure) => {
+                    let title = "it may have been pressed before, and can't be looked for now";
+                    let failure = failure.to_string();
+                    return Err(SendFailure::new(ErrorClass::Unknown, title).with_detail(failure));
+                }
+            }
+        }
         progress.begin();
         let kept = match compose::file(&message.content) {
             Some(media) => Some(files::fetch(&self.fetcher, &self.url, media).await?),

@@ -66,6 +66,9 @@ function behave(told) {
   document.documentElement.lang = how.language;
 }
 
+// What of that is to be seen in an open chat.
+const looks = () => JSON.stringify([how.language, how.rows, how.bareIds, how.icons, how.changed, how.noSendButton, how.popup]);
+
 // What a hostile or broken page does, once, when it is told to.
 const misdeeds = {
   hang: () => { for (;;) ; },
@@ -140,8 +143,10 @@ function body(message) {
 
 function bubble(chat, message) {
   const side = message.out ? 'true_' : 'false_';
-  const id = how.bareIds ? message.id : `${side}${chat.phone}@c.us_${message.id}`;
-  const inside = el('div', { class: 'copyable-text', 'data-pre-plain-text': `[10:32, 1/15/2026] ${message.out ? 'me' : chat.name}: ` });
+  const jid = chat.phone.includes('@') ? chat.phone : chat.phone + '@c.us';
+  const author = message.author ? `_${message.author}@c.us` : '';
+  const id = how.bareIds ? message.id : `${side}${jid}_${message.id}${author}`;
+  const inside = el('div', { class: 'copyable-text', 'data-pre-plain-text': `[10:32, 1/15/2026] ${message.out ? 'me' : message.author ? shown(message.author) : chat.name}: ` });
   if (message.kind === 'image') inside.append(el('img', { alt: 'photo', src: message.data || 'data:,', width: '120', height: '80' }));
   else if (message.kind !== 'text') inside.append(el('span', { 'data-icon': message.kind === 'document' ? 'document' : message.kind === 'audio' ? 'audio-play' : 'media-play' }, message.file || ''));
   if (message.text) inside.append(body(message));
@@ -261,7 +266,7 @@ function show(chat) {
 
 function draw(chat, message) {
   const made = bubble(chat, message);
-  const old = [...document.querySelectorAll('#main [data-id]')].find(other => other.dataset.id.endsWith(message.id));
+  const old = [...document.querySelectorAll('#main [data-id]')].find(other => other.dataset.id.includes(message.id));
   const room = document.querySelector('#main [role=application]');
   if (old && open === chat) old.parentElement.replaceWith(made);
   else if (open === chat && room) { room.append(made); room.scrollTop = 1e9; while (room.children.length > how.rows) room.firstChild.remove(); }
@@ -317,7 +322,13 @@ async function visit(url) {
 
 function take(told) {
   if (told.happen) { misdeeds[told.happen](told.to); return; }
-  if (told.how) { behave(told.how); redraw(); if (open) show(open); return; }
+  if (told.how) {
+    const before = looks();
+    behave(told.how);
+    redraw();
+    if (open && looks() !== before) show(open);
+    return;
+  }
   const chat = chats.get(told.phone) || { phone: told.phone, name: told.name || shown(told.phone), messages: [], unread: 0, at: 0 };
   chats.set(told.phone, chat);
   const { message } = told;

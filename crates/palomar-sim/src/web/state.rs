@@ -55,6 +55,9 @@ pub(super) struct Message {
     pub(super) kind: String,
     pub(super) text: String,
     pub(super) file: Option<String>,
+    /// Who wrote it, in a group: digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) author: Option<String>,
 }
 
 #[derive(Default)]
@@ -122,6 +125,9 @@ pub struct Inbound {
     /// To which account; the only one where nothing is said.
     #[serde(default)]
     pub account: Option<String>,
+    /// In which group, by its digits; in no group where nothing is said.
+    #[serde(default)]
+    pub group: Option<String>,
     /// The words.
     #[serde(default)]
     pub text: String,
@@ -317,6 +323,7 @@ impl Simulator {
             kind: sending.kind.clone(),
             text: sending.text.clone(),
             file: sending.file.clone(),
+            author: None,
         });
         let order = inner.ledger.len() as u64 + 1;
         inner.ledger.push(LedgerEntry {
@@ -356,14 +363,25 @@ impl Simulator {
         };
         let account = account?;
         account.count += 1;
-        let phone = digits(&inbound.from);
+        let from = digits(&inbound.from);
+        let (phone, author) = match &inbound.group {
+            Some(group) => (format!("{}@g.us", digits(group)), Some(from)),
+            None => (from, None),
+        };
         let chat = account.chats.entry(phone.clone()).or_default();
         chat.name = inbound.name.or(chat.name.take());
         chat.at = account.count;
         chat.unread += 1;
         let file = (inbound.kind == "document").then(|| "document.pdf".to_owned());
-        let message =
-            Message { id: id.clone(), out: false, tick: 0, kind: inbound.kind, text: inbound.text, file };
+        let message = Message {
+            id: id.clone(),
+            out: false,
+            tick: 0,
+            kind: inbound.kind,
+            text: inbound.text,
+            file,
+            author,
+        };
         let name = chat.name.clone().unwrap_or_else(|| shown(&phone));
         account.news.push(json!({ "phone": phone, "name": name, "message": message }));
         chat.messages.push(message);

@@ -7,6 +7,7 @@
 //! What always holds: a chat is opened to be read only by whoever has the turn, and is written down before; the page's
 //! script holds what it saw until it is told that it is kept; whatever was open when a page ended is read again.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
@@ -15,15 +16,20 @@ use serde_json::json;
 
 use super::Shared;
 use super::hearing::{Hearing, News};
+use super::send::Desk;
+use super::visit::{opened, retire};
 use crate::cdp::CallError;
 use crate::chats::{Due, Place};
 use crate::sink::{Heard, Message, Sink};
-use crate::tab::{Bubble, Key, Opened, Row, Seen, Standing, Tab, Visit};
+use crate::tab::{Bubble, Key, Opened, Row, Seen, Standing, Tab, Visit, chat_key};
 
 /// A chat that was clicked shows within so long.
 const SHOWS: Duration = Duration::from_secs(10);
 /// A chat stays open for so long after the last work: what comes later is unread then, until it is read.
 const STAYS_OPEN: Duration = Duration::from_secs(2);
+
+/// A chat that does not show is clicked so often, in a run.
+const TRIES: u32 = 3;
 
 /// Listens as long as there is a session.
 pub(super) async fn run(shared: Weak<Shared>) {
@@ -55,6 +61,8 @@ struct Ears {
     hearing: Hearing,
     /// The loading of the page that was heard last.
     life: String,
+    /// How often a chat of the list was clicked in vain.
+    in_vain: HashMap<String, u32>,
 }
 
 impl Ears {
@@ -100,12 +108,18 @@ impl Ears {
         }
         self.hear(work, seen).await?;
         let mut now = Some(seen.clone());
+        let mut before = None;
         while let Some(seen) = now {
             let is_listed = |title: &str| seen.rows.iter().any(|row| row.title == title);
             let due = work.ask_book(|book| book.next_again(is_listed)).flatten();
-            now = match (due, unread(&seen)) {
+            now = match (due, self.unread(&seen)) {
                 (Some(due), _) => self.read_again(work, &due).await?,
-                (None, Some(row)) => self.read(work, &row).await?,
+                // One that stays unread though it was opened is looked at again when something changes.
+                (None, row) if row == before => None,
+                (None, Some(row)) => {
+                    before = Some(row.clone());
+                    self.read(work, &row).await?
+                }
                 (None, None) => None,
             };
         }
@@ -118,7 +132,8 @@ impl Ears {
         let at = session.clock.now();
         let ticks = session.followed.lock().unwrap_or_else(PoisonError::into_inner).news(seen);
         for (id, tick) in ticks {
-            work.sink.take(Heard::Tick { id, tick, at }).await;
+            work.sink.take(Heard::Tick { id: id.clone(), tick, at }).await;
+            session.followed.lock().unwrap_or_else(PoisonError::into_inner).kept(&id, tick);
         }
         let news = {
             let book = session.chats.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,6 +146,10 @@ impl Ears {
             let ids: Vec<&str> = seen.received.iter().map(|bubble| bubble.id.as_str()).collect();
             let _: bool = work.tab.ask(&format!("heard({})", json!(ids)), Duration::ZERO).await?;
         }
+        if let (true, Some(title)) = (seen.blank, seen.chat.as_deref()) {
+            let key = chat_key(seen.jid.as_deref(), title);
+            work.book(|book| if book.knows(&key) { Ok(()) } else { book.heard(&key, "") });
+        }
         if !seen.more {
             work.book(|book| book.kept(seen.opening, seen.chat.as_deref()));
         }
@@ -141,24 +160,44 @@ impl Ears {
         let session = work.session;
         let at = session.clock.now();
         for bubble in &news.told {
-            let known = session.followed.lock().unwrap_or_else(PoisonError::into_inner).phone(&news.title);
-            let Bubble { id, text, kind, phone, .. } = bubble.clone();
-            let phone = phone.or(known).or_else(|| number(&news.title));
-            let title = news.title.clone();
-            work.sink.take(Heard::Message(Message { id, phone, title, kind, text, at })).await;
+            let Bubble { id, chat, jid, text, kind, phone, direct, .. } = bubble.clone();
+            // Who wrote in a chat of ours that has its title alone; in a group that would be anybody.
+            let known = || session.followed.lock().unwrap_or_else(PoisonError::into_inner).phone(&chat);
+            let phone = phone.or_else(|| direct.filter(|direct| *direct).and_then(|_| known()));
+            let group = direct.is_some_and(|direct| !direct).then(|| jid.clone()).flatten();
+            let message = Message { id, phone, title: chat.clone(), group, kind, text, at };
+            work.sink.take(Heard::Message(message)).await;
             session.counts(|counts| counts.received += 1);
         }
-        if let Some(last) = self.hearing.kept(news) {
-            work.book(|book| book.heard(&news.title, last));
+        self.hearing.kept(news);
+        if news.missed > 0 {
+            let (session, missed) = (&session.name, news.missed);
+            tracing::warn!(%session, missed, "more messages were unread than the page shows: look on the phone");
         }
+        session.counts(|counts| counts.missed += news.missed as u64);
+        work.book(|book| book.heard(&news.key, &news.last));
+    }
+
+    /// A chat that has something to be read, and is not the one that is open.
+    fn unread(&self, seen: &Seen) -> Option<Row> {
+        let several = |title: &String| seen.rows.iter().filter(|row| row.title == *title).count() > 1;
+        let is_another = |row: &Row| seen.chat.as_ref() != Some(&row.title) || several(&row.title);
+        let opens = |row: &Row| self.in_vain.get(&row.title).is_none_or(|tries| *tries < TRIES);
+        seen.rows.iter().find(|row| row.unread > 0 && is_another(row) && opens(row)).cloned()
     }
 
     /// Opens a chat that has unread messages, and tells them.
     async fn read(&mut self, work: &Work<'_>, row: &Row) -> Result<Option<Seen>, CallError> {
-        let _turn = work.session.turn.lock().await;
+        let mut desk = work.session.turn.lock().await;
+        if work.is_loaded_anew(&mut desk).await? {
+            return Ok(None);
+        }
+        // Whoever had the turn before may have taken long.
+        let title = json!(row.title);
+        let unread: u32 = work.tab.ask(&format!("unread({title})"), Duration::ZERO).await?;
         let place = Place::Title(row.title.clone());
-        if work.note(&place, row.unread).await {
-            self.open_listed(work, &place, &row.title).await
+        if work.note(&place, unread).await {
+            self.open_listed(work, &mut desk, &place, &row.title).await
         } else {
             Ok(None)
         }
@@ -166,51 +205,79 @@ impl Ears {
 
     /// Reads a chat again that was open when a page ended.
     async fn read_again(&mut self, work: &Work<'_>, due: &Due) -> Result<Option<Seen>, CallError> {
-        let _turn = work.session.turn.lock().await;
-        if !work.note(&due.place, due.unread).await {
+        let mut desk = work.session.turn.lock().await;
+        if work.is_loaded_anew(&mut desk).await? || !work.note(&due.place, due.unread).await {
             return Ok(None);
         }
+        work.ask_book(|book| book.tried(&due.place));
         match &due.place {
-            Place::Title(title) => self.open_listed(work, &due.place, title).await,
-            Place::Phone(phone) => self.open_by_number(work, &due.place, phone).await,
+            Place::Title(title) => self.open_listed(work, &mut desk, &due.place, title).await,
+            Place::Phone(phone) => self.open_by_number(work, &mut desk, &due.place, phone).await,
         }
     }
 
     async fn open_listed(
         &mut self,
         work: &Work<'_>,
+        desk: &mut Desk,
         place: &Place,
         title: &str,
     ) -> Result<Option<Seen>, CallError> {
-        let title = json!(title);
-        if !work.tab.ask::<bool>(&format!("click({title})"), Duration::ZERO).await? {
+        let json = json!(title);
+        desk.adrift = true;
+        if !work.tab.ask::<bool>(&format!("click({json})"), Duration::ZERO).await? {
+            desk.adrift = false;
             return Ok(None);
         }
         let within = SHOWS.as_millis();
-        let shown: Option<bool> = work.tab.ask(&format!("shows({title}, {within})"), SHOWS).await?;
-        if shown.is_some() { self.hear_opened(work, place).await } else { Ok(None) }
+        let shown: Option<bool> = work.tab.ask(&format!("shows({json}, {within})"), SHOWS).await?;
+        if shown.is_none() {
+            let tries = self.in_vain.entry(title.to_owned()).or_default();
+            *tries += 1;
+            if *tries == TRIES {
+                let session = &work.session.name;
+                tracing::warn!(%session, "a chat does not open when it is clicked: it is not read any more");
+            }
+            return Ok(None);
+        }
+        desk.adrift = false;
+        self.in_vain.remove(title);
+        self.hear_opened(work, place).await
     }
 
     async fn open_by_number(
         &mut self,
         work: &Work<'_>,
+        desk: &mut Desk,
         place: &Place,
         phone: &str,
     ) -> Result<Option<Seen>, CallError> {
+        desk.adrift = true;
         let visit: Visit = work.tab.ask(&format!("visit({})", json!(phone)), Duration::ZERO).await?;
-        if visit == Visit::There {
-            return self.hear_opened(work, place).await;
-        }
-        let asked = format!("opened({})", SHOWS.as_millis());
-        let opened: Option<Opened> = work.tab.ask(&asked, SHOWS).await?;
-        match opened.as_ref().map(|opened| opened.what.as_str()) {
-            Some("open") => self.hear_opened(work, place).await,
+        let came: Option<Opened> = match visit {
+            Visit::There => None,
+            Visit::Gone => {
+                let came: Option<Opened> = work.tab.ask(&opened(phone, SHOWS.as_millis()), SHOWS).await?;
+                let Some(came) = came else { return Ok(None) };
+                Some(came)
+            }
+        };
+        match came.as_ref().map(|came| came.what.as_str()) {
+            None | Some("open") => {
+                let standing: Standing = work.tab.ask("standing()", Duration::ZERO).await?;
+                if !standing.may_be(phone) {
+                    return Ok(None);
+                }
+                desk.adrift = false;
+                self.hear_opened(work, place).await
+            }
             Some("invalid") => {
                 let _: bool = work.tab.ask("dismiss()", Duration::ZERO).await?;
+                desk.adrift = false;
                 work.book(|book| book.not_opened(place));
                 Ok(None)
             }
-            _ => Ok(None),
+            Some(_) => Ok(None),
         }
     }
 
@@ -237,6 +304,17 @@ struct Work<'w> {
 }
 
 impl Work<'_> {
+    /// A chat may still open that somebody gave up to wait for: the page is loaded anew, and heard after that.
+    async fn is_loaded_anew(&self, desk: &mut Desk) -> Result<bool, CallError> {
+        if !desk.adrift {
+            return Ok(false);
+        }
+        let settings = &self.session.settings;
+        retire(self.tab, &settings.url, settings.navigation).await?;
+        (desk.adrift, desk.proven) = (false, false);
+        Ok(true)
+    }
+
     fn ask_book<T>(&self, ask: impl FnOnce(&mut crate::chats::Chats) -> T) -> Option<T> {
         self.session.chats.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(ask)
     }
@@ -272,18 +350,6 @@ pub(super) async fn note_opening(session: &Shared, place: &Place, unread: u32) -
     noted.await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
-fn unread(seen: &Seen) -> Option<Row> {
-    let another = |row: &&Row| row.unread > 0 && seen.chat.as_ref() != Some(&row.title);
-    seen.rows.iter().find(another).cloned()
-}
-
-/// The digits of a title that is a number.
-fn number(title: &str) -> Option<String> {
-    let plain = title.chars().all(|c| c.is_ascii_digit() || " +-()\u{a0}\u{202a}\u{202c}".contains(c));
-    let digits: String = title.chars().filter(char::is_ascii_digit).collect();
-    (plain && (7..=15).contains(&digits.len())).then_some(digits)
-}
-
 /// Closes the open chat, so that what comes next is unread until it was told.
 async fn close_chat(session: &Shared, tab: &Tab) {
     let Ok(_turn) = session.turn.try_lock() else { return };
@@ -297,14 +363,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_in_titles() {
-        for (title, digits) in [
-            ("+34 600 11 12 22", Some("34600111222")),
-            ("Lucía", None),
-            ("Lucía 600111222", None),
-            ("+1", None),
-        ] {
-            assert_eq!(number(title).as_deref(), digits, "{title}");
-        }
+    fn the_open_chat_is_not_read_again_and_another_of_its_title_is() {
+        let row = |title: &str, unread| Row { title: title.to_owned(), unread, tick: None };
+        let seen = |rows| Seen { chat: Some("A".to_owned()), rows, ..Seen::default() };
+        let mut ears = Ears::default();
+        assert_eq!(ears.unread(&seen(vec![row("A", 1), row("B", 0)])), None);
+        assert_eq!(ears.unread(&seen(vec![row("A", 1), row("B", 2)])), Some(row("B", 2)));
+        assert_eq!(ears.unread(&seen(vec![row("A", 0), row("A", 1)])), Some(row("A", 1)));
+        ears.in_vain.insert("B".to_owned(), TRIES);
+        assert_eq!(ears.unread(&seen(vec![row("B", 2)])), None);
     }
 }

@@ -1,9 +1,11 @@
 //! What of all that a chat shows is news. No I/O.
 //!
 //! ```text
-//! chat was heard before, in this run         all that is not known
-//! chat was heard before, by an earlier run   what stands behind the last message that is kept
-//! chat was never heard                       as many as were unread; what stood there before is no news
+//! came while the chat was open       news
+//! stood there when it was opened:
+//!   some of it was heard before      what stands behind that
+//!   the chat was heard before        all of it: what was heard is no longer shown
+//!   the chat was never heard         as many as were unread; what stood there before is no news
 //! ```
 //!
 //! What always holds: a message is known only when it is kept, so that whoever is stopped in between tells it again; where
@@ -22,19 +24,21 @@ const REMEMBERED: usize = 20_000;
 pub(super) struct Hearing {
     known: HashSet<String>,
     order: VecDeque<String>,
-    chats: HashSet<String>,
 }
 
 /// What a chat shows that was not kept before.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct News {
-    pub(super) title: String,
+    /// What tells the chat from others.
+    pub(super) key: String,
     /// What is to be told, in order.
     pub(super) told: Vec<Bubble>,
     /// What stood there before: it is not told.
     old: Vec<String>,
-    /// The last of all; empty where the chat has none.
-    last: String,
+    /// The last of all.
+    pub(super) last: String,
+    /// Messages that were unread, and are not among those that the page shows.
+    pub(super) missed: usize,
 }
 
 impl Hearing {
@@ -52,63 +56,69 @@ impl Hearing {
 
     /// What is news of what is seen, chat by chat.
     pub(super) fn news(&self, seen: &Seen, book: Option<&Chats>) -> Vec<News> {
-        let mut titles: Vec<&str> = Vec::new();
-        let open = seen.chat.as_deref();
-        for title in seen.received.iter().map(|bubble| bubble.chat.as_str()).chain(open) {
-            if !titles.contains(&title) {
-                titles.push(title);
+        let mut chats: Vec<(String, Vec<&Bubble>)> = Vec::new();
+        for bubble in &seen.received {
+            let key = bubble.key();
+            match chats.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, bubbles)) => bubbles.push(bubble),
+                None => chats.push((key, vec![bubble])),
             }
         }
-        titles.into_iter().filter_map(|title| self.news_of(title, seen, book)).collect()
+        chats.into_iter().filter_map(|(key, shown)| self.news_of(key, &shown, book)).collect()
     }
 
-    fn news_of(&self, title: &str, seen: &Seen, book: Option<&Chats>) -> Option<News> {
-        let shown: Vec<&Bubble> = seen.received.iter().filter(|bubble| bubble.chat == title).collect();
-        let is_first = !self.chats.contains(title);
-        if shown.is_empty() && !is_first {
-            return None;
-        }
+    fn news_of(&self, key: String, shown: &[&Bubble], book: Option<&Chats>) -> Option<News> {
+        let last = shown.last()?.id.clone();
         let stood = shown.iter().filter(|bubble| bubble.stood).count();
-        let old = if is_first { old(title, &shown[..stood], book) } else { 0 };
+        let (old, missed) = self.old(&key, &shown[..stood], book);
         let fresh = |bubble: &&&Bubble| !self.known.contains(&bubble.id);
         Some(News {
-            title: title.to_owned(),
+            key,
             told: shown[old..].iter().filter(fresh).map(|bubble| (*bubble).clone()).collect(),
             old: shown[..old].iter().map(|bubble| bubble.id.clone()).collect(),
-            last: shown.last().map(|bubble| bubble.id.clone()).unwrap_or_default(),
+            last,
+            missed,
         })
     }
 
-    /// News were kept; the id of the chat's last message where that is new.
-    pub(super) fn kept<'n>(&mut self, news: &'n News) -> Option<&'n str> {
+    /// How many of the messages that stood in a chat are old, and how many that were unread are not among them.
+    fn old(&self, key: &str, stood: &[&Bubble], book: Option<&Chats>) -> (usize, usize) {
+        let was_heard = |bubble: &&Bubble| {
+            self.known.contains(&bubble.id) || book.is_some_and(|book| book.is_last(&bubble.id))
+        };
+        if let Some(last) = stood.iter().rposition(was_heard) {
+            return (last + 1, 0);
+        }
+        // What was heard is no longer shown: it stands above all that is.
+        if book.is_some_and(|book| book.knows(key)) {
+            return (0, badge(stood).saturating_sub(stood.len()));
+        }
+        let due = stood.first().and_then(|first| {
+            book.and_then(|book| book.due_of(&first.chat, stood.iter().find_map(|one| one.phone.as_deref())))
+        });
+        let unread = unread(stood, due);
+        (stood.len().saturating_sub(unread), badge(stood).saturating_sub(stood.len()))
+    }
+
+    /// News were kept.
+    pub(super) fn kept(&mut self, news: &News) {
         for id in news.old.iter().chain(news.told.iter().map(|bubble| &bubble.id)) {
             self.remember(id);
         }
-        let is_first = self.chats.insert(news.title.clone());
-        (is_first || !news.last.is_empty()).then_some(news.last.as_str())
     }
 }
 
-/// How many of the messages that stood in a chat are old when it is seen for the first time.
-fn old(title: &str, stood: &[&Bubble], book: Option<&Chats>) -> usize {
-    match book.and_then(|book| book.last(title)) {
-        // One that is no longer shown stands above all that is.
-        Some(last) => stood.iter().position(|bubble| bubble.id == last).map_or(0, |at| at + 1),
-        None => {
-            let phone = stood.iter().find_map(|bubble| bubble.phone.as_deref());
-            let due = book.and_then(|book| book.due_of(title, phone));
-            stood.len().saturating_sub(unread(stood, due))
-        }
-    }
+/// What the list of chats said to be unread when the chat was opened.
+fn badge(stood: &[&Bubble]) -> usize {
+    stood.iter().map(|bubble| bubble.unread as usize).max().unwrap_or(0)
 }
 
 /// How many were unread. Of a chat that was open when a page ended nobody knows: all behind our last message may be.
 fn unread(stood: &[&Bubble], due: Option<&Due>) -> usize {
-    let shown = stood.iter().map(|bubble| bubble.unread).max().unwrap_or(0);
-    let noted = due.map_or(0, |due| due.unread);
+    let noted = due.map_or(0, |due| due.unread as usize);
     let behind = stood.iter().rev().take_while(|bubble| bubble.behind).count();
     let behind = due.filter(|due| due.again).map_or(0, |_| behind);
-    (shown.max(noted) as usize).max(behind)
+    badge(stood).max(noted).max(behind)
 }
 
 #[cfg(test)]
@@ -118,7 +128,8 @@ mod tests {
 
     fn bubble(id: &str, stood: bool, unread: u32, behind: bool) -> Bubble {
         let (chat, text, kind) = ("A".to_owned(), id.to_owned(), "text".to_owned());
-        Bubble { id: id.to_owned(), chat, phone: None, text, kind, stood, unread, behind }
+        let id = id.to_owned();
+        Bubble { id, chat, jid: None, phone: None, direct: None, text, kind, stood, unread, behind }
     }
 
     fn seen(received: Vec<Bubble>) -> Seen {
@@ -136,18 +147,26 @@ mod tests {
         let mut book = book;
         for news in &news {
             told.extend(news.told.iter().map(|bubble| bubble.id.clone()));
-            if let (Some(last), Some(book)) = (hearing.kept(news), book.as_deref_mut()) {
-                book.heard(&news.title, last).expect("written");
+            hearing.kept(news);
+            if let Some(book) = book.as_deref_mut() {
+                book.heard(&news.key, &news.last).expect("written");
             }
         }
         told
+    }
+
+    fn book() -> (tempfile::TempDir, std::path::PathBuf, Chats) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("chats.log");
+        let book = Chats::open(&path).expect("opened");
+        (dir, path, book)
     }
 
     #[test]
     fn history_is_no_news_and_unread_messages_are() {
         let mut hearing = Hearing::default();
         assert_eq!(hear(&mut hearing, &stood(&["1", "2", "3"], 2), None), ["2", "3"]);
-        // In a chat that was heard before, what is not known is new, whatever the badge says.
+        // Behind what was heard all is new, whatever the badge says.
         assert_eq!(hear(&mut hearing, &stood(&["2", "3", "4"], 0), None), ["4"]);
         assert_eq!(hear(&mut hearing, &stood(&["3", "4", "5", "6"], 1), None), ["5", "6"]);
         assert!(hear(&mut hearing, &stood(&["3", "4", "5", "6"], 0), None).is_empty());
@@ -157,12 +176,39 @@ mod tests {
     fn what_comes_into_an_open_chat_is_new() {
         let mut hearing = Hearing::default();
         let live = bubble("2", false, 0, true);
-        let first = seen(vec![bubble("1", true, 0, true), live.clone()]);
+        let first = seen(vec![bubble("1", true, 0, true), live]);
         assert_eq!(hear(&mut hearing, &first, None), ["2"]);
-        // Also into one that had nothing.
+    }
+
+    #[test]
+    fn a_chat_that_showed_nothing_at_first_was_not_heard_by_that() {
+        let (_dir, _, mut book) = book();
         let mut hearing = Hearing::default();
-        assert!(hear(&mut hearing, &seen(Vec::new()), None).is_empty());
-        assert_eq!(hear(&mut hearing, &seen(vec![bubble("9", true, 0, true)]), None), ["9"]);
+        assert!(hear(&mut hearing, &seen(Vec::new()), Some(&mut book)).is_empty());
+        assert!(hear(&mut hearing, &stood(&["1", "2"], 0), Some(&mut book)).is_empty());
+        // One that is known to have had nothing is another thing: whatever stands in it is new.
+        book.heard("titled A", "").expect("written");
+        assert_eq!(hear(&mut Hearing::default(), &stood(&["9"], 0), Some(&mut book)), ["9"]);
+    }
+
+    #[test]
+    fn chats_of_one_title_are_two() {
+        let (_dir, _, mut book) = book();
+        let of = |id: &str, jid: &str, unread| Bubble {
+            jid: Some(jid.to_owned()),
+            ..bubble(id, true, unread, false)
+        };
+        let mut hearing = Hearing::default();
+        let first = seen(vec![of("1", "a@c.us", 1)]);
+        assert_eq!(hear(&mut hearing, &first, Some(&mut book)), ["1"]);
+        let second = seen(vec![of("7", "b@c.us", 1), of("8", "b@c.us", 1)]);
+        assert_eq!(hear(&mut hearing, &second, Some(&mut book)), ["8"]);
+    }
+
+    #[test]
+    fn more_unread_than_is_shown_is_counted() {
+        assert_eq!(Hearing::default().news(&stood(&["4", "5"], 5), None)[0].missed, 3);
+        assert_eq!(Hearing::default().news(&stood(&["4", "5"], 2), None)[0].missed, 0);
     }
 
     #[test]
@@ -178,9 +224,7 @@ mod tests {
 
     #[test]
     fn the_next_run_goes_on_behind_what_is_kept() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("chats.log");
-        let mut book = Chats::open(&path).expect("opened");
+        let (_dir, path, mut book) = book();
         assert!(hear(&mut Hearing::default(), &stood(&["1", "2"], 0), Some(&mut book)).is_empty());
         drop(book);
         let mut book = Chats::open(&path).expect("opened");
@@ -192,9 +236,7 @@ mod tests {
 
     #[test]
     fn of_a_chat_that_a_crash_left_open_too_much_is_told_rather_than_too_little() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("chats.log");
-        let mut book = Chats::open(&path).expect("opened");
+        let (_dir, path, mut book) = book();
         book.opening(&Place::Title("A".to_owned()), 1).expect("written");
         drop(book);
         let book = Chats::open(&path).expect("opened");

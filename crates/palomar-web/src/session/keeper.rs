@@ -3,7 +3,7 @@
 //! What always holds: one browser at a time, ended before the next one starts; the view is published after every step;
 //! when the keeper ends, for whatever reason, its browser ends.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use palomar_model::Timestamp;
@@ -12,8 +12,6 @@ use tokio::task::JoinHandle;
 
 use super::{Order, Qr, Shared, View, snapshot};
 use crate::browser::{Browser, LaunchError};
-use crate::chats::Chats;
-use crate::notes::Notes;
 use crate::page::{PageFile, When};
 use crate::process::Usage;
 use crate::profile::ProfileError;
@@ -309,20 +307,8 @@ async fn launch(shared: &Arc<Shared>, page: &Arc<PageFile>) -> Result<Browser, I
     let launched = tokio::task::spawn_blocking(move || {
         let mut hosts = vec![host(&shared.settings.url).to_owned()];
         hosts.extend(page.hosts.iter().cloned());
-        let browser = Browser::launch(&shared.settings.browser, &shared.dir, &hosts)?;
-        let mut notes = shared.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        if notes.is_none() {
-            let opened = Notes::open(&shared.dir.sends())?;
-            shared.followed.lock().unwrap_or_else(PoisonError::into_inner).recall(opened.all_taken());
-            *notes = Some(opened);
-        }
-        drop(notes);
-        let mut chats = shared.chats.lock().unwrap_or_else(PoisonError::into_inner);
-        if chats.is_none() {
-            *chats = Some(Chats::open(&shared.dir.chats())?);
-        }
-        drop(chats);
-        Ok::<Browser, LaunchError>(browser)
+        shared.open_files()?;
+        Browser::launch(&shared.settings.browser, &shared.dir, &hosts)
     });
     match launched.await {
         Ok(Ok(browser)) => Ok(browser),

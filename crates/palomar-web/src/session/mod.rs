@@ -20,6 +20,7 @@ mod snapshot;
 mod visit;
 mod write;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -93,6 +94,8 @@ pub struct Counts {
     pub failed: u64,
     /// Messages that came in.
     pub received: u64,
+    /// Messages that were unread, and that the page does not show: they are on the phone alone.
+    pub missed: u64,
     /// What opening chats took together, in milliseconds.
     pub opening_ms: u64,
     /// What writing took.
@@ -160,6 +163,24 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn counts(&self, change: impl FnOnce(&mut Counts)) {
         change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Reads what an earlier run wrote down, once. Blocks for a moment.
+    pub(crate) fn open_files(&self) -> io::Result<()> {
+        // The notes are there before the profile is: a profile without them has lost them.
+        let is_new = self.dir.begin()?;
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if notes.is_none() {
+            let opened = Notes::open(&self.dir.sends(), is_new)?;
+            self.followed.lock().unwrap_or_else(PoisonError::into_inner).recall(opened.all_taken());
+            *notes = Some(opened);
+        }
+        drop(notes);
+        let mut chats = self.chats.lock().unwrap_or_else(PoisonError::into_inner);
+        if chats.is_none() {
+            *chats = Some(Chats::open(&self.dir.chats())?);
+        }
+        Ok(())
     }
 }
 
@@ -277,7 +298,8 @@ impl Session {
         sent
     }
 
-    /// Looks for an attempt whose outcome is not known.
+    /// Looks for an attempt whose outcome is not known. Whoever repeats a tag asks this first: where it says `NotPressed`,
+    /// nothing of that tag was ever sent.
     ///
     /// # Errors
     /// Where it can't be looked for now.

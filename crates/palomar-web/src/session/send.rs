@@ -6,8 +6,9 @@
 //! ```
 //!
 //! What always holds: it runs in the task of whoever sends, so that giving up stops it where it is; before the button is
-//! pressed the attempt is noted, durably, with what the chat showed; an attempt that was noted before is looked for and
-//! never pressed again; a message is `sent` when the page shows that the server has it.
+//! pressed the attempt is noted, durably, with what the chat showed; an attempt that was noted before, or may have been, is
+//! looked for and never pressed again; the button is pressed in the chat that was gone to for this message, or not at all;
+//! a message is `sent` when the page shows that the server has it.
 
 use std::io;
 use std::sync::{Arc, PoisonError};
@@ -19,6 +20,7 @@ use tokio::sync::MutexGuard;
 
 use super::{Draft, Known, NOT_READY, Order, Shared, Taken};
 use crate::cdp::CallError;
+use crate::notes::{Note, Noted};
 use crate::tab::{OwnBubble, Tab};
 
 /// A session that is on its way is waited for so long; then the message waits in its queue.
@@ -35,6 +37,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 pub(crate) struct Desk {
     /// Whether an open chat had all that the page's description says, since the page was loaded.
     pub(super) proven: bool,
+    /// A chat was gone to, and what came of it is not known: it may open at any time, in place of another one. The page is
+    /// loaded anew before the next chat is gone to.
+    pub(super) adrift: bool,
     /// When the last message went.
     last: Option<Timestamp>,
 }
@@ -111,26 +116,21 @@ pub(super) async fn send(
     tag: &str,
     pressing: &(dyn Fn() + Sync),
 ) -> Result<Taken, SendFailure> {
-    let mut turn = turn(shared).await?;
-    if turn.note(tag).is_some() {
-        return match turn.look(draft, tag).await? {
-            Known::Taken(taken) => Ok(taken),
-            // Its note is there, so it may have gone: it is not pressed again.
-            Known::NotPressed | Known::Unknown => {
-                Err(unknown("it was pressed before, and its chat does not show it: it is not pressed again"))
-            }
-        };
+    // What was pressed before is not known not to have gone, whatever goes wrong now.
+    if let Noted::Pressed(note) = noted(shared, tag).await {
+        return sent_before(shared, draft, tag, note).await;
     }
+    let mut turn = turn(shared).await?;
     turn.pause(draft).await?;
     let began = shared.clock.now();
-    let title = turn.open(draft).await?;
+    let chat = turn.open(draft).await?;
     let opened = shared.clock.now();
     turn.write(draft).await?;
     let written = shared.clock.now();
     let before: Vec<String> = turn.ask("sent()", Duration::ZERO).await?;
-    turn.note_pressed(tag, before.clone()).await?;
+    turn.note_pressed(tag, before.clone(), &draft.to).await?;
     pressing();
-    let outcome = turn.press(draft, &before).await;
+    let outcome = turn.press(draft, &chat, &before).await;
     let ended = shared.clock.now();
     turn.desk.last = Some(ended);
     shared.counts(|counts| {
@@ -139,8 +139,45 @@ pub(super) async fn send(
         counts.ticking_ms += millis(ended.since(written));
     });
     let taken = outcome?;
-    turn.note_taken(tag, &taken.id, &title, &draft.to).await;
+    turn.note_taken(tag, &taken.id, &chat.title, &draft.to).await;
     Ok(taken)
+}
+
+/// Looks for an attempt that was pressed before. It is not pressed again, and nothing but its sight ends the doubt.
+async fn sent_before(
+    shared: &Arc<Shared>,
+    draft: &Draft,
+    tag: &str,
+    note: Note,
+) -> Result<Taken, SendFailure> {
+    let looked = async { turn(shared).await?.look(draft, tag, note).await }.await;
+    match looked {
+        Ok(Known::Taken(taken)) => Ok(taken),
+        Ok(Known::NotPressed | Known::Unknown) => {
+            Err(unknown("it was pressed before, and its chat does not show it: it is not pressed again"))
+        }
+        Err(failure) => {
+            Err(unknown("it was pressed before, and can't be looked for now")
+                .with_detail(failure.to_string()))
+        }
+    }
+}
+
+/// What was noted of an attempt, by this run or an earlier one.
+async fn noted(shared: &Arc<Shared>, tag: &str) -> Noted {
+    let (session, tag) = (Arc::clone(shared), tag.to_owned());
+    let noted = tokio::task::spawn_blocking(move || {
+        session.open_files()?;
+        let notes = session.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok::<_, io::Error>(notes.as_ref().map_or(Noted::Lost, |notes| notes.of(&tag)))
+    });
+    match noted.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
+        Ok(noted) => noted,
+        Err(error) => {
+            tracing::warn!(session = %shared.name, %error, "notes of what was pressed can't be read");
+            Noted::Lost
+        }
+    }
 }
 
 fn millis(span: Duration) -> u64 {
@@ -149,8 +186,11 @@ fn millis(span: Duration) -> u64 {
 
 /// Looks for an attempt.
 pub(super) async fn look(shared: &Arc<Shared>, draft: &Draft, tag: &str) -> Result<Known, SendFailure> {
-    let mut turn = turn(shared).await?;
-    turn.look(draft, tag).await
+    match noted(shared, tag).await {
+        Noted::Pressed(note) => turn(shared).await?.look(draft, tag, note).await,
+        Noted::Not => Ok(Known::NotPressed),
+        Noted::Lost => Ok(Known::Unknown),
+    }
 }
 
 impl Turn<'_> {
@@ -162,20 +202,14 @@ impl Turn<'_> {
         self.tab.ask(what, within).await.map_err(|error| transient(&error))
     }
 
-    /// What was noted of an attempt.
-    fn note(&self, tag: &str) -> Option<crate::notes::Note> {
-        let notes = self.shared.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        notes.as_ref().and_then(|notes| notes.of(tag)).cloned()
-    }
-
-    async fn note_pressed(&self, tag: &str, before: Vec<String>) -> Result<(), SendFailure> {
+    async fn note_pressed(&self, tag: &str, before: Vec<String>, to: &str) -> Result<(), SendFailure> {
         // Whoever gives up meanwhile leaves a note of what was not pressed: it is looked for, once more.
-        let (notes, tag) = (Arc::clone(&self.shared.notes), tag.to_owned());
+        let (notes, tag, to) = (Arc::clone(&self.shared.notes), tag.to_owned(), to.to_owned());
         let noted = tokio::task::spawn_blocking(move || {
             let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
             notes
                 .as_mut()
-                .map_or_else(|| Err(io::ErrorKind::NotFound.into()), |notes| notes.pressed(&tag, before))
+                .map_or_else(|| Err(io::ErrorKind::NotFound.into()), |notes| notes.pressed(&tag, before, &to))
         });
         noted.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| {
             SendFailure::new(ErrorClass::Transient, format!("the attempt can't be noted: {error}"))
@@ -210,12 +244,11 @@ impl Turn<'_> {
     }
 
     /// Looks in the chat for what an attempt became.
-    async fn look(&mut self, draft: &Draft, tag: &str) -> Result<Known, SendFailure> {
-        let Some(note) = self.note(tag) else { return Ok(Known::NotPressed) };
+    async fn look(&mut self, draft: &Draft, tag: &str, note: Note) -> Result<Known, SendFailure> {
         if let Some(id) = note.taken {
             return Ok(Known::Taken(Taken { id }));
         }
-        let title = self.open(draft).await?;
+        let chat = self.open(draft).await?;
         // It may be on its way.
         let waited = self.ticked(draft, &note.before, BUTTON_WITHIN).await;
         let question = format!("alike({}, {})", json!(draft.text), json!(note.before));
@@ -231,7 +264,7 @@ impl Turn<'_> {
             return Ok(Known::Unknown);
         }
         let taken = Taken { id: one.id.clone() };
-        self.note_taken(tag, &taken.id, &title, &draft.to).await;
+        self.note_taken(tag, &taken.id, &chat.title, &draft.to).await;
         Ok(Known::Taken(taken))
     }
 }

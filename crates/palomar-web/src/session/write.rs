@@ -1,7 +1,7 @@
 //! Writing into the open chat, pressing the button, and waiting for the server's tick.
 //!
-//! What always holds: what stands in the box is compared with what was to be written before anything is pressed; from the
-//! button on, whatever goes wrong means that it may have gone.
+//! What always holds: what stands in the box is compared with what was to be written before anything is pressed, and whose
+//! chat it is in the same step; from the button on, whatever goes wrong means that it may have gone.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::send::{BUTTON_WITHIN, Turn, failure, transient, unknown};
 use super::{Attachment, Draft, Taken};
 use crate::cdp::CallError;
 use crate::page::When;
-use crate::tab::{Key, OwnBubble};
+use crate::tab::{Key, OwnBubble, Pressed, Standing};
 
 /// A person types so fast.
 const LETTERS_A_SECOND: u64 = 15;
@@ -108,14 +108,27 @@ impl Turn<'_> {
         }
     }
 
-    /// Presses the button and waits for the server's tick. From here on it may have gone.
-    pub(super) async fn press(&self, draft: &Draft, before: &[String]) -> Result<Taken, SendFailure> {
+    /// Presses the button, where the chat still is the one that was gone to, and waits for the server's tick.
+    pub(super) async fn press(
+        &mut self,
+        draft: &Draft,
+        chat: &Standing,
+        before: &[String],
+    ) -> Result<Taken, SendFailure> {
         let lost = |error: CallError| unknown(&format!("it was pressed, then: {error}"));
-        let pressed: bool = self.tab.ask("press()", Duration::ZERO).await.map_err(lost)?;
-        if !pressed {
-            self.tab.key(Key::Enter).await.map_err(lost)?;
+        let press = format!("press({}, {})", json!(draft.to), json!(chat.jid));
+        match self.tab.ask(&press, Duration::ZERO).await.map_err(lost)? {
+            Pressed::Done => self.ticked(draft, before, draft.tick_within).await,
+            Pressed::Elsewhere => {
+                self.desk.adrift = true;
+                let title = "another chat came in between: nothing was pressed";
+                Err(failure(ErrorClass::Transient, "another_chat", title))
+            }
+            Pressed::NoButton => {
+                let title = "the button went away: nothing was pressed";
+                Err(failure(ErrorClass::Transient, "no_button", title))
+            }
         }
-        self.ticked(draft, before, draft.tick_within).await
     }
 
     pub(super) async fn ticked(

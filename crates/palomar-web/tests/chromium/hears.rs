@@ -12,6 +12,7 @@ fn inbound(from: &str, name: Option<&str>, text: &str) -> Inbound {
         from: from.to_owned(),
         name: name.map(str::to_owned),
         account: None,
+        group: None,
         text: text.to_owned(),
         kind: "text".to_owned(),
     }
@@ -118,5 +119,62 @@ async fn what_was_read_and_not_kept_is_heard_by_the_next_run() {
     house.page.simulator().inbound(inbound("+34600999888", None, "la última")).expect("an account");
     let heard = house.heard(|heard| texts(heard).iter().any(|text| text == "la última")).await;
     assert_eq!(texts(&heard), ["la última"]);
+    house.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_told_who_wrote_and_nobody_else_is() {
+    for bare_ids in [false, true] {
+        let house = House::ready(Behaviour { bare_ids, ..Behaviour::default() }).await;
+        let simulator = house.page.simulator();
+        // Two people of one name, a group whose title is somebody's number, and one that has the name of the two.
+        let in_group = |from: &str, group: &str, name: &str, text: &str| Inbound {
+            group: Some(group.to_owned()),
+            ..inbound(from, Some(name), text)
+        };
+        simulator.inbound(inbound("+34600555666", Some("Lucía"), "uno")).expect("an account");
+        simulator.inbound(inbound("+34600777888", Some("Lucía"), "dos")).expect("an account");
+        simulator
+            .inbound(in_group("+34600999000", "120363000000000001", "+34 600 11 12 22", "BAJA"))
+            .expect("an account");
+        simulator
+            .inbound(in_group("+34600999000", "120363000000000002", "Lucía", "cuatro"))
+            .expect("an account");
+        simulator.inbound(inbound("+34600444333", None, "cinco")).expect("an account");
+        let heard = messages(&house.heard(|heard| messages(heard).len() >= 5).await);
+        let phone = |text: &str| {
+            let one = heard.iter().find(|one| one.text == text).expect("heard");
+            (one.phone.as_deref(), one.group.is_some())
+        };
+        if bare_ids {
+            assert_eq!(["uno", "dos", "cuatro"].map(phone), [(None, false); 3]);
+            // What is known is who wrote it, as the message itself says.
+            assert_eq!(phone("BAJA").0.filter(|phone| *phone != "34600999000"), None);
+        } else {
+            assert_eq!(phone("uno"), (Some("34600555666"), false));
+            assert_eq!(phone("dos"), (Some("34600777888"), false));
+            assert_eq!(["BAJA", "cuatro"].map(phone), [(Some("34600999000"), true); 2]);
+        }
+        assert_eq!(phone("cinco"), (Some("34600444333"), false));
+        assert_eq!(heard.len(), 5, "{heard:?}");
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_there_before_is_not_told_and_what_the_page_can_not_show_is_counted() {
+    let mut house = House::ready(Behaviour { rows: 3, ..Behaviour::default() }).await;
+    house.session.order(Command::Close).await;
+    for text in ["1", "2", "3", "4", "5"] {
+        house.page.simulator().inbound(inbound("+34600555666", Some("Lucía"), text)).expect("an account");
+    }
+    house.reopen();
+    house.session.order(Command::Open).await;
+    let heard = messages(&house.heard(|heard| messages(heard).len() >= 3).await);
+    assert_eq!(heard.iter().map(|one| one.text.as_str()).collect::<Vec<_>>(), ["3", "4", "5"]);
+    assert_eq!(
+        eventually(|| Some(house.session.counts()).filter(|counts| counts.missed > 0)).await.missed,
+        2
+    );
     house.end().await;
 }

@@ -148,3 +148,72 @@ async fn a_changed_page_is_named_and_mended_by_another_file() {
 fn behaviour_of(element: &str) -> Behaviour {
     Behaviour { changed: vec![element.to_owned()], ..Behaviour::default() }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chat_that_opens_late_gets_nothing_of_another() {
+    for bare_ids in [false, true] {
+        let slow = Behaviour { bare_ids, open_ms: 1500, ..Behaviour::default() };
+        let house = House::ready(slow).await;
+        let simulator = house.page.simulator();
+        // Whoever sends gives up while the chat is on its way.
+        let first = house.send("+34600111222", "para A", 1);
+        let given_up = tokio::time::timeout(Duration::from_millis(500), first).await;
+        assert!(given_up.is_err(), "it opened too fast: {given_up:?}");
+        simulator.set_behaviour(Behaviour { open_ms: 3000, ..simulator.behaviour() });
+        house.send("+34600333444", "para B", 2).await.expect("sent");
+        let ledger = simulator.ledger(0, 10);
+        let sent: Vec<_> = ledger.iter().map(|one| (one.recipient.as_str(), one.text.as_str())).collect();
+        assert_eq!(sent, [("+34600333444", "para B")]);
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_title_that_names_a_number_is_nobodys_chat() {
+    for bare_ids in [false, true] {
+        let house = House::ready(Behaviour { bare_ids, ..Behaviour::default() }).await;
+        let simulator = house.page.simulator();
+        for (group, name) in
+            [("120363000000000001", "Oferta 34600111222"), ("120363000000000002", "+34 600 11 12 22")]
+        {
+            let said = palomar_sim::web::Inbound {
+                from: "+34600999000".to_owned(),
+                name: Some(name.to_owned()),
+                account: None,
+                group: Some(group.to_owned()),
+                text: "hola".to_owned(),
+                kind: "text".to_owned(),
+            };
+            let before = house.session.counts().received;
+            simulator.inbound(said).expect("an account");
+            // Its chat is open when it was heard.
+            crate::house::eventually(|| (house.session.counts().received > before).then_some(())).await;
+            let number = u128::from(before) + 1;
+            house.send("+34600111222", &format!("para uno {number}"), number).await.expect("sent");
+        }
+        let recipients: Vec<String> =
+            simulator.ledger(0, 10).into_iter().map(|entry| entry.recipient).collect();
+        assert_eq!(recipients, ["+34600111222", "+34600111222"]);
+        house.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_pressed_stays_in_doubt_whatever_stops_the_search() {
+    let mut house = House::ready(Behaviour { loses_answers: true, ..Behaviour::default() }).await;
+    let quick = Draft { tick_within: Duration::from_millis(300), ..draft("+34600111222", "uno") };
+    house.session.send(&quick, tag(1), &|| {}).await.expect_err("no tick");
+    // The same attempt again by the next run, while its session is closed: nothing of that says that it did not go.
+    house.session.order(palomar_web::Command::Close).await;
+    house.reopen();
+    let failure = house.session.send(&quick, tag(1), &|| {}).await.expect_err("closed");
+    assert_eq!(failure.class, ErrorClass::Unknown);
+    assert_eq!(house.session.look(&quick, tag(2)).await.expect("looked"), Known::NotPressed);
+    // Nor where the notes are gone.
+    std::fs::remove_file(house.dir.path().join("line/sends.log")).expect("removed");
+    house.reopen();
+    for tag in [tag(1), tag(2)] {
+        assert_eq!(house.session.look(&quick, tag).await.expect("looked"), Known::Unknown);
+    }
+    house.end().await;
+}

@@ -107,6 +107,7 @@ pub(super) fn from(number: &str, text: &str) -> Inbound {
         from: number.to_owned(),
         name: None,
         account: None,
+        group: None,
         text: text.to_owned(),
         kind: "text".to_owned(),
     }
