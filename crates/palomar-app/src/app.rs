@@ -1,6 +1,7 @@
 //! The whole: what it is made of, how it starts and how it stops.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -88,6 +89,8 @@ pub struct AppConfig {
     pub role: NodeRole,
     /// What its machine is called, to be told apart by people.
     pub node_name: String,
+    /// Where browser sessions are kept, whether they are switched on or not.
+    pub sessions_dir: Option<PathBuf>,
 }
 
 impl Default for AppConfig {
@@ -113,6 +116,7 @@ impl Default for AppConfig {
             realtime_clients: MOST_CLIENTS,
             role: NodeRole::All,
             node_name: String::new(),
+            sessions_dir: None,
         }
     }
 }

@@ -7,15 +7,16 @@
 //! ```
 //!
 //! What always holds: what is wanted of a session is kept before it is done, so that a restart does it again; a channel
-//! that was paused by its session alone is resumed by its session alone; a code is in memory, and nowhere else.
+//! that was paused by its session alone is resumed by its session alone; a login goes before its channel does, and a new
+//! channel begins without one; a code is in memory, and nowhere else.
 
 mod view;
 mod watch;
 
 use palomar_broker::{Control, ControlError};
 use palomar_model::{ChannelName, FieldError, Provider};
-use palomar_records::{SessionRecord, Wanted};
-use palomar_web::{Command, PoolError, Session};
+use palomar_records::{SessionRecord, SessionStanding, Wanted};
+use palomar_web::{Command, PoolError, Session, View};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -47,6 +48,15 @@ pub struct NewSession {
 
 const fn yes() -> bool {
     true
+}
+
+/// What front ends are told of a session, but for what is wanted of it.
+fn told(name: &ChannelName, view: &View) -> Value {
+    // A code is told by whoever may know it: that there is one is no secret.
+    json!({
+        "session": name, "status": view.status.as_str(), "reason": view.reason, "detail": view.detail,
+        "since": view.since, "hasQr": view.qr.is_some(),
+    })
 }
 
 fn refused(error: PoolError) -> AppError {
@@ -142,9 +152,22 @@ impl App {
         caller: &Caller,
     ) -> Result<SessionView, AppError> {
         self.session_of(name, caller)?;
+        // Whether it runs is another person's to say than how it runs.
+        if command == Command::Restart && self.wanted_of(name).await? == Wanted::Closed {
+            return Err(AppError::Conflict {
+                code: "session_closed",
+                detail: "the session is closed: open it".to_owned(),
+            });
+        }
         let wanted = if command == Command::Close { Wanted::Closed } else { Wanted::Open };
         self.want(name, wanted, command).await?;
         self.session(name, caller).await
+    }
+
+    async fn wanted_of(&self, name: &ChannelName) -> Result<Wanted, AppError> {
+        let known = self.records.sessions().await?;
+        let record = known.into_iter().find(|record| record.channel == *name);
+        Ok(record.map_or(Wanted::Closed, |record| record.wanted))
     }
 
     async fn want(&self, name: &ChannelName, wanted: Wanted, command: Command) -> Result<(), AppError> {
@@ -163,8 +186,26 @@ impl App {
         }
     }
 
+    /// Writes down how a session stands, where it is one that is kept; whether it is. What is wanted of it stays as it is.
+    pub(crate) async fn note_session(&self, name: &ChannelName, view: &View) -> Result<bool, AppError> {
+        let standing = SessionStanding {
+            channel: name.clone(),
+            status: view.status.as_str().to_owned(),
+            reason: view.reason.to_owned(),
+            detail: view.detail.clone(),
+            since: view.since,
+            restarts: u64::from(view.restarts),
+            at: self.now(),
+        };
+        let known = self.records.note_session(standing, told(name, view)).await?;
+        if known {
+            self.live.wake();
+        }
+        Ok(known)
+    }
+
     /// Writes down what is wanted of a session, and how it stands.
-    pub(crate) async fn keep_session(
+    async fn keep_session(
         &self,
         name: &ChannelName,
         wanted: Wanted,
@@ -186,12 +227,7 @@ impl App {
             created_at: before.map_or(now, |record| record.created_at),
             updated_at: now,
         };
-        // A code is told by whoever may know it: that there is one is no secret.
-        let told = json!({
-            "session": name, "status": view.status.as_str(), "reason": view.reason, "detail": view.detail,
-            "since": view.since, "wanted": wanted.as_str(), "hasQr": view.qr.is_some(),
-        });
-        self.records.put_session(record, told).await?;
+        self.records.put_session(record, told(name, &view)).await?;
         self.live.wake();
         Ok(())
     }
@@ -230,13 +266,19 @@ impl App {
         self.delete_channel(name).await
     }
 
-    /// Forgets the session of a channel that is gone.
+    /// Forgets the session of a channel that goes, its login first: also where sessions are switched off.
     pub(crate) async fn forget_session(&self, name: &ChannelName) -> Result<(), AppError> {
-        if let Ok(pool) = self.pool() {
-            pool.remove(name).await.map_err(refused)?;
-            self.records.delete_session(name.clone()).await?;
+        self.forget_login(name).await?;
+        Ok(self.records.delete_session(name.clone()).await?)
+    }
+
+    /// Removes the login of a name, where there is one.
+    pub(crate) async fn forget_login(&self, name: &ChannelName) -> Result<(), AppError> {
+        match (&self.web, &self.config.sessions_dir) {
+            (Some(pool), _) => pool.remove(name).await.map_err(refused),
+            (None, Some(dir)) => palomar_web::remove_login(dir, name).await.map_err(refused),
+            (None, None) => Ok(()),
         }
-        Ok(())
     }
 
     /// What sessions say at the scrape.
@@ -256,11 +298,16 @@ impl App {
         all.into_iter().map(reading).collect()
     }
 
-    /// Lets a channel go on that its session had stopped.
-    pub(crate) async fn resume_after_session(&self, name: &ChannelName) -> Result<(), AppError> {
+    /// Lets a channel go on that its session had stopped for this reason, and nobody has paused since; whether it does.
+    pub(crate) async fn resume_after_session(
+        &self,
+        name: &ChannelName,
+        reason: Arc<str>,
+    ) -> Result<bool, AppError> {
         let queue = crate::queues::outbound_queue(name)?;
-        match self.broker.control(Control::Resume { queue }).await? {
-            Ok(_) | Err(ControlError::NoQueue(_)) => Ok(()),
+        match self.broker.control(Control::Lift { queue, reason }).await? {
+            Ok(done) => Ok(done.changed > 0),
+            Err(ControlError::NoQueue(_)) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

@@ -90,7 +90,7 @@ pub use tables::page::Page;
 pub use tables::profiles::ContactConsent;
 pub use tables::provider_templates::ProviderTemplate;
 pub use tables::segments::Segment;
-pub use tables::sessions::{SESSION_UPDATED, SessionRecord, Wanted};
+pub use tables::sessions::{SESSION_UPDATED, SessionRecord, SessionStanding, Wanted};
 pub use tables::stored::StoredMessage;
 pub use tables::suppressions::{Suppression, SuppressionReason};
 pub use tables::versions::Versions;
@@ -472,12 +472,30 @@ impl Records {
     ///
     /// # Errors
     /// Where the database can't be written.
-    pub async fn put_session(&self, session: SessionRecord, told: serde_json::Value) -> Result<()> {
+    pub async fn put_session(&self, session: SessionRecord, mut told: serde_json::Value) -> Result<()> {
         let work = move |db: Db<'_>| {
             let now = session.updated_at;
             let last = cursors::take_turn(db, PROJECTION, now)?;
             sessions::put(db, &session)?;
+            told["wanted"] = session.wanted.as_str().into();
             campaigns::tell(db, (SESSION_UPDATED, &session.channel), told, last, now)
+        };
+        self.write(work).await
+    }
+
+    /// Notes how a browser session stands that is kept, and writes that into the journal; whether it is kept. What is
+    /// wanted of it stays as it is.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn note_session(&self, standing: SessionStanding, mut told: serde_json::Value) -> Result<bool> {
+        let work = move |db: Db<'_>| {
+            let now = standing.at;
+            let last = cursors::take_turn(db, PROJECTION, now)?;
+            let Some(wanted) = sessions::note(db, &standing)? else { return Ok(false) };
+            told["wanted"] = wanted.as_str().into();
+            campaigns::tell(db, (SESSION_UPDATED, &standing.channel), told, last, now)?;
+            Ok(true)
         };
         self.write(work).await
     }

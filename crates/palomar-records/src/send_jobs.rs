@@ -119,7 +119,10 @@ impl Records {
         now: Timestamp,
     ) -> Result<Vec<Option<ChannelName>>> {
         let work = move |db: Db<'_>| {
-            keys.iter().map(|key| pool_contacts::line_for(db, &pool, &lines, &ready, key, now)).collect()
+            let mut counts = pool_contacts::counts(db, &pool)?;
+            let line =
+                |key: &String| pool_contacts::line_for(db, &pool, &lines, &ready, &mut counts, key, now);
+            keys.iter().map(line).collect()
         };
         self.write(work).await
     }

@@ -148,8 +148,12 @@ impl App {
             created_at: now,
             updated_at: now,
         };
-        let line = self.setup.build(&record)?;
         let _change = self.setup.change().await;
+        if record.provider == Provider::Web && self.records.channel(record.name.clone()).await?.is_none() {
+            // What is left of a channel that had this name is not the new one's.
+            self.forget_login(&record.name).await?;
+        }
+        let line = self.setup.build(&record)?;
         self.records.create_channel(record.clone()).await?;
         self.setup.run(&record, line).await?;
         Ok(self.channel_view(record, &self.broker.stats().await?))
@@ -209,11 +213,12 @@ impl App {
                 }
             }
         }
-        self.records.delete_channel(name.clone()).await?;
-        self.registry.remove(name);
         if record.provider == Provider::Web {
+            // Before the channel: whoever dies in between leaves a channel without a login, and no login without a channel.
             self.forget_session(name).await?;
         }
+        self.records.delete_channel(name.clone()).await?;
+        self.registry.remove(name);
         Ok(())
     }
 

@@ -71,19 +71,11 @@ async fn look(app: &App, written: &mut HashMap<ChannelName, Shown>) -> Result<()
         let since = if status == Status::Available { Timestamp::EPOCH } else { view.since };
         // A code that was replaced is news, too: whoever shows it asks for the next one.
         let shown = (status, reason, since, view.qr.as_ref().map(|qr| qr.shown));
-        if written.get(&name) != Some(&shown) && write(app, &name).await? {
+        if written.get(&name) != Some(&shown) && app.note_session(&name, &view).await? {
             written.insert(name, shown);
         }
     }
     resume(app, &ready).await
-}
-
-/// Writes down how a session stands; whether it is one that is kept.
-async fn write(app: &App, name: &ChannelName) -> Result<bool, AppError> {
-    let known = app.records.sessions().await?;
-    let Some(record) = known.iter().find(|record| record.channel == *name) else { return Ok(false) };
-    app.keep_session(name, record.wanted, Some(record)).await?;
-    Ok(true)
 }
 
 /// Lets the queues of sessions that are ready go on, where not being ready was what stopped them.
@@ -93,10 +85,12 @@ async fn resume(app: &App, ready: &[ChannelName]) -> Result<(), AppError> {
     }
     let stats = app.broker.stats().await?;
     for queue in stats.queues.iter().filter(|queue| queue.queue.pool() == OUTBOUND) {
-        let stopped = queue.paused.as_deref().is_some_and(|reason| reason.contains(NOT_READY));
+        let stopped = queue.paused.clone().filter(|reason| reason.contains(NOT_READY));
         let name = ready.iter().find(|name| name.as_str() == queue.queue.name());
-        if stopped && let Some(name) = name {
-            app.resume_after_session(name).await?;
+        // Somebody may have paused it since: then it stays so.
+        if let (Some(reason), Some(name)) = (stopped, name)
+            && app.resume_after_session(name, reason).await?
+        {
             tracing::info!(session = %name, "the session is ready: its queue goes on");
         }
     }

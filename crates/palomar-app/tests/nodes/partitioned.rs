@@ -118,6 +118,7 @@ impl Broker for Partitioned {
             Control::Configure { queue, .. }
             | Control::Pause { queue, .. }
             | Control::Resume { queue }
+            | Control::Lift { queue, .. }
             | Control::Remove { queue } => self.of(queue).control(control),
             other => unreachable!("not used by these tests: {other:?}"),
         }

@@ -12,6 +12,22 @@ async fn dead(bench: &Bench, n: std::ops::RangeInclusive<u128>, reason: impl Fn(
     }
 }
 
+pub(super) async fn a_pause_is_lifted_by_its_reason_alone(bench: Bench) {
+    bench.accept([job(1), job(2)]).await;
+    let pause = |reason: &str| Control::Pause { queue: line(), reason: reason.into() };
+    let lift = |reason: &str| Control::Lift { queue: line(), reason: reason.into() };
+    bench.control(pause("no session")).await;
+    assert_eq!(bench.control(lift("another")).await.changed, 0);
+    // A person's pause takes the place of the other.
+    bench.control(pause("closed for today")).await;
+    assert_eq!(bench.control(lift("no session")).await.changed, 0);
+    assert!(bench.started().await.is_empty());
+    assert_eq!(bench.stats().await.paused.as_deref(), Some("closed for today"));
+    assert_eq!(bench.control(lift("closed for today")).await.changed, 1);
+    assert_eq!(bench.control(lift("closed for today")).await.changed, 0);
+    assert_eq!(bench.take(10).await.len(), 2);
+}
+
 pub(super) async fn nothing_starts_while_a_queue_is_paused(bench: Bench) {
     bench.accept((1..=4).map(job)).await;
     bench.accept([NewJob::new(id(10), named("other"), "x")]).await;

@@ -86,7 +86,7 @@ const CASES: &[Case] = cases! {
         a_key_keeps_its_pace, no_more_at_once_than_the_concurrency, a_budget_counts_distinct_keys,
         limits_that_cant_be_kept_are_refused;
     control: nothing_starts_while_a_queue_is_paused, nothing_of_a_group_starts_while_it_is_paused,
-        what_is_not_there_is_said_to_be_so, what_waits_can_be_cancelled_and_nothing_else, all_that_fits_is_cancelled,
+        a_pause_is_lifted_by_its_reason_alone, what_is_not_there_is_said_to_be_so, what_waits_can_be_cancelled_and_nothing_else, all_that_fits_is_cancelled,
         what_waits_for_a_time_can_be_promoted, dead_letters_are_retried_by_filter_and_anew,
         dead_letters_are_purged, finished_jobs_are_cleaned_but_for_the_newest, a_person_resolves_what_is_uncertain,
         a_queue_is_removed_when_it_is_empty;

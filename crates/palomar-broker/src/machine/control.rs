@@ -33,6 +33,14 @@ impl Machine {
                 self.record(Change::Resumed { queue });
                 Ok(Controlled { changed: 0, in_flight: self.queue(queue).started() })
             }
+            Control::Lift { queue, reason } => {
+                let queue = self.existing(&queue)?;
+                let is_its_own = self.queue(queue).paused.as_ref() == Some(&reason);
+                if is_its_own {
+                    self.record(Change::Resumed { queue });
+                }
+                Ok(Controlled { changed: u64::from(is_its_own), in_flight: self.queue(queue).started() })
+            }
             Control::PauseGroup { queue, group } => self.pause_group(&queue, &group),
             Control::ResumeGroup { queue, group } => {
                 let queue = self.existing(&queue)?;

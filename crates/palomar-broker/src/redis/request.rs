@@ -222,6 +222,9 @@ pub(super) fn order(control: &Control) -> Option<Operation> {
             writer.bytes(&**reason);
         }),
         Control::Resume { queue } => of_queue("resume", queue, &nothing),
+        Control::Lift { queue, reason } => of_queue("lift", queue, &|writer| {
+            writer.bytes(&**reason);
+        }),
         Control::PauseGroup { queue, group } => of_queue("pause_group", queue, &|writer| {
             writer.bytes(record::group_name(group));
         }),

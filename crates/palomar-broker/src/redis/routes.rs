@@ -38,6 +38,7 @@ fn subject_of(control: &Control) -> Subject<'_> {
         Control::Configure { queue, .. }
         | Control::Pause { queue, .. }
         | Control::Resume { queue }
+        | Control::Lift { queue, .. }
         | Control::PauseGroup { queue, .. }
         | Control::ResumeGroup { queue, .. }
         | Control::Remove { queue } => Subject::Queue(queue),

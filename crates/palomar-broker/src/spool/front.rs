@@ -120,6 +120,7 @@ fn queue_of(control: &Control) -> Option<&QueueName> {
         Control::Configure { queue, .. }
         | Control::Pause { queue, .. }
         | Control::Resume { queue }
+        | Control::Lift { queue, .. }
         | Control::PauseGroup { queue, .. }
         | Control::ResumeGroup { queue, .. }
         | Control::Remove { queue } => Some(queue),

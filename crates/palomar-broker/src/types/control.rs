@@ -62,6 +62,14 @@ pub enum Control {
         /// The queue.
         queue: QueueName,
     },
+    /// As `Resume`, where the queue is paused with exactly this reason now; else nothing changes. For whoever takes back
+    /// its own pause, and nobody else's.
+    Lift {
+        /// The queue.
+        queue: QueueName,
+        /// The reason that it was paused with.
+        reason: Arc<str>,
+    },
     /// As `Pause`, for a group of a queue.
     PauseGroup {
         /// The queue.

@@ -1,5 +1,7 @@
 //! `pool_contacts`: which line of a pool writes to whom, from its first message on.
 
+use std::collections::BTreeMap;
+
 use palomar_model::{ChannelName, Timestamp};
 
 use super::parsed;
@@ -13,6 +15,15 @@ pub(crate) const POOL_CONTACTS: Table = Table {
     key: 2,
 };
 
+/// To how many each line of a pool writes.
+pub(crate) fn counts(db: Db<'_>, pool: &ChannelName) -> Result<BTreeMap<ChannelName, u64>> {
+    let text = "SELECT channel, COUNT(*) AS count FROM pool_contacts WHERE pool = $1 GROUP BY channel";
+    let counts = db.rows(text, &values![pool], |row| {
+        Ok((parsed::<ChannelName>(row, POOL_CONTACTS.name, "channel")?, row.count("count")?))
+    })?;
+    Ok(counts.into_iter().collect())
+}
+
 /// The line that writes to somebody: the one that did before, where it is one of `lines`; else the one of `ready` that
 /// writes to the fewest, from now on.
 pub(crate) fn line_for(
@@ -20,6 +31,7 @@ pub(crate) fn line_for(
     pool: &ChannelName,
     lines: &[ChannelName],
     ready: &[ChannelName],
+    counts: &mut BTreeMap<ChannelName, u64>,
     key: &str,
     now: Timestamp,
 ) -> Result<Option<ChannelName>> {
@@ -29,14 +41,9 @@ pub(crate) fn line_for(
     if let Some(known) = known.filter(|known| lines.contains(known)) {
         return Ok(Some(known));
     }
-    let text = "SELECT channel, COUNT(*) AS count FROM pool_contacts WHERE pool = $1 GROUP BY channel";
-    let counts = db.rows(text, &values![pool], |row| {
-        Ok((parsed::<ChannelName>(row, POOL_CONTACTS.name, "channel")?, row.count("count")?))
-    })?;
-    let has = |line: &&ChannelName| {
-        counts.iter().find(|(channel, _)| channel == *line).map_or(0, |(_, count)| *count)
-    };
+    let has = |line: &&ChannelName| counts.get(*line).copied().unwrap_or(0);
     let Some(chosen) = ready.iter().min_by_key(has) else { return Ok(None) };
+    *counts.entry(chosen.clone()).or_default() += 1;
     let text = "INSERT INTO pool_contacts (pool, match_key, channel, since) VALUES ($1, $2, $3, $4)
          ON CONFLICT (pool, match_key) DO UPDATE SET channel = excluded.channel, since = excluded.since";
     db.execute(text, &values![pool, key, chosen, now])?;

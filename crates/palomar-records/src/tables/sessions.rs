@@ -86,6 +86,48 @@ pub struct SessionRecord {
     pub updated_at: Timestamp,
 }
 
+/// How a session stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionStanding {
+    /// The channel that it is.
+    pub channel: ChannelName,
+    /// Its status.
+    pub status: String,
+    /// Why, in a word.
+    pub reason: String,
+    /// Why, in more words.
+    pub detail: Option<String>,
+    /// Since when.
+    pub since: Timestamp,
+    /// Starts after a fault.
+    pub restarts: u64,
+    /// When that was seen.
+    pub at: Timestamp,
+}
+
+/// Notes how a session stands that is kept; what is wanted of it, or nothing where it is not kept.
+pub(crate) fn note(db: Db<'_>, standing: &SessionStanding) -> Result<Option<Wanted>> {
+    let text = "UPDATE sessions SET status = $2, reason = $3, detail = $4, since = $5, restarts = $6, updated_at = $7
+         WHERE channel = $1";
+    let changed = db.execute(
+        text,
+        &values![
+            &standing.channel,
+            standing.status.as_str(),
+            standing.reason.as_str(),
+            standing.detail.as_deref(),
+            standing.since,
+            i64::try_from(standing.restarts).unwrap_or(i64::MAX),
+            standing.at,
+        ],
+    )?;
+    if changed == 0 {
+        return Ok(None);
+    }
+    let text = "SELECT wanted FROM sessions WHERE channel = $1";
+    db.row(text, &values![&standing.channel], |row| parsed(row, TABLE, "wanted"))
+}
+
 /// Keeps a session as it is now; the id and the time of one that is there stay.
 pub(crate) fn put(db: Db<'_>, session: &SessionRecord) -> Result<()> {
     let text = "INSERT INTO sessions (channel, system_id, wanted, status, reason, detail, since, restarts, created_at,

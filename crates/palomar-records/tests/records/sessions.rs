@@ -1,7 +1,7 @@
 //! Browser sessions: kept as they are now, with the id and the time that they were made with.
 
 use palomar_model::Timestamp;
-use palomar_records::{SessionRecord, Wanted};
+use palomar_records::{SessionRecord, SessionStanding, Wanted};
 use serde_json::json;
 
 use crate::facts::START;
@@ -40,6 +40,24 @@ async fn a_session_is_kept_as_it_is_now(house: House) {
     records.put_session(changed.clone(), json!({ "status": "closed" })).await.expect("kept");
     let known = SessionRecord { system_id: made.system_id, created_at: START, ..changed };
     assert_eq!(records.sessions().await.expect("read"), [known]);
+    // How it stands is noted by another hand than what is wanted of it, and makes no session.
+    let standing = |channel: &str| SessionStanding {
+        channel: channel.parse().expect("a name"),
+        status: "available".to_owned(),
+        reason: "ready".to_owned(),
+        detail: None,
+        since: later,
+        restarts: 4,
+        at: later,
+    };
+    for (channel, is_kept) in [("desk", true), ("other", false)] {
+        let noted = records.note_session(standing(channel), json!({})).await.expect("noted");
+        assert_eq!(noted, is_kept, "{channel}");
+    }
+    let all = records.sessions().await.expect("read");
+    let stands: Vec<_> =
+        all.iter().map(|one| (one.channel.as_str(), one.wanted, one.status.as_str(), one.restarts)).collect();
+    assert_eq!(stands, [("desk", Wanted::Closed, "available", 4)]);
     records.delete_session("desk".parse().expect("a name")).await.expect("forgotten");
     assert_eq!(records.sessions().await.expect("read"), []);
 }

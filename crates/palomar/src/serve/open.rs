@@ -101,6 +101,7 @@ fn app_config(settings: &Settings) -> AppConfig {
         realtime_clients: count(settings.server.realtime_clients),
         role: settings.server.role,
         node_name: machine_name(),
+        sessions_dir: Some(settings.data_dir.join(SESSIONS)),
         ..AppConfig::default()
     }
 }

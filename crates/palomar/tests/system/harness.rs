@@ -249,6 +249,11 @@ impl Server {
         body
     }
 
+    /// Sets something for the next start.
+    pub(crate) fn set(&mut self, name: &'static str, value: &str) {
+        self.settings.push((name, value.to_owned()));
+    }
+
     pub(crate) async fn try_get(&self, path: &str) -> Result<(u16, Value), reqwest::Error> {
         let answer =
             self.http.get(format!("http://{}{path}", self.address)).bearer_auth(&self.key).send().await?;

@@ -245,8 +245,31 @@ async fn a_session_is_linked_sends_and_is_written_to() {
         }
     })
     .await;
+    // What a person paused meanwhile stays so, however ready the session is.
+    let (status, paused) =
+        server.post("/api/channels/desk/pause", json!({ "reason": "closed for today" })).await;
+    assert_eq!(status, 200, "{paused}");
     scan(&server, &page, "desk", ACCOUNT).await;
+    until("the watcher has seen that it is ready", || async {
+        let session = session(&server, "desk").await;
+        if session["status"] == "available" && session["updatedAt"].as_str() > session["since"].as_str() {
+            Ok(())
+        } else {
+            Err(session.to_string())
+        }
+    })
+    .await;
+    let paused = server.queue("desk").await["paused"].to_string();
+    assert!(paused.contains("closed for today"), "{paused}");
+    assert_eq!(server.post("/api/channels/desk/resume", json!({})).await.0, 200);
     server.until_status(&waiting, "read").await;
+    // Who may only restart it does not open it by that.
+    assert_eq!(server.post("/api/sessions/desk/close", json!({})).await.0, 200);
+    let (status, refused) = server.post("/api/sessions/desk/restart", json!({})).await;
+    assert_eq!((status, refused["code"].as_str()), (409, Some("session_closed")), "{refused}");
+    assert_eq!(session(&server, "desk").await["wanted"], "closed");
+    assert_eq!(server.post("/api/sessions/desk/open", json!({})).await.0, 200);
+    until_session(&server, "desk", "status", "available").await;
     assert!(server.terminate().await.success());
     assert_eq!(processes(&server.dir), Vec::<i32>::new());
     server.run().await;
@@ -255,6 +278,28 @@ async fn a_session_is_linked_sends_and_is_written_to() {
     assert!(removed.status.success(), "{}", String::from_utf8_lossy(&removed.stderr));
     assert!(!server.dir.join("sessions/desk").exists() && processes(&server.dir).is_empty());
     assert_eq!(server.try_get("/api/sessions/desk").await.expect("an answer").0, 404);
+    // What is left of somebody's login is nobody's who takes the name, and goes also where sessions are switched off.
+    let login = server.dir.join("sessions/next/profile/login");
+    for is_on in [true, false] {
+        let left = || {
+            std::fs::create_dir_all(login.parent().expect("a directory")).expect("made");
+            std::fs::write(&login, "x").expect("written");
+        };
+        if is_on {
+            left();
+            let made = json!({ "name": "next", "open": false });
+            let (status, made) = server.post("/api/sessions", made).await;
+            assert_eq!(status, 201, "{made}");
+        } else {
+            left();
+            assert!(server.terminate().await.success());
+            server.set("PALOMAR__WEB__ENABLED", "false");
+            server.run().await;
+            let removed = server.output(&["channel", "remove", "next", "--yes"]).await;
+            assert!(removed.status.success(), "{}", String::from_utf8_lossy(&removed.stderr));
+        }
+        assert!(!login.exists(), "{is_on}");
+    }
 }
 
 /// Where `PALOMAR_PICTURES` names a directory, what pages look like is kept there.

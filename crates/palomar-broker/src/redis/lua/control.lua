@@ -41,6 +41,13 @@ function of_queue.resume(q)
   return did(0, queues.started(q))
 end
 
+-- Resumes it where it is paused with this reason.
+function of_queue.lift(q, reason)
+  if q.r[PAUSED] ~= reason then return did(0, queues.started(q)) end
+  of_queue.resume(q)
+  return did(1, queues.started(q))
+end
+
 function of_queue.pause_group(q, name)
   local g = groups.get(q, name)
   local next_from = set_paused(g, true)
