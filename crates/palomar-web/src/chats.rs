@@ -149,7 +149,7 @@ impl Chats {
         if let Some(due) = self.dues.iter_mut().find(|due| due.place == *place) {
             due.title = Some(title.to_owned());
             due.opening = Some(opening);
-            due.again = false;
+            (due.again, due.tries) = (false, 0);
         }
     }
 
@@ -258,6 +258,25 @@ mod tests {
         assert!(chats.next_again(|_| true).is_none());
         chats.not_opened(&phone).expect("written");
         assert!(Chats::open(&path).expect("opened").dues.is_empty());
+    }
+
+    #[test]
+    fn a_chat_that_never_opens_is_given_up_and_one_that_opens_is_not() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut chats = Chats::open(&dir.path().join("chats.log")).expect("opened");
+        chats.opening(&title("A"), 1).expect("written");
+        for _ in 0..2 * TRIES {
+            chats.again();
+            assert!(chats.next_again(|_| true).is_some());
+            chats.tried(&title("A"));
+            chats.opened(&title("A"), "A", 1);
+        }
+        chats.again();
+        for _ in 0..TRIES {
+            assert!(chats.next_again(|_| true).is_some());
+            chats.tried(&title("A"));
+        }
+        assert!(chats.next_again(|_| true).is_none());
     }
 
     #[test]

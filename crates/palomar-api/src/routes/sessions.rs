@@ -148,7 +148,8 @@ pub(crate) async fn close(
 
 /// Restart a browser session
 ///
-/// Its browser ends and starts again, with the description of the page as its file is now.
+/// Its browser ends and starts again, with the description of the page as its file is now. 409 while it is closed: opening it is an
+/// admin's.
 #[utoipa::path(
     post, path = "/api/sessions/{name}/restart", tag = "sessions", operation_id = "restartSession",
     params(("name" = String, Path, description = "The session")),

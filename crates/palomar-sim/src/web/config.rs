@@ -30,6 +30,8 @@ pub struct Behaviour {
     pub read_ms: Option<u64>,
     /// How many messages of the open chat are rendered.
     pub rows: u32,
+    /// How many rows of the list of chats are drawn at once, the others when it is scrolled; 0 for as many as there are.
+    pub listed: u32,
     /// Rows carry the bare id, without the chat.
     pub bare_ids: bool,
     /// The family of names of ticks: `msg` or `ic`.
@@ -95,6 +97,7 @@ impl Default for Behaviour {
             delivered_ms: Some(100),
             read_ms: Some(200),
             rows: 50,
+            listed: 0,
             bare_ids: false,
             icons: Icons::Msg,
             changed: Vec::new(),

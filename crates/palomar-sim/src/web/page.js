@@ -19,6 +19,10 @@ const words = {
 // What the server said last: how to behave, who we are, and all chats.
 let how = {}, say = words.en, device = null, account = '', chats = new Map(), place = 0, open = null, serial = 0, over = false;
 
+// A row of a list that is drawn in part, and how far that is scrolled.
+const ROW = 48;
+let scrolled = 0;
+
 const wait = ms => new Promise(done => setTimeout(done, ms));
 const shown = phone => '+' + phone.slice(0, 2) + ' ' + phone.slice(2, 5) + ' ' + phone.slice(5, 7) + ' ' + phone.slice(7, 9) + ' ' + phone.slice(9);
 const has = (list, name) => (how[list] || []).includes(name);
@@ -158,7 +162,9 @@ function bubble(chat, message) {
 function list() {
   const grid = el('div', { role: 'grid', 'aria-label': has('changed', 'chats') ? 'Threads' : say.list });
   const sorted = [...chats.values()].filter(chat => chat.messages.length).sort((a, b) => b.at - a.at);
-  for (const chat of sorted.slice(0, 60)) {
+  // A long list is drawn in part.
+  const first = how.listed ? Math.min(Math.floor(scrolled / ROW), Math.max(0, sorted.length - how.listed)) : 0;
+  for (const chat of sorted.slice(first, first + (how.listed || 60))) {
     const last = chat.messages.at(-1);
     const row = el('div', { role: 'row' }, el('div', { role: 'gridcell', onclick: () => show(chat) },
       el('span', { title: chat.name, dir: 'auto' }, chat.name),
@@ -167,11 +173,22 @@ function list() {
     if (last.out) { const tick = icon(last); tick.setAttribute('data-icon', tick.dataset.icon.replace('msg-', 'status-')); preview.append(tick); }
     preview.append(last.text.slice(0, 30));
     row.append(preview);
+    if (how.listed) row.style = `height: ${ROW}px; padding: 0; overflow: hidden`;
     grid.append(row);
   }
   const name = has('changed', 'chats') ? 'pane-left' : 'pane-side';
+  const pane = el('div', { id: name }, grid);
+  if (how.listed) {
+    grid.style = `box-sizing: border-box; height: ${sorted.length * ROW}px; padding-top: ${first * ROW}px`;
+    pane.style = `height: ${how.listed * ROW}px; overflow: auto`;
+    pane.onscroll = () => {
+      const moved = Math.floor(pane.scrollTop / ROW) !== Math.floor(scrolled / ROW);
+      scrolled = pane.scrollTop;
+      if (moved) redraw();
+    };
+  }
   const side = el('div', { id: has('changed', 'chats') ? 'left' : 'side' }, el('header', {}, el('span', { 'data-icon': 'wa-wordmark-refreshed' }), 'Chats'),
-    el('div', { id: name }, grid));
+    pane);
   if (how.offline) side.prepend(el('div', { 'data-testid': 'alert-phone' }, say.offline));
   return side;
 }
@@ -181,6 +198,8 @@ function redraw() {
   const two = app.querySelector('.two');
   if (!two) { app.replaceChildren(el('div', { class: 'two', tabindex: '-1' }, list(), el('div', {}))); return; }
   two.firstElementChild.replaceWith(list());
+  const pane = document.getElementById('pane-side');
+  if (pane && how.listed) pane.scrollTop = scrolled;
 }
 
 function dialog(text, button, then) {

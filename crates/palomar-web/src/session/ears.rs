@@ -61,6 +61,8 @@ struct Ears {
     hearing: Hearing,
     /// The loading of the page that was heard last.
     life: String,
+    /// That whose list was gone through.
+    gone_through: String,
     /// How often a chat of the list was clicked in vain.
     in_vain: HashMap<String, u32>,
 }
@@ -77,6 +79,9 @@ impl Ears {
                 Ok(Ok(())) => {}
                 Err(_) => {
                     close_chat(&session, tab).await;
+                    if self.looks_further(&session, tab).await {
+                        continue;
+                    }
                     drop(session);
                     if seen.changed().await.is_err() {
                         return;
@@ -94,6 +99,20 @@ impl Ears {
                 tracing::debug!(session = %session.name, %error, "the page was not heard to its end");
             }
         }
+    }
+
+    /// Goes through the list of chats once a loading, a step at a time: what was unread before may stand below what the page
+    /// draws. What comes later stands at its top. Whether there is more.
+    async fn looks_further(&mut self, session: &Shared, tab: &Tab) -> bool {
+        if self.life.is_empty() || self.gone_through == self.life {
+            return false;
+        }
+        let Ok(_turn) = session.turn.try_lock() else { return true };
+        let more = tab.ask::<bool>("scroll()", Duration::ZERO).await.unwrap_or(false);
+        if !more {
+            self.gone_through.clone_from(&self.life);
+        }
+        more
     }
 
     /// Hears what is seen, then reads what nobody has open, one chat after the other.

@@ -178,3 +178,22 @@ async fn what_was_there_before_is_not_told_and_what_the_page_can_not_show_is_cou
     );
     house.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_far_down_the_list_is_heard() {
+    let mut house = House::ready(Behaviour { listed: 4, ..Behaviour::default() }).await;
+    house.session.order(Command::Close).await;
+    // Of twelve chats the four that were written in last are drawn; the unread ones stand below them.
+    for number in 0..12 {
+        let from = format!("+346005556{number:02}");
+        house.page.simulator().inbound(inbound(&from, None, &format!("n {number}"))).expect("an account");
+    }
+    house.reopen();
+    house.session.order(Command::Open).await;
+    let heard = messages(&house.heard(|heard| messages(heard).len() >= 12).await);
+    let mut said: Vec<_> = heard.iter().map(|one| one.text.clone()).collect();
+    said.sort();
+    said.dedup();
+    assert_eq!((said.len(), heard.len()), (12, 12));
+    house.end().await;
+}

@@ -391,7 +391,7 @@ async fn a_kill_between_reading_and_keeping_loses_nothing() {
         })
         .await;
     }
-    let listed = server.get("/api/messages?channel=desk&status=received&limit=500").await;
+    let listed = server.get("/api/messages?channel=desk&status=received&limit=200").await;
     for kill in 0..kills {
         let text = format!("pregunta {kill}\"");
         assert_eq!(listed.to_string().matches(&text).count(), 1, "{text} {listed}");
