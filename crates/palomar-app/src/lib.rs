@@ -123,5 +123,5 @@ pub use palomar_records::{
     TimelineEntry,
 };
 pub use palomar_web::{
-    BrowserConfig, Command as SessionCommand, PageFile, Pool, PoolConfig, PoolError, print,
+    BrowserConfig, Command as SessionCommand, Means, PageFile, Pool, PoolConfig, PoolError, Sandbox, print,
 };

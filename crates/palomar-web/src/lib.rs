@@ -9,6 +9,7 @@ mod browser;
 mod cdp;
 mod chats;
 mod lines;
+mod means;
 mod notes;
 mod page;
 mod pool;
@@ -21,6 +22,7 @@ pub mod state;
 mod tab;
 
 pub use browser::BrowserConfig;
+pub use means::{Means, Sandbox};
 pub use page::{PageFile, PageFileError, When};
 pub use pool::{Pool, PoolConfig, PoolError, remove_login};
 pub use print::{PrintError, print};

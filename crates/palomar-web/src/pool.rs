@@ -20,7 +20,7 @@ use crate::session::{Session, Settings};
 use crate::state::{Command, Patience, Status};
 
 /// What a browser takes when it has just logged in: nobody is to be without memory because of one more.
-const RECKONED: u64 = 400 << 20;
+pub(crate) const RECKONED: u64 = 400 << 20;
 
 /// How sessions are kept.
 #[derive(Clone, Debug)]

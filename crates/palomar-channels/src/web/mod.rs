@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use palomar_model::{
     ChannelName, Content, ErrorClass, FieldError, Outbound, Provider, ProviderMessageId, Recipient, Scope,
-    SendFailure, Tag,
+    SendFailure, SendingHours, Tag, Timestamp, ZoneName,
 };
 use palomar_web::{Attachment, Draft, Known, Pace, Session, Taken};
 use serde::{Deserialize, Serialize};
@@ -46,9 +46,24 @@ pub struct WebConfig {
     pub delay_max_ms: u32,
     /// Whether writing takes the time that it takes a person.
     pub typing: bool,
+    /// The hours in which it sends; always where none are named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hours: Option<SendingHours>,
+    /// Whose clocks the hours are by; universal time where none are named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<ZoneName>,
     /// The pool that it sends for: several sessions of one business, each with contacts of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<ChannelName>,
+}
+
+impl WebConfig {
+    /// How long it does not send from now on, by its hours.
+    fn rest(&self, now: Timestamp) -> Option<Duration> {
+        let zone = self.time_zone.clone().unwrap_or_else(ZoneName::utc);
+        let next = self.hours.as_ref()?.next(now, &[zone])?;
+        (next > now).then(|| next.since(now))
+    }
 }
 
 /// A browser session as a channel.
@@ -134,6 +149,10 @@ impl Web {
             }
         }
         progress.begin();
+        if let Some(after) = self.config.rest(self.session.now()) {
+            let class = ErrorClass::Throttled { after: Some(after), scope: Scope::Channel };
+            return Err(SendFailure::new(class, "the session's hours are over").with_code("hours"));
+        }
         let kept = match compose::file(&message.content) {
             Some(media) => Some(files::fetch(&self.fetcher, &self.url, media).await?),
             None => None,
@@ -196,5 +215,42 @@ impl Channel for Web {
     /// The page is not told which message is answered.
     fn can_quote(&self) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_as_they_are_written() {
+        let said = serde_json::json!({
+            "delay_min_ms": 1, "hours": { "from": "09:00", "until": "18:00", "days": ["mon"] }, "time_zone": "Europe/Madrid",
+        });
+        let config: WebConfig = serde_json::from_value(said.clone()).expect("read");
+        let written = serde_json::to_value(&config).expect("written");
+        assert_eq!((&written["hours"], &written["time_zone"]), (&said["hours"], &said["time_zone"]));
+    }
+
+    #[test]
+    fn outside_of_its_hours_a_session_waits_for_them() {
+        let config = |hours: Option<(&str, &str)>| WebConfig {
+            hours: hours.map(|(from, until)| {
+                let time = |text: &str| text.parse().expect("a time");
+                SendingHours::new(time(from), time(until), Vec::new()).expect("hours")
+            }),
+            time_zone: Some("Europe/Madrid".parse().expect("a zone")),
+            ..WebConfig::default()
+        };
+        // 1970-01-01 00:00 in Greenwich is one hour later in Madrid.
+        let now = Timestamp::EPOCH;
+        for (hours, wait) in [
+            (None, None),
+            (Some(("00:00", "24:00")), None),
+            (Some(("09:00", "18:00")), Some(Duration::from_secs(8 * 3600))),
+            (Some(("00:00", "01:00")), Some(Duration::from_secs(23 * 3600))),
+        ] {
+            assert_eq!(config(hours).rest(now), wait, "{hours:?}");
+        }
     }
 }

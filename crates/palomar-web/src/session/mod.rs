@@ -253,6 +253,12 @@ impl Session {
         self.shared.view.borrow().clone()
     }
 
+    /// What its clock shows.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
     /// What it did since the program was started.
     #[must_use]
     pub fn counts(&self) -> Counts {

@@ -1,5 +1,7 @@
 //! `palomar doctor`: looks at everything that a start or a send stands on, and says what to do about what is wrong.
 
+mod browser;
+
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
@@ -67,6 +69,7 @@ pub(crate) async fn run(context: &Context) -> Result<(), Failure> {
             let data = &loaded.settings.data_dir;
             findings.extend([data_dir(data), disk(data)]);
             findings.extend(shared_records(&loaded.settings).await);
+            findings.extend(browser::findings(&loaded.settings.web).await);
             findings.extend(admin_key(&data.join(crate::serve::ADMIN_KEY)));
             findings.extend(server(context, loaded.settings.server.listen, now).await);
         }

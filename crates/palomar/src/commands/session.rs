@@ -85,6 +85,15 @@ pub(crate) struct Create {
     /// Let writing take the time that it takes a person.
     #[arg(long)]
     typing: bool,
+    /// Send from this time of the day on, until the other: 09:00.
+    #[arg(long, value_name = "TIME", requires = "until")]
+    from: Option<String>,
+    /// See --from.
+    #[arg(long, value_name = "TIME", requires = "from")]
+    until: Option<String>,
+    /// Whose clocks that is by: Europe/Madrid. Universal time where nothing is said.
+    #[arg(long, value_name = "ZONE", requires = "from")]
+    time_zone: Option<String>,
     /// The pool that it sends for: several sessions under one name.
     #[arg(long, value_name = "NAME")]
     pool: Option<String>,
@@ -103,6 +112,12 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Create(flags) => {
             let mut settings = json!({ "typing": flags.typing });
+            if let (Some(from), Some(until)) = (&flags.from, &flags.until) {
+                settings["hours"] = json!({ "from": from, "until": until });
+            }
+            if let Some(zone) = &flags.time_zone {
+                settings["timeZone"] = json!(zone);
+            }
             for (key, value) in [("delayMinMs", flags.delay_min_ms), ("delayMaxMs", flags.delay_max_ms)] {
                 if let Some(value) = value {
                     settings[key] = value.into();
