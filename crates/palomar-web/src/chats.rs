@@ -92,7 +92,7 @@ impl Chats {
             Line::Opening { place, unread } => match self.dues.iter_mut().find(|due| due.place == place) {
                 Some(due) => (due.unread, due.opening) = (due.unread.max(unread), None),
                 None => {
-                    self.dues.push(Due { place, unread, title: None, opening: None, again: false, tries: 0 })
+                    self.dues.push(Due { place, unread, title: None, opening: None, again: false, tries: 0 });
                 }
             },
             Line::Read { place } => self.dues.retain(|due| due.place != place),

@@ -12,7 +12,7 @@ pub(crate) struct NewSession {
     /// 1 to 63 lower-case letters, digits, `-` or `_`.
     name: String,
     /// `delayMinMs`, `delayMaxMs`: the pause between two messages; `typing`: whether writing takes a person's time;
-    /// `pool`: the name under which it sends together with others.
+    /// `hours` (`{from, until, days}`) and `timeZone`: when it sends at all; `pool`: the name under which it sends together with others.
     #[schema(value_type = Option<Object>)]
     settings: Option<Value>,
     limits: Option<ChannelLimits>,
