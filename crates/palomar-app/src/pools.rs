@@ -4,11 +4,11 @@
 //! Always: a pool is a name in the settings of its channels, and of no channel; which of them writes to whom is durable
 //! before the first message to them is queued; what is queued is one channel's, with its own queue and limits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use palomar_model::{ChannelName, Timestamp};
-use palomar_records::Records;
+use palomar_model::{ChannelName, Recipient, Timestamp};
+use palomar_records::{CampaignRecipient, Records};
 use palomar_web::Status;
 
 use crate::channels::{Line, Registry};
@@ -46,6 +46,28 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// Where a pool sends a campaign: who of it writes to whom, by the recipient's key. Nothing where one channel sends alone.
+///
+/// # Errors
+/// Where the records can't say.
+pub(crate) async fn lines_for(
+    registry: &Registry,
+    records: &Records,
+    pool: &ChannelName,
+    recipients: &[CampaignRecipient],
+    now: Timestamp,
+) -> Result<HashMap<String, Arc<Line>>, AppError> {
+    if registry.get(pool).is_some() {
+        return Ok(HashMap::new());
+    }
+    let reached = recipients.iter().filter(|one| one.left_out.is_none());
+    let keys: Vec<String> =
+        reached.filter_map(|one| Some(Recipient::parse(&one.recipient, None).ok()?.key())).collect();
+    let chosen = lines_to(registry, records, pool, keys.clone(), now).await?;
+    let line = |name: Option<ChannelName>| registry.get(&name?);
+    Ok(keys.into_iter().zip(chosen).filter_map(|(key, name)| Some((key, line(name)?))).collect())
 }
 
 /// The channel of a pool that writes to each of these recipients; none where there is no such pool.

@@ -68,12 +68,6 @@ impl ZoneName {
         moment(local(at, &rules).date(), time.0, &rules)
     }
 
-    /// The date that it is there, as `2026-11-23`.
-    #[must_use]
-    pub fn date(&self, at: Timestamp) -> String {
-        local(at, &self.rules()).date().to_string()
-    }
-
     /// When the day after the one that `at` is in begins there.
     #[must_use]
     pub fn next_midnight(&self, at: Timestamp) -> Timestamp {

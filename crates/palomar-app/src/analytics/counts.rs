@@ -254,8 +254,8 @@ fn talking(filter: &Filter, caller: &Caller) -> Vec<Option<String>> {
 }
 
 /// What conversions are worth, by currency, in millionths.
-pub(crate) fn revenue<'a>(sums: impl Iterator<Item = &'a ConversionSum>) -> BTreeMap<String, i64> {
-    let mut revenue: BTreeMap<String, i64> = BTreeMap::new();
+pub(crate) fn revenue<'a>(sums: impl Iterator<Item = &'a ConversionSum>) -> BTreeMap<String, i128> {
+    let mut revenue: BTreeMap<String, i128> = BTreeMap::new();
     for (currency, value) in sums.filter_map(|sum| Some((sum.currency.clone()?, sum.value))) {
         let all = revenue.entry(currency).or_default();
         *all = all.saturating_add(value);

@@ -101,8 +101,8 @@ impl App {
         let (bucket, series) = self.days(&range, filter, caller).await?;
         Ok(Report {
             messages: self.analytics_messages(range.clone(), filter, caller).await?.total,
-            conversations: self.conversations_of(&range, filter, caller).await?,
-            conversions: self.conversions_of(&range, filter, caller).await?,
+            conversations: self.conversations_told(&range, filter, caller).await?,
+            conversions: self.conversions_told(&range, filter, caller).await?,
             campaigns: self.analytics_campaigns(&range, filter, caller).await?,
             performance: self.analytics_performance(&range, filter, caller).await?,
             bucket: bucket.to_string(),
@@ -112,7 +112,7 @@ impl App {
         })
     }
 
-    async fn conversations_of(
+    async fn conversations_told(
         &self,
         range: &Range,
         filter: &Filter,
@@ -124,7 +124,7 @@ impl App {
         self.analytics_conversations(range, filter, caller).await.map(Some)
     }
 
-    async fn conversions_of(
+    async fn conversions_told(
         &self,
         range: &Range,
         filter: &Filter,
@@ -140,8 +140,8 @@ impl App {
         let range = range.before();
         Ok(Previous {
             messages: self.analytics_messages(range.clone(), filter, caller).await?.total,
-            conversations: self.conversations_of(&range, filter, caller).await?,
-            conversions: self.conversions_of(&range, filter, caller).await?,
+            conversations: self.conversations_told(&range, filter, caller).await?,
+            conversions: self.conversions_told(&range, filter, caller).await?,
             range,
         })
     }

@@ -4,15 +4,13 @@
 //! are durable; where the process died between the two, whoever feeds it again waits until records have all that was
 //! logged, adds the messages that are not there, and marks it then.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use palomar_broker::worker::{Handled, Handler};
 use palomar_broker::{Broker, LeasedJob, NewJob, OnUncertain, Outcome};
-use palomar_model::{
-    CampaignOrder, CampaignState, ChannelName, Clock, MessageId, Pause, PauseCause, Recipient,
-};
+use palomar_model::{CampaignOrder, CampaignState, Clock, MessageId, Pause, PauseCause, Recipient};
 use palomar_records::{
     BatchState, CampaignBatch, CampaignLane, CampaignRecipient, CampaignRecord, FedBatch, Records,
 };
@@ -220,26 +218,6 @@ impl Feeder {
         Ok(self.records.stored(ids.collect()).await?.into_iter().map(|(id, _)| id).collect())
     }
 
-    /// Where a pool sends: who of it writes to whom. Nothing where one channel sends alone.
-    async fn lines(
-        &self,
-        work: &Work,
-        recipients: &[CampaignRecipient],
-    ) -> Result<HashMap<String, Arc<Line>>, Trouble> {
-        let pool = &work.campaign.channel;
-        if self.registry.get(pool).is_some() {
-            return Ok(HashMap::new());
-        }
-        let reached = recipients.iter().filter(|one| one.left_out.is_none());
-        let keys: Vec<String> =
-            reached.filter_map(|one| Some(Recipient::parse(&one.recipient, None).ok()?.key())).collect();
-        let now = self.clock.now();
-        let chosen = pools::lines_to(&self.registry, &self.records, pool, keys.clone(), now).await?;
-        let line = |name: Option<ChannelName>| self.registry.get(&name?);
-        let found = keys.into_iter().zip(chosen);
-        Ok(found.filter_map(|(key, name)| Some((key, line(name)?))).collect())
-    }
-
     /// The messages that a batch becomes, but for those that are there, and what became of all its recipients.
     async fn messages(
         &self,
@@ -258,7 +236,8 @@ impl Feeder {
             now,
         )
         .map_err(Trouble::Failed)?;
-        let lines = self.lines(work, recipients).await?;
+        let lines =
+            pools::lines_for(&self.registry, &self.records, &work.campaign.channel, recipients, now).await?;
         let facts = facts(&self.records, &work.line, &work.definition, recipients).await?;
         // The first who fed it may have been a node whose messages are in its spool, where nobody sees them: whoever feeds
         // it again decides by nothing that may have changed since. An attempt asks again for what matters then.

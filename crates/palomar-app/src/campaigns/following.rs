@@ -3,7 +3,7 @@
 //! Always: what is decided of somebody is kept before their message is made, once; a message that was decided on is queued once,
 //! whoever dies in between: its id follows from campaign, step and recipient, and whoever queues it looks first at what is there.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::follow_up::{FollowUp, Verdict};
 use super::messages::{Drafts, facts};
 use super::{lots, results};
 use crate::channels::Line;
-use crate::{App, AppError};
+use crate::{App, AppError, pools};
 
 /// Batches that are looked at in one round.
 const MOST_BATCHES: usize = 8;
@@ -45,6 +45,8 @@ struct Followed<'a> {
     step: u32,
     follow: &'a FollowUp,
     line: Arc<Line>,
+    /// Where a pool sends: who of it writes to whom.
+    lines: HashMap<String, Arc<Line>>,
     batch: CampaignBatch,
     lane: CampaignLane,
     recipients: Vec<CampaignRecipient>,
@@ -84,7 +86,7 @@ impl App {
         now: Timestamp,
     ) -> Result<(), AppError> {
         let steps = u32::try_from(definition.follow_ups.len()).unwrap_or(0);
-        let Some(line) = self.registry.get(&progress.campaign.channel).filter(|_| steps > 0) else {
+        let Some(line) = self.registry.first_of(&progress.campaign.channel).filter(|_| steps > 0) else {
             return Ok(());
         };
         let number = progress.campaign.number;
@@ -96,12 +98,15 @@ impl App {
             let Some(follow) = definition.follow_ups.get(step as usize - 1) else { continue };
             let found = self.records.campaign_batch(number, batch).await?;
             let Some((campaign, batch, lane, recipients)) = found else { continue };
+            let lines =
+                pools::lines_for(&self.registry, &self.records, &campaign.channel, &recipients, now).await?;
             let followed = Followed {
                 campaign: &campaign,
                 definition,
                 step,
                 follow,
                 line: Arc::clone(&line),
+                lines,
                 batch,
                 lane,
                 recipients,
@@ -165,7 +170,7 @@ impl App {
         let before = self.records.sendings(whom.iter().map(id).collect()).await?;
         let keys = whom.iter().map(|one| {
             let key = Recipient::parse(&one.recipient, None).map(|to| to.key()).unwrap_or_default();
-            (of.line.name.clone(), key)
+            (of.lines.get(&key).unwrap_or(&of.line).name.clone(), key)
         });
         let wrote = self.records.last_wrote(keys.collect()).await?;
         let known = facts(&self.records, &of.line, of.definition, &whom).await?;
@@ -206,8 +211,10 @@ impl App {
                 continue;
             }
             match drafts.message(one, &facts.as_before(), 0) {
-                Ok(message) => {
-                    let job = drafts.job(&message, facts, remembered(&self.records));
+                Ok(mut message) => {
+                    let line = of.lines.get(&message.to.key()).unwrap_or(&of.line);
+                    message.channel = line.name.clone();
+                    let job = drafts.job(&message, line, facts, remembered(&self.records));
                     jobs.push(job.map_err(|error| AppError::Unavailable(error.to_string()))?);
                     queued.push((one.place, SEND));
                 }

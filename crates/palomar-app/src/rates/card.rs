@@ -147,7 +147,7 @@ impl Bill {
 
     /// What came back for each unit that was spent, less the unit: 0.5 is half as much again. None where that can't be said:
     /// nothing was spent, not all that was is known, or it was spent and earned in several currencies.
-    pub(crate) fn roi(&self, revenue: &BTreeMap<String, i64>) -> Option<f64> {
+    pub(crate) fn roi(&self, revenue: &BTreeMap<String, i128>) -> Option<f64> {
         let (sums, unpriced) = self.sums();
         let mut spent = sums.iter().filter(|(_, sum)| **sum != 0);
         let (currency, cost) = spent.next()?;
@@ -157,7 +157,7 @@ impl Bill {
         }
         let earned = revenue.get(currency).copied().unwrap_or(0);
         #[expect(clippy::cast_precision_loss, reason = "a ratio, shown to four digits")]
-        let share = (i128::from(earned) - cost) as f64 / *cost as f64;
+        let share = (earned - cost) as f64 / *cost as f64;
         Some((share * 10_000.0).round() / 10_000.0)
     }
 }
@@ -233,7 +233,7 @@ mod tests {
         let mut bill = Bill::default();
         bill.add(&card, to("main", "ES", "marketing"), at(JANUARY), 1_000);
         bill.add(&card, to("main", "ES", "service"), at(JANUARY), 7);
-        let earned = |euros: i64| BTreeMap::from([("EUR".to_owned(), euros * 1_000_000)]);
+        let earned = |euros: i128| BTreeMap::from([("EUR".to_owned(), euros * 1_000_000)]);
         assert_eq!(bill.roi(&earned(123)), Some(1.0));
         assert_eq!(bill.roi(&BTreeMap::new()), Some(-1.0));
         assert_eq!(bill.cost().total, [Amount { currency: "EUR".to_owned(), amount: 61.5 }]);

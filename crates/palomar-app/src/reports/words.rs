@@ -37,15 +37,14 @@ pub(super) fn of(report: &Report) -> String {
         messages.received,
         against(messages.received, before.map(|before| before.received)),
     );
-    let talks = &report.conversations;
-    if talks.asked > 0 {
+    if let Some(talks) = report.conversations.as_ref().filter(|talks| talks.asked > 0) {
         text.push_str(&format!(" {} of {} who wrote were answered", talks.answered, talks.asked));
         if let Some(half) = talks.response.p50_ms {
             text.push_str(&format!(", half of them within {}", lasting(half)));
         }
         text.push('.');
     }
-    for conversion in &report.conversions {
+    for conversion in report.conversions.iter().flatten() {
         text.push_str(&format!(" {}: {}", conversion.kind, conversion.count));
         if let Some(currency) = &conversion.currency {
             text.push_str(&format!(", {:.2} {currency}", conversion.value));
