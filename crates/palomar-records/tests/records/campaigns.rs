@@ -47,7 +47,7 @@ pub(crate) fn campaign(n: u64) -> CampaignRecord {
     }
 }
 
-fn recipient(n: u64, zones: &str) -> NewRecipient {
+pub(crate) fn recipient(n: u64, zones: &str) -> NewRecipient {
     NewRecipient {
         recipient: format!("+34600{n:06}"),
         match_key: format!("34600{n:06}"),

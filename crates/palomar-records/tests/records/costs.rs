@@ -2,9 +2,9 @@
 
 use palomar_model::analytics::Dimension;
 use palomar_model::{CampaignPlace, CampaignState, MessageState, Outbound, ReportedStatus, Timestamp};
-use palomar_records::{AnalyticsQuery, CampaignRecord, Rate, What};
+use palomar_records::{AnalyticsQuery, CampaignChange, CampaignRecord, Rate, What};
 
-use crate::campaigns::{campaign, create};
+use crate::campaigns::{campaign, create, recipient};
 use crate::facts::{LOG, START, at, channel, id, log, outbound, provider_id, report, written};
 use crate::house::{House, on_both, sound};
 
@@ -47,7 +47,7 @@ fn of_campaign(n: u128, number: u64) -> Outbound {
 
 async fn what_was_delivered_is_counted_by_its_time(house: House) {
     let records = house.open().await;
-    let number = create(&records, campaign(1), Vec::new()).await.number;
+    let number = create(&records, campaign(1), (1..=3).map(|n| recipient(n, "UTC")).collect()).await.number;
     let mut told = Vec::new();
     for n in 1..=3 {
         let own = Some(id(n));
@@ -98,17 +98,17 @@ async fn what_was_delivered_is_counted_by_its_time(house: House) {
 
 async fn old_campaigns_are_found(house: House) {
     let records = house.open().await;
-    let ended = |n: u64, state| CampaignRecord { state, ended_at: Some(at(n)), ..campaign(n) };
+    let end = async |n: u64, state, live| {
+        let made = create(&records, campaign(n), Vec::new()).await;
+        let ended = CampaignRecord { state, live, ended_at: Some(at(n)), ..made };
+        let changed = records.change_campaign(ended, CampaignChange::default(), at(n)).await;
+        assert!(changed.expect("written").is_some());
+    };
     for n in 1..=4 {
-        create(&records, ended(n, CampaignState::Finished { at: at(n) }), Vec::new()).await;
+        end(n, CampaignState::Finished { at: at(n) }, false).await;
     }
-    create(&records, ended(5, CampaignState::Stopped { at: at(5) }), Vec::new()).await;
-    create(
-        &records,
-        CampaignRecord { live: true, ..ended(6, CampaignState::Finished { at: at(6) }) },
-        Vec::new(),
-    )
-    .await;
+    end(5, CampaignState::Stopped { at: at(5) }, false).await;
+    end(6, CampaignState::Finished { at: at(6) }, true).await;
     let old = async |state, newest, before| {
         let found = records.old_campaigns(state, newest, at(before), 9).await.expect("read");
         found.into_iter().map(|one| one.id).collect::<Vec<_>>()
