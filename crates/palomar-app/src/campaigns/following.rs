@@ -15,7 +15,7 @@ use palomar_records::{
 use super::definition::Definition;
 use super::feeder::remembered;
 use super::follow_up::{FollowUp, Verdict};
-use super::messages::{Drafts, facts};
+use super::messages::{Drafts, LeftOut, facts};
 use super::{lots, results};
 use crate::channels::Line;
 use crate::{App, AppError, pools};
@@ -180,8 +180,7 @@ impl App {
             match of.follow.judge(before.get(&id(one)), wrote, now) {
                 Verdict::Wait(at) => again = Some(again.map_or(at, |soonest: Timestamp| soonest.min(at))),
                 Verdict::Is(SEND) => {
-                    let outcome =
-                        drafts.message(one, facts, 0).map_or_else(|reason| reason.as_str(), |_| SEND);
+                    let outcome = drafts.message(one, facts, 0).map_or_else(LeftOut::as_str, |_| SEND);
                     outcomes.push((one.place, outcome));
                 }
                 Verdict::Is(word) => outcomes.push((one.place, word)),
