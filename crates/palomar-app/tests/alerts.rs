@@ -71,7 +71,11 @@ async fn an_alert_is_kept_told_known_and_over() {
     let firing = until("it fires", async || alerts(&house, true).await.pop()).await;
     assert_eq!((firing.rule.as_str(), firing.subject.as_str()), ("queue_saturated", "outbound/demo"));
     assert_eq!((firing.severity.as_str(), firing.state), ("warning", "firing"));
-    assert_eq!(journal(&house, "alert_firing").await, [firing.id.clone()], "front ends are told of it");
+    assert_eq!(
+        journal(&house, "alert_firing").await,
+        std::slice::from_ref(&firing.id),
+        "front ends are told of it"
+    );
     let metrics = house.app.metrics_text().await.expect("metrics");
     assert!(metrics.contains("palomar_alerts_firing{severity=\"warning\"} 1"), "{metrics}");
     // The hook was away at first: it is told again, as the same.
@@ -97,7 +101,7 @@ async fn an_alert_is_kept_told_known_and_over() {
     }
     let over = until("it is over", async || alerts(&house, false).await.pop()).await;
     assert_eq!((&over.id, over.state), (&firing.id, "resolved"));
-    assert_eq!(journal(&house, "alert_resolved").await, [firing.id.clone()]);
+    assert_eq!(journal(&house, "alert_resolved").await, std::slice::from_ref(&firing.id));
     let all = until("that is told, too", async || told(3)).await;
     assert_eq!(all[2].body["type"], "alert.resolved");
     assert_ne!(all[2].id, all[0].id);
