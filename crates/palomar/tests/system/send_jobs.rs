@@ -60,6 +60,7 @@ fn writers(page: &Running) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stdout, reason = "what the trial saw")]
 async fn a_bulk_job_is_paused_killed_and_finished_and_another_one_called_off() {
     let (sessions, messages) = (size("SESSIONS", 2), size("MESSAGES", 40));
     let page = page(Behaviour::default()).await;
