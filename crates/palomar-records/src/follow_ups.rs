@@ -7,7 +7,7 @@ use palomar_model::{ChannelName, MessageId, MessageState, Timestamp};
 use crate::error::Result;
 use crate::store::{Db, Rows, values};
 use crate::tables::messages::MESSAGES;
-use crate::tables::{campaign_follow_ups as follow_ups, conversations, parsed};
+use crate::tables::{campaign_counts, campaign_follow_ups as follow_ups, conversations, parsed};
 use crate::{CampaignBatch, Records};
 
 pub use crate::tables::campaign_follow_ups::{Decision, FollowTotals, SEND};
@@ -109,6 +109,27 @@ impl Records {
     /// Where the database can't be read.
     pub async fn follow_up_totals(&self, campaign: u64) -> Result<FollowTotals> {
         self.read(move |db| follow_ups::totals(db, campaign)).await
+    }
+
+    /// Whether so many batches, each counted for each step, have nothing left to do, and all messages that were decided on are
+    /// known and at their end or uncertain: all of it as of one moment.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn follow_ups_are_over(&self, campaign: u64, looks: u64) -> Result<bool> {
+        let work = move |db: Db<'_>| {
+            let totals = follow_ups::totals(db, campaign)?;
+            if totals.undone > 0 || totals.looks != looks {
+                return Ok(false);
+            }
+            let counts = campaign_counts::of(db, campaign)?;
+            if counts.moving() > 0 {
+                return Ok(false);
+            }
+            let decided = follow_ups::to_send(db, campaign)?;
+            Ok(decided.into_iter().all(|(step, sends)| counts.all_of_step(step) >= sends))
+        };
+        self.read(work).await
     }
 
     /// How many were decided of how, by step and outcome.

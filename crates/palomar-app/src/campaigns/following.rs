@@ -64,7 +64,8 @@ impl Followed<'_> {
 }
 
 impl App {
-    /// Whether nobody of a campaign all of whose batches were fed is undecided for any of its steps.
+    /// Whether nobody of a campaign all of whose batches were fed is undecided for any of its steps, and each message that was
+    /// decided on has come to its end: what was queued is not counted yet where records lag.
     pub(super) async fn is_followed_up(
         &self,
         progress: &CampaignProgress,
@@ -73,9 +74,8 @@ impl App {
         if definition.follow_ups.is_empty() {
             return Ok(true);
         }
-        let totals = self.records.follow_up_totals(progress.campaign.number).await?;
-        let all = progress.batches.all() * definition.follow_ups.len() as u64;
-        Ok(totals.undone == 0 && totals.looks == all)
+        let looks = progress.batches.all() * definition.follow_ups.len() as u64;
+        Ok(self.records.follow_ups_are_over(progress.campaign.number, looks).await?)
     }
 
     /// Decides of those whose time has come, and queues their messages.

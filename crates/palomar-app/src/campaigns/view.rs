@@ -160,16 +160,14 @@ impl Tally {
     pub(super) fn of(progress: &CampaignProgress) -> Tally {
         let counts = &progress.counts;
         let with = |words: &[&str]| -> u64 { words.iter().map(|word| counts.with(word)).sum() };
-        let moving = ["scheduled", "queued", "sending"];
-        let under_way = with(&moving);
-        let all_moving: u64 = moving.iter().map(|word| counts.of_all_steps(word)).sum();
+        let under_way = with(&["scheduled", "queued", "sending"]);
         Tally {
             success: with(&["sent", "delivered", "read"]),
             failed: with(&["failed"]),
             uncertain: with(&["uncertain"]),
             called_off: with(&["cancelled", "expired"]),
             under_way,
-            following: all_moving - under_way,
+            following: counts.moving() - under_way,
             left_out: progress.counts.all_left_out(),
         }
     }

@@ -1,5 +1,7 @@
 //! Whoever did not read, or answer, gets another message; each is decided of once, and nobody before their time.
 
+use palomar_records::SEND;
+
 use super::*;
 
 fn people() -> Vec<Value> {
@@ -92,5 +94,47 @@ async fn a_stop_ends_what_follows() {
     assert_eq!((report.campaign.status, &report.follow_ups[0].messages.len()), ("stopped", &0), "{report:?}");
     assert_eq!(starts(&house).await, 10);
     house.sound().await;
+    house.close().await;
+}
+
+/// A campaign with a step after an hour, all of whose first messages went.
+async fn with_a_step(house: &House) -> (String, u64) {
+    let body = json!({"name": "Verano", "message": "Hola", "contacts": contacts(3),
+        "followUps": [{"afterSeconds": 3_600, "when": "noAnswer", "message": "¿Sigues ahí?"}]});
+    let id = create(house, body).await;
+    house.app.start_campaign(&id, &caller()).await.expect("started");
+    wait_until(house, &id, |status| status.progress.success == 3).await;
+    let number = house.app.records().campaign(&id).await.expect("read").expect("kept").number;
+    (id, number)
+}
+
+/// Waits until all campaigns were looked at: one that came later has come and gone.
+async fn all_looked_at(house: &House) {
+    let later = create(house, json!({"name": "later", "message": "Hola", "contacts": ["+34611000009"]})).await;
+    house.app.start_campaign(&later, &caller()).await.expect("started");
+    wait_until(house, &later, |status| status.status == "finished").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_accounted_for_before_their_message_is_counted() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let house = House::with_demo(dir.path()).await;
+    let (id, number) = with_a_step(&house).await;
+    let records = house.app.records();
+    while records.follow_up_totals(number).await.expect("read").looks == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // As another node leaves it that has queued messages which records do not have yet.
+    let all = || (0..3).map(|place| (place, SEND)).collect::<Vec<_>>();
+    records.decide_follow_ups(number, (1, 0), all()).await.expect("decided");
+    records.follow_ups_queued(number, (1, 0), all()).await.expect("kept");
+    records.follow_up_looked(number, (1, 0), None).await.expect("kept");
+    all_looked_at(&house).await;
+    assert_eq!(status(&house, &id).await.status, "sending");
+    house.app.pause_campaign(&id, &caller()).await.expect("paused");
+    all_looked_at(&house).await;
+    assert_eq!(status(&house, &id).await.status, "paused", "nobody undoes a person's pause");
+    house.app.resume_campaign(&id, &caller()).await.expect("resumed");
+    house.app.stop_campaign(&id, &caller()).await.expect("stopped");
     house.close().await;
 }

@@ -18,6 +18,9 @@ pub(crate) const COUNTS: Table = Table {
 /// What the kinds of recipients that were left out begin with.
 const LEFT_OUT: &str = "left_out.";
 
+/// Where messages stand that wait or are under way.
+const MOVING: [&str; 3] = ["scheduled", "queued", "sending"];
+
 /// A count.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Counted {
@@ -68,10 +71,22 @@ impl CampaignCounts {
         own.map(|((_, _, kind), count)| (kind.as_str(), *count))
     }
 
+    /// All messages of a step.
+    #[must_use]
+    pub fn all_of_step(&self, step: u32) -> u64 {
+        self.of_step(step).map(|(_, count)| count).sum()
+    }
+
     /// All first messages.
     #[must_use]
     pub fn all_messages(&self) -> u64 {
-        self.of_step(0).map(|(_, count)| count).sum()
+        self.all_of_step(0)
+    }
+
+    /// Messages of all steps that wait or are under way.
+    #[must_use]
+    pub fn moving(&self) -> u64 {
+        MOVING.iter().map(|status| self.of_all_steps(status)).sum()
     }
 
     /// All who get nothing.

@@ -132,6 +132,14 @@ pub(crate) fn totals(db: Db<'_>, campaign: u64) -> Result<FollowTotals> {
     Ok(found.unwrap_or_default())
 }
 
+/// How many messages of each step were decided on.
+pub(crate) fn to_send(db: Db<'_>, campaign: u64) -> Result<BTreeMap<u32, u64>> {
+    let text = "SELECT step, COUNT(*) AS count FROM campaign_follow_ups
+         WHERE campaign = $1 AND outcome = $2 GROUP BY step";
+    let rows = db.rows(text, &values![campaign, SEND], |row| Ok((row.small("step")?, row.count("count")?)))?;
+    Ok(rows.into_iter().collect())
+}
+
 /// How many were decided of how, by step and outcome.
 pub(crate) fn decided(db: Db<'_>, campaign: u64) -> Result<BTreeMap<(u32, String), u64>> {
     let text = "SELECT step, outcome, COUNT(*) AS count FROM campaign_follow_ups
