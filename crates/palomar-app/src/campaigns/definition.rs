@@ -174,6 +174,10 @@ impl Definition {
             Some(None) => self.repeat = None,
             None => {}
         }
+        if self.repeat.is_some() && self.resend.is_some() {
+            let detail = "a campaign that goes to the failed of another goes to them once: it can't repeat";
+            errors.push(FieldError::new("/repeat", detail));
+        }
         if input.daily_cap == Some(0) {
             errors.push(FieldError::new("/dailyCap", "must be 1 at least"));
         }

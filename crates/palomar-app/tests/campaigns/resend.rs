@@ -112,6 +112,12 @@ async fn the_failed_get_another_and_nobody_twice() {
     let patch = serde_json::from_value(json!({"contacts": ["+34600111222"]})).expect("a patch");
     let other = house.app.update_campaign(&second, patch, &caller()).await;
     assert!(matches!(other, Err(AppError::Conflict { .. })), "it goes to them alone: {other:?}");
+    let patch = serde_json::from_value(json!({"repeat": {"cron": "0 9 * * *"}})).expect("a patch");
+    let again = house.app.update_campaign(&second, patch, &caller()).await;
+    assert!(
+        matches!(&again, Err(AppError::Invalid(errors)) if errors[0].pointer == "/repeat"),
+        "each of them gets it once: {again:?}"
+    );
     let dry = house.app.dry_run_campaign(&second, 50, &caller()).await.expect("a dry run");
     assert_eq!((dry.contacts, dry.would_send), (20, 20));
 
