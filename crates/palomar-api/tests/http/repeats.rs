@@ -86,3 +86,16 @@ async fn one_that_is_too_late_waits_for_a_person_and_the_last_is_the_last() {
     let refused = house.send("PATCH", &path, &house.operator, Some(&again)).await;
     assert_eq!(refused.json()["errors"][0]["pointer"], "/repeat/until", "{}", refused.text());
 }
+
+#[tokio::test]
+async fn a_time_stays_where_nothing_ever_repeated() {
+    let house = House::open().await;
+    let at = house.app.now().after(5 * HOUR);
+    let body = json!({"name": "Una vez", "channel": "demo", "message": "Hola", "contacts": ["+34600111222"],
+        "scheduledAt": at});
+    let made = house.post("/api/campaigns", &body).await.json();
+    let path = format!("/api/campaigns/{}", made["id"].as_str().expect("an id"));
+    let nothing = json!({"repeat": null, "name": "Una sola vez"});
+    let patched = house.send("PATCH", &path, &house.operator, Some(&nothing)).await.json();
+    assert_eq!((&patched["status"], &patched["scheduledAt"]), (&json!("scheduled"), &json!(at)), "{patched}");
+}

@@ -35,10 +35,12 @@ impl Definition {
         repeat.next(just_before).ok_or_else(|| AppError::Invalid(vec![ended(repeat)]))
     }
 
-    /// What a change orders about the beginning of a campaign.
+    /// What a change orders about the beginning of a campaign, which repeated before or did not: whose repeating ends waits for
+    /// nothing any more, and a time that somebody gave to one that never repeated stays.
     pub(super) fn schedule(
         &self,
         patch: &CampaignPatch,
+        repeated: bool,
         now: Timestamp,
     ) -> Result<Option<CampaignOrder>, AppError> {
         match (patch.scheduled_at, &patch.plan.repeat) {
@@ -46,7 +48,8 @@ impl Definition {
                 Err(AppError::invalid("/scheduledAt", "must be in the future"))
             }
             (Some(Some(at)), _) => Ok(Some(CampaignOrder::Schedule { at: self.begins(at)? })),
-            (Some(None), _) | (None, Some(None)) => Ok(Some(CampaignOrder::Unschedule)),
+            (Some(None), _) => Ok(Some(CampaignOrder::Unschedule)),
+            (None, Some(None)) => Ok(repeated.then_some(CampaignOrder::Unschedule)),
             (None, Some(Some(_))) => Ok(Some(CampaignOrder::Schedule { at: self.begins(now)? })),
             (None, None) => Ok(None),
         }

@@ -186,7 +186,7 @@ impl App {
         let now = self.now();
         let mut campaign = self.campaign_of(id, caller).await?;
         let mut definition = definition_of(&campaign)?;
-        let had_lanes = definition.has_lanes();
+        let (had_lanes, repeated) = (definition.has_lanes(), definition.repeat.is_some());
         let running_only = patch.plan.fits_while_running() && patch.contacts.is_none();
         if campaign.state.has_ended() || (!campaign.state.is_open() && !running_only) {
             return Err(begun());
@@ -206,7 +206,7 @@ impl App {
             }
             campaign.name = name.trim().to_owned();
         }
-        let order = definition.schedule(&patch, now)?;
+        let order = definition.schedule(&patch, repeated, now)?;
         campaign.definition = kept(&definition)?;
         // All of it is written at once, or nothing.
         let told = match order {
