@@ -1,8 +1,9 @@
 //! The rate card: what providers charge.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::Uri;
-use palomar_app::RateView;
+use palomar_app::{Caller, RateView};
 use serde::{Deserialize, Serialize};
 
 use crate::body::JsonBytes;
@@ -18,13 +19,15 @@ struct Rates {
 }
 
 /// Show the rate card
+///
+/// A key that is bound to channels sees what is for all, and what is for its own.
 #[utoipa::path(
     get, path = "/api/rates", tag = "campaigns", operation_id = "listRates",
     responses((status = 200, description = "All rates", body = schema::Rates), schema::Errors),
 )]
-pub(crate) async fn list(State(api): Shared, uri: Uri) -> Answer {
+pub(crate) async fn list(State(api): Shared, Extension(caller): Extension<Caller>, uri: Uri) -> Answer {
     Params::none(&uri)?;
-    ok(&Rates { items: api.app.rates().await? })
+    ok(&Rates { items: api.app.rates(&caller).await? })
 }
 
 /// Replace the rate card
@@ -36,9 +39,13 @@ pub(crate) async fn list(State(api): Shared, uri: Uri) -> Answer {
     request_body = schema::Rates,
     responses((status = 200, description = "All rates", body = schema::Rates), schema::Errors),
 )]
-pub(crate) async fn replace(State(api): Shared, body: JsonBytes) -> Answer {
+pub(crate) async fn replace(
+    State(api): Shared,
+    Extension(caller): Extension<Caller>,
+    body: JsonBytes,
+) -> Answer {
     let Rates { items } = body.typed()?;
-    ok(&Rates { items: api.app.put_rates(items, true).await? })
+    ok(&Rates { items: api.app.put_rates(items, true, &caller).await? })
 }
 
 /// Add rates
@@ -49,7 +56,11 @@ pub(crate) async fn replace(State(api): Shared, body: JsonBytes) -> Answer {
     request_body = schema::Rates,
     responses((status = 200, description = "All rates", body = schema::Rates), schema::Errors),
 )]
-pub(crate) async fn add(State(api): Shared, body: JsonBytes) -> Answer {
+pub(crate) async fn add(
+    State(api): Shared,
+    Extension(caller): Extension<Caller>,
+    body: JsonBytes,
+) -> Answer {
     let Rates { items } = body.typed()?;
-    ok(&Rates { items: api.app.put_rates(items, false).await? })
+    ok(&Rates { items: api.app.put_rates(items, false, &caller).await? })
 }

@@ -12,7 +12,7 @@ use palomar_model::{ChannelName, FieldError, Timestamp};
 use palomar_records::{Delivered, ProviderTemplate, Rate};
 use serde::{Deserialize, Serialize};
 
-use crate::{App, AppError};
+use crate::{App, AppError, Caller};
 
 pub use card::{Amount, Cost, CostLine};
 pub(crate) use card::{Bill, Charged, RateCard};
@@ -162,12 +162,14 @@ impl Pricing {
 }
 
 impl App {
-    /// The rate card.
+    /// The rate card, as far as it is about channels that the caller may use.
     ///
     /// # Errors
     /// Where records can't be read.
-    pub async fn rates(&self) -> Result<Vec<RateView>, AppError> {
-        Ok(self.records.rates().await?.into_iter().map(RateView::from).collect())
+    pub async fn rates(&self, caller: &Caller) -> Result<Vec<RateView>, AppError> {
+        let mut rates = self.records.rates().await?;
+        rates.retain(|rate| rate.channel.as_ref().is_none_or(|channel| caller.may_use(channel)));
+        Ok(rates.into_iter().map(RateView::from).collect())
     }
 
     /// Writes rates down: in place of the whole card, or beside what is on it; then of two for the same from the same moment
@@ -175,7 +177,12 @@ impl App {
     ///
     /// # Errors
     /// Each rate that is none, with its place.
-    pub async fn put_rates(&self, rates: Vec<RateView>, replace: bool) -> Result<Vec<RateView>, AppError> {
+    pub async fn put_rates(
+        &self,
+        rates: Vec<RateView>,
+        replace: bool,
+        caller: &Caller,
+    ) -> Result<Vec<RateView>, AppError> {
         if rates.len() > MOST_RATES {
             return Err(AppError::invalid("/items", format!("may be {MOST_RATES} at most")));
         }
@@ -193,7 +200,7 @@ impl App {
             return Err(AppError::Invalid(errors));
         }
         self.records.put_rates(read, replace).await?;
-        self.rates().await
+        self.rates(caller).await
     }
 
     /// What is needed to say what messages cost.
