@@ -71,7 +71,7 @@ pub use list::MessageFilter;
 pub use message::{Direction, MessageStatus, MessageView, UnknownDirection, accepted_view};
 pub use place::{Looked, RecordsPlace};
 pub use rates::{Delivered, Rate};
-pub use resends::{MessageEnd, Resent};
+pub use resends::{CreatedResend, MessageEnd, Resent};
 pub use send_jobs::{SendJobFilter, SendJobMessage, SendJobRecord};
 pub use store::migrate::Schema;
 pub use store::postgres::{LEAST_CONNECTIONS, NotPostgres, PostgresUrl};

@@ -26,8 +26,18 @@ pub struct MessageEnd {
     pub reason: Option<String>,
 }
 
+/// What became of a request for a campaign that goes to the failed of another.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CreatedResend {
+    /// It was made, or had been.
+    Made(CreatedCampaign),
+    /// The campaign of this id goes to the same, and was wanted otherwise. Nothing is kept of the request.
+    Unlike(String),
+}
+
 impl Records {
-    /// Keeps a campaign that goes to the failed of another; the one that does already, where it has not ended.
+    /// Keeps a campaign that goes to the failed of another; the one that does already, where it has not ended and is what was
+    /// wanted.
     ///
     /// # Errors
     /// Where the database can't be written.
@@ -36,29 +46,33 @@ impl Records {
         source: u64,
         mut campaign: CampaignRecord,
         request: Option<CampaignRequest>,
-    ) -> Result<CreatedCampaign> {
+        is_wanted: impl Fn(&CampaignRecord) -> bool + Send + 'static,
+    ) -> Result<CreatedResend> {
         let work = move |db: Db<'_>| {
             cursors::take_turn(db, PROJECTION, campaign.created_at)?;
             if let Some(request) = &request
                 && let Some(found) = campaign_requests::earlier(db, request)?
             {
-                return Ok(CreatedCampaign::earlier(found));
+                return Ok(CreatedResend::Made(CreatedCampaign::earlier(found)));
             }
             if let Some(newest) = resends::of(db, source)?.pop()
                 && let Some(known) = campaigns::get(db, &newest.id)?
                 && (known.live || !known.state.has_ended())
             {
+                if !is_wanted(&known) {
+                    return Ok(CreatedResend::Unlike(newest.id));
+                }
                 if let Some(request) = &request {
                     campaign_requests::add(db, request, &newest.id, campaign.created_at)?;
                 }
-                return Ok(CreatedCampaign::Before(newest.id));
+                return Ok(CreatedResend::Made(CreatedCampaign::Before(newest.id)));
             }
             let made = insert(db, &mut campaign, &[], request.as_ref())?;
             if let CreatedCampaign::Now(made) = &made {
                 let resent = Resent { number: made.number, id: made.id.clone() };
                 resends::add(db, source, &resent)?;
             }
-            Ok(made)
+            Ok(CreatedResend::Made(made))
         };
         self.store.write(Patience::Whole, Flush::Now, work).await
     }

@@ -1,9 +1,8 @@
 //! A campaign that goes to the failed of another: one order, which can be repeated.
 
 use palomar_model::CampaignState;
-use palomar_records::CampaignRecord;
+use palomar_records::{CampaignRecord, CreatedResend};
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::input::is_name;
 use super::orders::{definition_of, gone};
@@ -62,15 +61,16 @@ impl App {
             definition: kept(&definition)?,
             ..CampaignRecord::draft(source.channel, now)
         };
-        let made = self.records.create_resend(source.number, campaign, request).await?;
-        let made = self.made(made).await?;
-        if made.replayed && made.campaign.plan["resend"]["uncertain"] != doubts(wanted.uncertain) {
-            return Err(AppError::wrong_state(format!(
-                "{} goes to the failed already, and says otherwise of those in doubt: start it, or delete it",
-                made.campaign.id
-            )));
+        let is_wanted = move |known: &CampaignRecord| {
+            let resend = definition_of(known).ok().and_then(|definition| definition.resend);
+            resend.is_some_and(|resend| resend.uncertain == wanted.uncertain)
+        };
+        match self.records.create_resend(source.number, campaign, request, is_wanted).await? {
+            CreatedResend::Made(made) => self.made(made).await,
+            CreatedResend::Unlike(id) => Err(AppError::wrong_state(format!(
+                "{id} goes to the failed already, and says otherwise of those in doubt: start it, or delete it"
+            ))),
         }
-        Ok(made)
     }
 
     async fn check_resend(&self, source: &CampaignRecord, uncertain: bool) -> Result<(), AppError> {
@@ -88,11 +88,6 @@ impl App {
         }
         Ok(())
     }
-}
-
-/// Whether those in doubt are meant, as a definition says it.
-const fn doubts(uncertain: bool) -> Value {
-    if uncertain { Value::Bool(true) } else { Value::Null }
 }
 
 /// The name of a campaign, once more.

@@ -188,3 +188,20 @@ async fn nobody_failed() {
     assert!(matches!(refused, Err(AppError::Conflict { .. })), "{refused:?}");
     house.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_refused_is_refused_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (house, _) = fickle(dir.path()).await;
+    let body = json!({"name": "Verano", "message": "Hola", "contacts": numbers()});
+    let id = create(&house, body).await;
+    run(&house, &id).await;
+    resend(&house, &id, false).await.expect("made");
+    let key = palomar_app::IdempotencyKey { key: "k".to_owned(), path: "/resend".to_owned() };
+    for _ in 0..2 {
+        let wanted = NewResend { name: None, uncertain: true };
+        let other = house.app.resend_campaign(&id, wanted, Some((&key, 1)), &caller()).await;
+        assert!(matches!(other, Err(AppError::Conflict { .. })), "{other:?}");
+    }
+    house.close().await;
+}
