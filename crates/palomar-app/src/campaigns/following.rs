@@ -94,7 +94,12 @@ impl App {
         if totals.looks < progress.batches.fed * u64::from(steps) {
             self.records.plan_follow_ups(number, first_looks(definition, now)).await?;
         }
-        for (step, batch) in self.records.follow_ups_due(number, now, MOST_BATCHES).await? {
+        let due = self.records.follow_ups_due(number, now, MOST_BATCHES).await?;
+        if !due.is_empty() {
+            // What is decided stays so: whoever read or answered by now is known to have.
+            self.caught_up(CATCH_UP).await?;
+        }
+        for (step, batch) in due {
             let Some(follow) = definition.follow_ups.get(step as usize - 1) else { continue };
             let found = self.records.campaign_batch(number, batch).await?;
             let Some((campaign, batch, lane, recipients)) = found else { continue };

@@ -1,7 +1,13 @@
 //! Whoever did not read, or answer, gets another message; each is decided of once, and nobody before their time.
 
-use palomar_records::SEND;
+use std::sync::Arc;
 
+use palomar_app::{AppConfig, Providers};
+use palomar_broker::{EmbeddedBroker, EmbeddedConfig};
+use palomar_model::Clock;
+use palomar_records::{Records, SEND};
+
+use super::mortal::Mortal;
 use super::*;
 
 fn people() -> Vec<Value> {
@@ -136,5 +142,40 @@ async fn nobody_is_accounted_for_before_their_message_is_counted() {
     assert_eq!(status(&house, &id).await.status, "paused", "nobody undoes a person's pause");
     house.app.resume_campaign(&id, &caller()).await.expect("resumed");
     house.app.stop_campaign(&id, &caller()).await.expect("stopped");
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_logged_is_known_before_somebody_is_decided_of() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let readers = vec![palomar_records::PROJECTION.to_owned()];
+    let queues = EmbeddedConfig { readers, ..EmbeddedConfig::in_dir(dir.path()) };
+    let whole = Arc::new(EmbeddedBroker::open(queues, Arc::clone(&clock)).expect("a broker"));
+    let (died, _lives) = std::sync::mpsc::channel();
+    let broker = Arc::new(Mortal::new(Arc::clone(&whole), None, died));
+    let records = Records::open(dir.path(), clock.now()).expect("records");
+    let providers = Arc::new(Providers::new(clock).expect("providers"));
+    let app = house::node(AppConfig::default(), Arc::clone(&broker) as _, records, providers).await;
+    let house = House { app, broker: whole };
+    let mut demo = house::demo();
+    demo.settings = Some(json!({"deliveredAfterMs": 20, "readAfterMs": 1_500}));
+    house.app.create_channel(demo).await.expect("created");
+    let body = json!({"name": "Verano", "message": "Hola", "contacts": contacts(5),
+        "followUps": [{"afterSeconds": 4, "when": "notRead", "message": "¿Lo viste?"}]});
+    let id = create(&house, body).await;
+    house.app.start_campaign(&id, &caller()).await.expect("started");
+    wait_until(&house, &id, |status| status.progress.success == 5).await;
+    // All is read before it is due; records learn of it afterwards.
+    broker.hold_log(true);
+    let until = house.app.now().after(Duration::from_secs(5));
+    while house.app.now() < until {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    broker.hold_log(false);
+    wait_until(&house, &id, |status| status.status == "finished").await;
+    let report = report(&house, &id).await;
+    assert_eq!(json!(report.follow_ups[0].decided), json!({"read": 5}));
+    house.sound().await;
     house.close().await;
 }

@@ -14,6 +14,7 @@ use palomar_broker::{
     Evidence, EvidenceEffect, Explanation, JobFilter, JobId, JobView, LeaseError, LeaseRef, LeaseRequest,
     LeasedJob, LogEntry, NewJob, Partition, Settle, Started, Stats,
 };
+use tokio::sync::watch;
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, BrokerError>>;
 
@@ -67,12 +68,19 @@ pub(crate) struct Mortal {
     whole: Arc<EmbeddedBroker>,
     life: Mutex<Life>,
     died: Sender<()>,
+    /// Whether nobody reads on in the log.
+    log_held: watch::Sender<bool>,
 }
 
 impl Mortal {
     /// Who is to be told when it dies.
     pub(crate) fn new(whole: Arc<EmbeddedBroker>, death: Option<Death>, died: Sender<()>) -> Mortal {
-        Mortal { whole, life: Mutex::new(Life::Lives(death)), died }
+        Mortal { whole, life: Mutex::new(Life::Lives(death)), died, log_held: watch::Sender::new(false) }
+    }
+
+    /// From now on nobody reads on in the log, or everybody does again.
+    pub(crate) fn hold_log(&self, held: bool) {
+        self.log_held.send_replace(held);
     }
 
     fn fate(&self, step: Option<Step>) -> Fate {
@@ -183,7 +191,18 @@ impl Broker for Mortal {
         limit: usize,
         wait: Duration,
     ) -> Answer<'_, Vec<LogEntry>> {
-        self.mortally(None, move |whole| whole.events(partition, after, limit, wait))
+        async move {
+            loop {
+                // Whoever waits for news holds up nobody: what comes while it is held is not told.
+                let _ = self.log_held.subscribe().wait_for(|held| !held).await;
+                let told =
+                    self.mortally(None, move |whole| whole.events(partition, after, limit, wait)).await?;
+                if !*self.log_held.borrow() {
+                    return Ok(told);
+                }
+            }
+        }
+        .boxed()
     }
 
     fn acknowledge(&self, reader: &str, partition: Partition, through: Cursor) -> Answer<'_, ()> {
