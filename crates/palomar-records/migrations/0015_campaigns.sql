@@ -22,8 +22,13 @@ CREATE TABLE rates (
 -- Of the messages that the last look for failures judged, how many were not wanted.
 ALTER TABLE campaigns ADD COLUMN judged_unwelcome BIGINT NOT NULL DEFAULT 0;
 
--- Why messages of a campaign failed is asked while it runs.
-CREATE INDEX messages_failed_in_campaigns ON messages (campaign_number, code) WHERE status = 'failed';
+-- Why messages of a campaign failed is asked while it runs: all that is asked for is in the index.
+CREATE INDEX messages_failed_in_campaigns ON messages (campaign_number, code, status) WHERE status = 'failed';
+
+-- Attempts of which nobody knows whether they were taken, a bit each.
+ALTER TABLE messages ADD COLUMN doubts BIGINT NOT NULL DEFAULT 0;
+UPDATE messages SET doubts = CAST(1 AS BIGINT) << CAST(CASE WHEN attempts < 62 THEN attempts ELSE 62 END AS INTEGER)
+WHERE status = 'uncertain';
 
 -- What was decided of a recipient for a step after the first, once.
 CREATE TABLE campaign_follow_ups (

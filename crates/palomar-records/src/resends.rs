@@ -24,6 +24,8 @@ pub struct MessageEnd {
     pub state: MessageState,
     /// Why it failed.
     pub reason: Option<String>,
+    /// Whether there was an attempt of which nobody knows whether it was taken.
+    pub doubted: bool,
 }
 
 /// What became of a request for a campaign that goes to the failed of another.
@@ -93,7 +95,7 @@ impl Records {
         let different: std::collections::BTreeSet<_> = ids.into_iter().collect();
         let mut wanted = Rows::of(&MESSAGES.columns[..1]);
         different.into_iter().for_each(|id| wanted.push(values![id]));
-        let text = "SELECT id, status, reason FROM {wanted} JOIN messages USING (id)
+        let text = "SELECT id, status, reason, doubts FROM {wanted} JOIN messages USING (id)
              WHERE direction = 'outbound'";
         let work = move |db: Db<'_>| {
             db.find(text, &wanted, |row| {
@@ -101,6 +103,7 @@ impl Records {
                     id: parsed(row, MESSAGES.name, "id")?,
                     state: parsed(row, MESSAGES.name, "status")?,
                     reason: row.get("reason")?,
+                    doubted: row.get::<i64>("doubts")? != 0,
                 })
             })
         };

@@ -197,7 +197,7 @@ impl Failed {
             for one in recipients {
                 let end = ends.get(&message_of(*earlier, one));
                 let called_off = [MessageState::Cancelled, MessageState::Expired];
-                if end.is_some_and(|end| !called_off.contains(&end.state)) {
+                if end.is_some_and(|end| end.doubted || !called_off.contains(&end.state)) {
                     reached.insert((one.lane, one.place));
                 }
             }
@@ -208,11 +208,12 @@ impl Failed {
 
 /// Whether a message failed, so that its recipient got nothing; or may have got it, where those in doubt are meant too.
 fn failed(end: &MessageEnd, doubtful: Doubtful) -> bool {
-    // Given up without an answer: by the policy for uncertain messages, or because whoever sent it broke down.
+    // Given up without an answer: by the policy for uncertain messages, or because whoever sent it broke down. Or one attempt had
+    // no answer, and a later one was refused.
     let given_up =
         end.reason.as_deref().is_some_and(|why| why == "uncertain" || why.starts_with("poison: its handler"));
     match end.state {
-        MessageState::Failed => !given_up || doubtful != Doubtful::No,
+        MessageState::Failed => !(given_up || end.doubted) || doubtful != Doubtful::No,
         MessageState::Uncertain => doubtful == Doubtful::All,
         _ => false,
     }
@@ -228,24 +229,27 @@ mod tests {
 
     #[test]
     fn those_in_doubt_are_meant_where_somebody_said_so() {
-        let end = |state, reason: &str| MessageEnd {
+        let end = |state, reason: &str, doubted| MessageEnd {
             id: MessageId(uuid::Uuid::nil()),
             state,
             reason: Some(reason.to_owned()),
+            doubted,
         };
         use MessageState as State;
-        for (state, reason, expected) in [
-            (State::Failed, "not on WhatsApp", [true, true, true]),
-            (State::Failed, "uncertain", [false, true, true]),
-            (State::Failed, "poison: its handler panicked three times", [false, true, true]),
-            (State::Uncertain, "no answer", [false, false, true]),
-            (State::Sent, "", [false; 3]),
-            (State::Delivered, "", [false; 3]),
-            (State::Queued, "", [false; 3]),
-            (State::Cancelled, "", [false; 3]),
+        for (state, reason, doubted, expected) in [
+            (State::Failed, "not on WhatsApp", false, [true, true, true]),
+            (State::Failed, "not on WhatsApp", true, [false, true, true]),
+            (State::Failed, "uncertain", false, [false, true, true]),
+            (State::Failed, "poison: its handler panicked three times", false, [false, true, true]),
+            (State::Uncertain, "no answer", true, [false, false, true]),
+            (State::Sent, "", true, [false; 3]),
+            (State::Delivered, "", false, [false; 3]),
+            (State::Queued, "", true, [false; 3]),
+            (State::Cancelled, "", true, [false; 3]),
         ] {
             let doubts = [Doubtful::No, Doubtful::GivenUp, Doubtful::All];
-            assert_eq!(doubts.map(|doubt| failed(&end(state, reason), doubt)), expected, "{state} {reason}");
+            let found = doubts.map(|doubt| failed(&end(state, reason, doubted), doubt));
+            assert_eq!(found, expected, "{state} {reason} {doubted}");
         }
     }
 }

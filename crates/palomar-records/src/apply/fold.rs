@@ -3,8 +3,14 @@
 use palomar_model::analytics::SeriesId;
 use palomar_model::{Applied, ChannelName, Fact, MessageState, Timestamp};
 
+use super::doubts::Doubts;
 use crate::fact::What;
 use crate::tables::messages::Head;
+
+/// Why a message failed whose outcome stayed unknown for too long.
+const GIVEN_UP: &str = "uncertain";
+/// Why one failed whose attempt nobody brought to its end begins so.
+const BROKE_DOWN: &str = "poison: its handler";
 
 impl Head {
     /// A message that was just accepted.
@@ -34,6 +40,7 @@ impl Head {
             due: at,
             campaign: None,
             series: Some(series),
+            doubts: Doubts::default(),
         }
     }
 }
@@ -48,7 +55,12 @@ pub(super) fn progress(head: &mut Head, what: &What, at: Timestamp, counted: &mu
         }
         What::Requeued { .. } => Fact::Released,
         What::Done => Fact::Sent,
-        What::Uncertain => Fact::UncertainOutcome,
+        What::Uncertain => {
+            if advance(head, &Fact::UncertainOutcome, at, counted) {
+                head.doubts.add(head.attempts);
+            }
+            return;
+        }
         What::Retried => Fact::Retried,
         What::QueuedAnew { earlier_attempts } => {
             head.earlier_attempts = *earlier_attempts;
@@ -58,8 +70,15 @@ pub(super) fn progress(head: &mut Head, what: &What, at: Timestamp, counted: &mu
         What::Cancelled => Fact::Cancelled,
         What::Expired => Fact::Expired,
         What::Dead { reason } => {
+            let before = head.state;
             if advance(head, &Fact::Failed, at, counted) {
                 head.reason = Some(reason.clone());
+                match before {
+                    // Not by the policy: a person knows that it was not taken.
+                    MessageState::Uncertain if reason != GIVEN_UP => head.doubts.clear_all(),
+                    MessageState::Sending if reason.starts_with(BROKE_DOWN) => head.doubts.add(head.attempts),
+                    _ => {}
+                }
             }
             return;
         }

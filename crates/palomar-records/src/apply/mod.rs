@@ -9,6 +9,7 @@
 //! has the turn: what was read is still so when it is written, whatever other nodes and partitions bring.
 
 mod changes;
+mod doubts;
 mod exchanges;
 mod fold;
 mod inbound;
@@ -32,6 +33,7 @@ use crate::tables::inbound_seen::Seen;
 use crate::tables::journal::Entry;
 use crate::tally::Tally;
 use changes::Changes;
+pub(crate) use doubts::Doubts;
 use known::Known;
 
 /// What a batch of facts changed.

@@ -104,7 +104,12 @@ impl Batch<'_> {
         counted: &mut Vec<&'static str>,
     ) -> bool {
         let Some(head) = self.known.change(id) else { return false };
+        let before = head.state;
         let moved = advance(head, &Fact::Sent, at, counted);
+        if moved && matches!(before, MessageState::Queued | MessageState::Uncertain) {
+            // No attempt is under way that it could be of.
+            head.doubts.clear_single();
+        }
         head.provider_id = Some(provider_id.to_string());
         let named = Named::of(&head.channel, provider_id);
         let waiting = self.known.early.remove(&named).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! A provider's reports on our messages: in any order, repeated, and sometimes before we know the message.
 
-use palomar_model::{ChannelName, Fact, MessageId, ReportedStatus, Status, StatusReport, Timestamp};
+use palomar_model::{ChannelName, Fact, MessageId, MessageState, ReportedStatus, Status, StatusReport, Timestamp};
 
 use super::fold::advance;
 use super::known::Waiting;
@@ -81,6 +81,13 @@ pub(super) fn fold(head: &mut Head, report: &StatusReport, at: Timestamp, counte
         return;
     };
     let of_earlier_attempt = report.tag.is_some_and(|tag| tag.attempt < head.attempts);
+    if status == ReportedStatus::Failed {
+        match report.tag {
+            Some(tag) => head.doubts.clear(tag.attempt),
+            None if head.state == MessageState::Uncertain => head.doubts.clear_single(),
+            None => {}
+        }
+    }
     if status == ReportedStatus::Failed && of_earlier_attempt {
         // The newest attempt decides; that an earlier one failed is no news.
         return;

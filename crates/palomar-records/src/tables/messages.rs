@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use super::message_changes::ChangesView;
 use super::{json, media, message_changes, optional, optional_json, parsed, to_json};
+use crate::apply::Doubts;
 use crate::error::Result;
 use crate::kept::UnknownMessage;
 use crate::message::{Direction, MessageView, said};
@@ -52,6 +53,7 @@ pub(crate) const MESSAGES: Table = Table {
         int("campaign_variant"),
         int("series"),
         int("started_at"),
+        int("doubts"),
     ],
     key: 1,
 };
@@ -70,6 +72,7 @@ const OF_HEAD: &[Column] = &[
     int("read_at"),
     int("failed_at"),
     int("started_at"),
+    int("doubts"),
 ];
 /// More of a text is not searched.
 const SUMMARY_CHARS: usize = 512;
@@ -101,6 +104,8 @@ pub(crate) struct Head {
     pub(crate) campaign: Option<String>,
     /// In which series it is counted; none of one that an earlier version accepted.
     pub(crate) series: Option<SeriesId>,
+    /// Its attempts of which nobody knows whether they were taken.
+    pub(crate) doubts: Doubts,
 }
 
 /// A message that is not in the table yet.
@@ -161,12 +166,13 @@ pub(crate) fn add<'a>(messages: impl Iterator<Item = (&'a NewMessage, Option<&'a
             ],
         };
         let started = head.and_then(|head| head.started_at);
+        let doubts = head.map_or(0, |head| head.doubts.bits());
         rows.push(
             told.into_iter()
                 .chain(reached)
                 .chain(values![group.as_deref()])
                 .chain(of_place(place.as_ref()))
-                .chain(values![series.0, started])
+                .chain(values![series.0, started, doubts])
                 .collect::<Vec<_>>(),
         );
     }
@@ -209,7 +215,7 @@ pub(crate) fn unknown_count(db: Db<'_>, after: &str) -> Result<u64> {
 pub(crate) fn update<'a>(heads: impl Iterator<Item = (&'a MessageId, &'a Head)>) -> Write {
     let mut rows = Rows::of(OF_HEAD);
     for (id, head) in heads {
-        let row = values![*id].into_iter().chain(of_head(head)).chain(values![head.started_at]);
+        let row = values![*id].into_iter().chain(of_head(head)).chain(values![head.started_at, head.doubts.bits()]);
         rows.push(row.collect::<Vec<_>>());
     }
     Write::update(&MESSAGES, rows)
@@ -261,7 +267,7 @@ pub(crate) fn heads<'a>(
     ids.for_each(|id| wanted.push(values![*id]));
     let text = "SELECT id, direction, channel, match_key, status, provider_id, attempts, earlier_attempts, code, reason,
              updated_at, sent_at, delivered_at, read_at, failed_at, campaign_number, campaign_step, campaign_variant,
-             started_at, created_at, scheduled_at, campaign, series
+             started_at, created_at, scheduled_at, campaign, series, doubts
          FROM {wanted} JOIN messages USING (id)";
     db.find(text, &wanted, |row| {
         let id = parsed(row, TABLE, "id")?;
@@ -292,6 +298,7 @@ fn head(row: &Row<'_>) -> Result<Head> {
         due: due(row.time("created_at")?, row.optional_time("scheduled_at")?),
         campaign: row.get("campaign")?,
         series: row.get::<Option<i64>>("series")?.map(SeriesId),
+        doubts: Doubts::from_bits(row.get("doubts")?),
     })
 }
 

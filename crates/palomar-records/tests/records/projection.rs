@@ -15,6 +15,7 @@ on_both!(
     every_order_of_reports_and_their_send_ends_alike,
     our_tag_finds_the_message_before_its_provider_id_is_known,
     a_failure_of_an_earlier_attempt_is_no_news,
+    an_attempt_without_an_answer_stays_in_doubt,
     attempts_go_on_where_a_message_is_queued_anew,
     a_message_comes_back_as_it_was_accepted,
     what_people_write_takes_effect_once,
@@ -146,6 +147,46 @@ async fn a_failure_of_an_earlier_attempt_is_no_news(house: House) {
     records.apply(LOG, 0, log(1, facts), 6, START).await.expect("applied");
     let message = records.message(id(1)).await.expect("read").expect("there");
     assert_eq!(message.status, MessageStatus::Outbound(MessageState::Sending));
+}
+
+async fn an_attempt_without_an_answer_stays_in_doubt(house: House) {
+    let records = house.open().await;
+    let own = |n, what| (Some(id(n)), what);
+    let dead = |reason: &str| What::Dead { reason: reason.to_owned() };
+    let uncertain = |n| {
+        let mut facts = sent(n);
+        facts.truncate(2);
+        facts.push(own(n, What::Uncertain));
+        facts
+    };
+    let again = |n| [own(n, What::Retried), own(n, What::Started { attempt: 2 })];
+    let took = |n| own(n, What::Sent { provider_id: provider_id(n), alias: None });
+    let failed = |n, tag| (None, report(n, ReportedStatus::Failed, tag));
+    // What came after an attempt that had no answer, and whether it is in doubt then.
+    let cases = [
+        (vec![own(1, dead("uncertain"))], true),
+        (vec![own(2, dead("a person settled it as failed"))], false),
+        // The next attempt is refused for good; or called off before it begins.
+        ([again(3).to_vec(), vec![own(3, dead("not on WhatsApp"))]].concat(), true),
+        (vec![own(4, What::Retried), own(4, What::Cancelled)], true),
+        // The provider says that the first failed; or the second.
+        ([again(5).to_vec(), vec![failed(5, true), own(5, dead("not on WhatsApp"))]].concat(), false),
+        ([again(6).to_vec(), vec![took(6), failed(6, false)]].concat(), true),
+        (vec![failed(7, true)], false),
+        // It was found, and failed afterwards.
+        (vec![took(8), failed(8, false)], false),
+    ];
+    let mut cursor = 0;
+    for ((news, expected), n) in cases.into_iter().zip(1..) {
+        // Each fact in a transaction of its own: what is in doubt must be in the tables.
+        for fact in log(cursor + 1, [uncertain(n), news].concat()) {
+            let through = fact.cursor;
+            records.apply(LOG, cursor, vec![fact], through, START).await.expect("applied");
+            cursor = through;
+        }
+        let ends = records.message_ends(vec![id(n)]).await.expect("read");
+        assert_eq!(ends[0].doubted, expected, "{ends:?}");
+    }
 }
 
 async fn attempts_go_on_where_a_message_is_queued_anew(house: House) {
