@@ -86,10 +86,10 @@ pub trait Channel: Send + Sync {
         false
     }
 
-    /// Whether a failure with this code says that messages such as this one are not wanted: by the person, or by the provider
-    /// in the name of people.
-    fn is_unwelcome(&self, code: &str) -> bool {
-        self.is_opt_out(code)
+    /// The codes of failures which say that messages such as this one are not wanted: by the person, or by the provider in the
+    /// name of people.
+    fn unwelcome_codes(&self) -> &'static [&'static str] {
+        &[]
     }
 }
 
@@ -289,7 +289,7 @@ impl<C: Channel + ?Sized> Channel for Arc<C> {
         (**self).is_opt_out(code)
     }
 
-    fn is_unwelcome(&self, code: &str) -> bool {
-        (**self).is_unwelcome(code)
+    fn unwelcome_codes(&self) -> &'static [&'static str] {
+        (**self).unwelcome_codes()
     }
 }

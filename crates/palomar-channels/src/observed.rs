@@ -102,7 +102,7 @@ impl<C: Channel> Channel for Observed<C> {
         self.inner.is_opt_out(code)
     }
 
-    fn is_unwelcome(&self, code: &str) -> bool {
-        self.inner.is_unwelcome(code)
+    fn unwelcome_codes(&self) -> &'static [&'static str] {
+        self.inner.unwelcome_codes()
     }
 }

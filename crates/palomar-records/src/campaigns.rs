@@ -381,9 +381,16 @@ impl Records {
     ///
     /// # Errors
     /// Where the database can't be read.
-    pub async fn campaign_failures(&self, id: &str, number: u64) -> Result<Vec<(String, u64)>> {
-        let id = id.to_owned();
-        self.read(move |db| messages::failures(db, &id, number)).await
+    pub async fn campaign_failures(&self, number: u64) -> Result<Vec<(String, u64)>> {
+        self.read(move |db| messages::failures(db, number)).await
+    }
+
+    /// How many messages of a campaign failed with one of the provider's codes.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn campaign_failed_with(&self, number: u64, codes: &'static [&'static str]) -> Result<u64> {
+        self.read(move |db| messages::failed_with(db, number, codes)).await
     }
 
     /// Those of these messages that are known.

@@ -119,8 +119,13 @@ impl App {
                 if is_accounted_for(&progress) && self.is_followed_up(&progress, &definition).await? {
                     return self.finish(progress.campaign, now).await;
                 }
-                if let Some(why) = self.judge(&progress, &definition, now).await? {
-                    return self.pause_by_itself(progress.campaign, why, now).await;
+                match self.judge(&progress, &definition, now).await {
+                    Ok(Some(why)) => return self.pause_by_itself(progress.campaign, why, now).await,
+                    Ok(None) => {}
+                    // Nothing waits for that but a pause.
+                    Err(error) => {
+                        tracing::warn!(campaign = progress.campaign.id, %error, "a campaign can't be judged now");
+                    }
                 }
                 self.find_lost(&progress, now).await?;
                 self.queue_batches(&progress, now).await?;
@@ -337,9 +342,8 @@ impl App {
         if failed > 0
             && let Some(line) = self.registry.get(&campaign.channel)
         {
-            let failures = self.records.campaign_failures(&campaign.id, campaign.number).await?;
-            let unwelcome = failures.iter().filter(|(code, _)| line.channel.is_unwelcome(code));
-            judged.unwelcome = unwelcome.map(|(_, count)| count).sum();
+            let codes = line.channel.unwelcome_codes();
+            judged.unwelcome = self.records.campaign_failed_with(campaign.number, codes).await?;
         }
         Ok(judged)
     }

@@ -161,7 +161,7 @@ impl App {
     pub async fn campaign_report(&self, id: &str, caller: &Caller) -> Result<CampaignReport, AppError> {
         let campaign = self.campaign_of(id, caller).await?;
         let progress = self.records.campaign_progress(id).await?.ok_or(gone())?;
-        let failures = self.records.campaign_failures(id, campaign.number).await?;
+        let failures = self.records.campaign_failures(campaign.number).await?;
         let definition = definition_of(&campaign)?;
         let (bill, sums) =
             (self.bill_of(&campaign, &definition).await?, self.conversions_of(&campaign).await?);

@@ -52,8 +52,8 @@ impl Channel for Unwelcome {
         Parsed { events: Vec::new(), problems: Vec::new() }
     }
 
-    fn is_unwelcome(&self, code: &str) -> bool {
-        code == "no_more"
+    fn unwelcome_codes(&self) -> &'static [&'static str] {
+        &["no_more"]
     }
 }
 

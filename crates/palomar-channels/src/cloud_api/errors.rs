@@ -43,12 +43,9 @@ pub fn is_opt_out(code: &str) -> bool {
     code == "131050"
 }
 
-/// Whether a code says that messages such as this one are not wanted: the person stopped them, got enough of businesses' marketing
+/// The codes which say that messages such as this one are not wanted: the person stopped them, got enough of businesses' marketing
 /// for now, or too many blocked or reported this number.
-#[must_use]
-pub fn is_unwelcome(code: &str) -> bool {
-    is_opt_out(code) || matches!(code, "131048" | "131049")
-}
+pub const UNWELCOME: &[&str] = &["131048", "131049", "131050"];
 
 /// What an answer means that is no success.
 #[must_use]

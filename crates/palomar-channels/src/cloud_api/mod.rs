@@ -202,8 +202,8 @@ impl Channel for CloudApi {
         errors::is_opt_out(code)
     }
 
-    fn is_unwelcome(&self, code: &str) -> bool {
-        errors::is_unwelcome(code)
+    fn unwelcome_codes(&self) -> &'static [&'static str] {
+        errors::UNWELCOME
     }
 
     fn reread(&self, kept: &Kept<'_>) -> Parsed {

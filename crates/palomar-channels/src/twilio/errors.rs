@@ -43,12 +43,9 @@ pub fn is_opt_out(code: &str) -> bool {
     matches!(code, "21610" | "63014" | "63033")
 }
 
-/// Whether a code says that messages such as this one are not wanted: the person stopped them, or got enough of businesses'
+/// The codes which say that messages such as this one are not wanted: the person stopped them, or got enough of businesses'
 /// marketing for now.
-#[must_use]
-pub fn is_unwelcome(code: &str) -> bool {
-    is_opt_out(code) || code == "63049"
-}
+pub const UNWELCOME: &[&str] = &["21610", "63014", "63033", "63049"];
 
 /// What an answer means that is no success.
 #[must_use]

@@ -249,8 +249,8 @@ impl Channel for Twilio {
         errors::is_opt_out(code)
     }
 
-    fn is_unwelcome(&self, code: &str) -> bool {
-        errors::is_unwelcome(code)
+    fn unwelcome_codes(&self) -> &'static [&'static str] {
+        errors::UNWELCOME
     }
 }
 

@@ -322,11 +322,22 @@ pub(crate) fn find(db: Db<'_>, ids: &Rows) -> Result<Vec<MessageView>> {
     Ok(found)
 }
 
-/// Messages of a campaign that failed, by the provider's code; without one under `none`.
-pub(crate) fn failures(db: Db<'_>, campaign: &str, number: u64) -> Result<Vec<(String, u64)>> {
+/// Messages of a campaign that failed, by the provider's code; without one under `none`. An index has all that is asked for.
+pub(crate) fn failures(db: Db<'_>, campaign: u64) -> Result<Vec<(String, u64)>> {
     let text = "SELECT COALESCE(code, 'none') AS code, COUNT(*) AS count FROM messages
-         WHERE campaign = $1 AND campaign_number = $2 AND status = 'failed' GROUP BY COALESCE(code, 'none')";
-    db.rows(text, &values![campaign, number], |row| Ok((row.get("code")?, row.count("count")?)))
+         WHERE campaign_number = $1 AND status = 'failed' GROUP BY COALESCE(code, 'none')";
+    db.rows(text, &values![campaign], |row| Ok((row.get("code")?, row.count("count")?)))
+}
+
+/// Messages of a campaign that failed with one of these codes: no others are looked at.
+pub(crate) fn failed_with(db: Db<'_>, campaign: u64, codes: &[&str]) -> Result<u64> {
+    let text = "SELECT COUNT(*) AS count FROM messages
+         WHERE campaign_number = $1 AND status = 'failed' AND code = $2";
+    let mut failed = 0;
+    for code in codes {
+        failed += db.row(text, &values![campaign, *code], |row| row.count("count"))?.unwrap_or(0);
+    }
+    Ok(failed)
 }
 
 /// Messages of a campaign that were delivered from one moment up to another, by what they are counted under.
