@@ -1,6 +1,7 @@
 //! The steps of campaigns after the first: what was decided of whom, once, and what that is decided by.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use palomar_model::{ChannelName, MessageId, MessageState, Timestamp};
 
@@ -26,13 +27,14 @@ pub struct Sending {
 }
 
 impl Records {
-    /// Batches of a campaign that were fed are looked at for these steps; those that are not looked at yet, at this time at first.
+    /// Batches of a campaign that were fed are looked at for these steps; those that are not looked at yet, so long after they
+    /// were fed at first, however late that is said.
     ///
     /// # Errors
     /// Where the database can't be written.
-    pub async fn plan_follow_ups(&self, campaign: u64, steps: Vec<(u32, Timestamp)>) -> Result<()> {
+    pub async fn plan_follow_ups(&self, campaign: u64, steps: Vec<(u32, Duration)>) -> Result<()> {
         let work = move |db: Db<'_>| {
-            steps.iter().try_for_each(|(step, first)| follow_ups::plan(db, campaign, *step, *first))
+            steps.iter().try_for_each(|(step, after)| follow_ups::plan(db, campaign, *step, *after))
         };
         self.write(work).await
     }

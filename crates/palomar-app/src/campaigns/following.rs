@@ -28,12 +28,12 @@ const CATCH_UP: Duration = Duration::from_secs(5);
 /// A batch is marked as fed within so long after the first of its messages can have gone.
 const FED_WITHIN: Duration = Duration::from_secs(60);
 
-/// When batches that are fed now are looked at first, for each step: when somebody may be due.
-fn first_looks(definition: &Definition, now: Timestamp) -> Vec<(u32, Timestamp)> {
+/// How long after it was fed a batch is looked at first, for each step: when somebody may be due.
+fn first_looks(definition: &Definition) -> Vec<(u32, Duration)> {
     let mut after = Duration::ZERO;
     let looks = definition.follow_ups.iter().zip(lots::FIRST_STEP + 1..).map(|(follow, step)| {
         after += follow.after();
-        (step, now.after(after.saturating_sub(FED_WITHIN)))
+        (step, after.saturating_sub(FED_WITHIN))
     });
     looks.collect()
 }
@@ -92,7 +92,7 @@ impl App {
         let number = progress.campaign.number;
         let totals = self.records.follow_up_totals(number).await?;
         if totals.looks < progress.batches.fed * u64::from(steps) {
-            self.records.plan_follow_ups(number, first_looks(definition, now)).await?;
+            self.records.plan_follow_ups(number, first_looks(definition)).await?;
         }
         let due = self.records.follow_ups_due(number, now, MOST_BATCHES).await?;
         if !due.is_empty() {

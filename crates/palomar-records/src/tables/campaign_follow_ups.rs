@@ -4,6 +4,7 @@
 //! Always: what was decided of somebody stays so.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use palomar_model::Timestamp;
 
@@ -44,13 +45,14 @@ pub struct FollowTotals {
     pub undone: u64,
 }
 
-/// Batches that were fed are looked at for a step, at this time at first.
-pub(crate) fn plan(db: Db<'_>, campaign: u64, step: u32, first: Timestamp) -> Result<()> {
+/// Batches that were fed are looked at for a step, so long after that at first.
+pub(crate) fn plan(db: Db<'_>, campaign: u64, step: u32, after: Duration) -> Result<()> {
     let text = "INSERT INTO campaign_follow_looks (campaign, step, batch, look_at, undone)
-         SELECT campaign, CAST($2 AS BIGINT), number, CAST($3 AS BIGINT), 1 FROM campaign_batches
-         WHERE campaign = $1 AND state = 'fed'
+         SELECT campaign, CAST($2 AS BIGINT), number, COALESCE(fed_at, queued_at, 0) + CAST($3 AS BIGINT), 1
+         FROM campaign_batches WHERE campaign = $1 AND state = 'fed'
          ON CONFLICT DO NOTHING";
-    db.execute(text, &values![campaign, step, first])?;
+    let micros = u64::try_from(after.as_micros()).unwrap_or(u64::MAX >> 1);
+    db.execute(text, &values![campaign, step, micros])?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Campaigns: whom they go to stands fast, each batch is fed once, and counts are what the messages are.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use palomar_model::{CampaignPlace, CampaignState, MessageId, Outbound, ReportedStatus, Timestamp};
 use palomar_records::{
@@ -43,7 +44,7 @@ pub(crate) fn campaign(n: u64) -> CampaignRecord {
         updated_at: at(n),
         started_at: None,
         ended_at: None,
-        held: std::time::Duration::ZERO,
+        held: Duration::ZERO,
     }
 }
 
@@ -459,14 +460,15 @@ async fn a_follow_up_is_decided_once(house: House) {
     let number = made.number;
     let plan = CampaignChange { batches_of: Some(5), ..CampaignChange::default() };
     change(&records, made, plan).await.expect("changed");
-    let looks = |first: u64| vec![(1, at(first)), (2, at(first + 10))];
-    records.plan_follow_ups(number, looks(20)).await.expect("written");
+    let looks = |after| [(1, after), (2, after + 10)].map(|(step, after)| (step, Duration::from_secs(after)));
+    let looks = |after: u64| looks(after).to_vec();
+    records.plan_follow_ups(number, looks(5)).await.expect("written");
     assert_eq!(records.follow_up_totals(number).await.expect("read").looks, 0, "nothing is fed yet");
     let batch = records.campaign_batches(number, BatchState::Waiting, None, 1).await.expect("read").remove(0);
     records.batches_queued(number, vec![(batch.clone(), 0)], None, at(50)).await.expect("written");
     records.batch_fed(number, batch.clone(), FedBatch::default(), at(55)).await.expect("written");
-    records.plan_follow_ups(number, looks(60)).await.expect("written");
-    records.plan_follow_ups(number, looks(99)).await.expect("written");
+    records.plan_follow_ups(number, looks(5)).await.expect("written");
+    records.plan_follow_ups(number, looks(44)).await.expect("written");
     let due = async |now| records.follow_ups_due(number, at(now), 9).await.expect("read");
     assert_eq!((due(59).await, due(60).await), (vec![], vec![(1, 0)]), "those that are looked at stay so");
     assert_eq!(due(70).await, [(1, 0), (2, 0)]);
