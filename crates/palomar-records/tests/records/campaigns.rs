@@ -494,6 +494,23 @@ async fn a_follow_up_is_decided_once(house: House) {
     assert_eq!(due(99).await, [(2, 0)]);
     let totals = records.follow_up_totals(number).await.expect("read");
     assert_eq!((totals.looks, totals.undone), (2, 1));
+    // All is decided; it is over when the message that was decided on is there, and at its end.
+    records.follow_up_looked(number, (2, 0), None).await.expect("written");
+    let is_over = async |looks| records.follow_ups_are_over(number, looks).await.expect("read");
+    assert!(!is_over(2).await, "nobody has seen the message");
+    let place = CampaignPlace { campaign: number, step: 1, variant: 0 };
+    let message =
+        Outbound { campaign_id: Some("campaign_1".to_owned()), campaign_place: Some(place), ..outbound(1) };
+    let of_message = |what| (Some(id(1)), what);
+    let begins = vec![
+        of_message(What::Accepted { message: Box::new(message), scheduled: false }),
+        of_message(What::Started { attempt: 1 }),
+    ];
+    records.apply(LOG, 0, log(1, begins), 2, START).await.expect("applied");
+    assert!(!is_over(2).await, "it is under way");
+    let sent = vec![of_message(What::Sent { provider_id: provider_id(1), alias: None })];
+    records.apply(LOG, 2, log(3, sent), 3, START).await.expect("applied");
+    assert!(is_over(2).await && !is_over(4).await);
     let decided = records.follow_ups_decided(number).await.expect("read");
     assert_eq!(decided[&(1, word(SEND))], 1);
     let kept = records.campaign("campaign_1").await.expect("read").expect("kept");
