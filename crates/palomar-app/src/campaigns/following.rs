@@ -16,7 +16,9 @@ use super::definition::Definition;
 use super::feeder::remembered;
 use super::follow_up::{FollowUp, Verdict};
 use super::messages::{Drafts, LeftOut, facts};
-use super::{lots, results};
+use super::pace::{HORIZON, Room, look_ahead};
+use super::view::Tally;
+use super::{lots, results, zones};
 use crate::channels::Line;
 use crate::{App, AppError, pools};
 
@@ -95,14 +97,26 @@ impl App {
             self.records.plan_follow_ups(number, first_looks(definition)).await?;
         }
         let due = self.records.follow_ups_due(number, now, MOST_BATCHES).await?;
-        if !due.is_empty() {
-            // What is decided stays so: whoever read or answered by now is known to have.
-            self.caught_up(CATCH_UP).await?;
+        if due.is_empty() {
+            return Ok(());
         }
+        // What is decided stays so: whoever read or answered by now is known to have. And all that was queued is counted.
+        self.caught_up(CATCH_UP).await?;
+        let Some(newest) = self.records.campaign_progress(&progress.campaign.id).await? else { return Ok(()) };
+        let mut room = self.room_for_follow_ups(&newest, &line);
         for (step, batch) in due {
             let Some(follow) = definition.follow_ups.get(step as usize - 1) else { continue };
             let found = self.records.campaign_batch(number, batch).await?;
             let Some((campaign, batch, lane, recipients)) = found else { continue };
+            let opens = zones::opens(definition, &lane, now);
+            if opens > now.after(HORIZON) {
+                // Who reads or answers until then needs no message, and nobody else waits for their place.
+                self.records.follow_up_looked(number, (step, batch.number), Some(opens)).await?;
+                continue;
+            }
+            if !room.take(batch.size) {
+                break;
+            }
             let lines =
                 pools::lines_for(&self.registry, &self.records, &campaign.channel, &recipients, now).await?;
             let followed = Followed {
@@ -120,6 +134,17 @@ impl App {
             self.records.follow_up_looked(number, (step, followed.batch.number), again).await?;
         }
         Ok(())
+    }
+
+    /// What there is room for beside the messages of steps that wait or are under way. First messages have room of their own.
+    fn room_for_follow_ups(&self, progress: &CampaignProgress, line: &Line) -> Room {
+        let config = &self.config.campaigns;
+        Room {
+            look_ahead: look_ahead(&line.limits, config.batch_size, config.look_ahead),
+            outstanding: Tally::of(progress).following,
+            most_batches: MOST_BATCHES as u64,
+            batches: 0,
+        }
     }
 
     /// Looks at a batch; when again, where something of it is left to do.

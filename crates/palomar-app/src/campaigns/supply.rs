@@ -1,6 +1,6 @@
 //! Queues batches of a campaign: as many as there is room for their messages, of those whose recipients may be written to.
 
-use palomar_model::{Daily, Pause, PauseCause, Timestamp, ZoneName};
+use palomar_model::{Daily, Pause, PauseCause, Timestamp};
 use palomar_records::{BatchState, CampaignBatch, CampaignProgress, CampaignRecord, DailyCap};
 
 use super::definition::Definition;
@@ -113,16 +113,12 @@ impl App {
     ) -> Result<Vec<CampaignBatch>, AppError> {
         let number = campaign.number;
         let waiting = BatchState::Waiting;
-        let Some(hours) = &definition.hours else {
+        if definition.hours.is_none() {
             return Ok(self.records.campaign_batches(number, waiting, None, MOST_BATCHES).await?);
-        };
+        }
         let mut awake = Vec::new();
         for lane in self.records.campaign_lanes(number).await? {
-            let own = zones::read(&lane.zones);
-            let own: Vec<ZoneName> = if own.is_empty() { vec![definition.zone.clone()] } else { own };
-            // Whoever never may be written to is left out when the batch is fed.
-            let opens = hours.next(now, &own).unwrap_or(now);
-            if opens <= now.after(HORIZON) {
+            if zones::opens(definition, &lane, now) <= now.after(HORIZON) {
                 awake.extend(
                     self.records.campaign_batches(number, waiting, Some(lane.lane), MOST_BATCHES).await?,
                 );

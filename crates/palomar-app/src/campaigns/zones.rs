@@ -1,7 +1,10 @@
 //! In which time zones somebody may be, by their number: the zone of its country or, where a country has several and the
 //! number does not tell, those at its ends: hours that hold in both hold between them.
 
-use palomar_model::{Recipient, ZoneName};
+use palomar_model::{Recipient, Timestamp, ZoneName};
+use palomar_records::CampaignLane;
+
+use super::definition::Definition;
 
 /// Calling codes, each before those that it begins with; of countries that write to each other on WhatsApp most.
 #[rustfmt::skip]
@@ -50,6 +53,15 @@ pub(super) fn of(recipient: &Recipient) -> &'static [&'static str] {
     let longest =
         BY_CODE.iter().filter(|(code, _)| digits.starts_with(code)).max_by_key(|(code, _)| code.len());
     longest.map_or(&[], |(_, zones)| zones)
+}
+
+/// When those of a lane may be written to: now, or next. Whoever never may be is as if they might now: it shows when their
+/// message is made.
+pub(super) fn opens(definition: &Definition, lane: &CampaignLane, now: Timestamp) -> Timestamp {
+    let Some(hours) = &definition.hours else { return now };
+    let own = read(&lane.zones);
+    let own = if own.is_empty() { vec![definition.zone.clone()] } else { own };
+    hours.next(now, &own).unwrap_or(now)
 }
 
 /// Zones as they are kept: a space between two.

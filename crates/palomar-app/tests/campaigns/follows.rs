@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use palomar_app::{AppConfig, Providers};
+use palomar_app::{AppConfig, CampaignConfig, Providers};
 use palomar_broker::{EmbeddedBroker, EmbeddedConfig};
 use palomar_model::Clock;
 use palomar_records::{Records, SEND};
@@ -176,6 +176,42 @@ async fn what_is_logged_is_known_before_somebody_is_decided_of() {
     wait_until(&house, &id, |status| status.status == "finished").await;
     let report = report(&house, &id).await;
     assert_eq!(json!(report.follow_ups[0].decided), json!({"read": 5}));
+    house.sound().await;
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn few_of_those_who_are_due_wait_in_the_queue() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let campaigns = CampaignConfig { batch_size: 2, look_ahead: 4, ..CampaignConfig::default() };
+    let config = AppConfig { campaigns, ..AppConfig::default() };
+    let providers = Arc::new(Providers::new(Arc::new(SystemClock)).expect("providers"));
+    let house = House::open_as(dir.path(), providers, config).await;
+    let mut demo = house::demo();
+    demo.limits = serde_json::from_value(json!({"windows": [{"max": 4, "perSeconds": 1}]})).expect("limits");
+    house.app.create_channel(demo).await.expect("created");
+    let body = json!({"name": "Verano", "message": "Hola", "contacts": contacts(16),
+        "followUps": [{"afterSeconds": 5, "when": "noAnswer", "message": "¿Sigues ahí?"}]});
+    let id = create(&house, body).await;
+    house.app.start_campaign(&id, &caller()).await.expect("started");
+    wait_until(&house, &id, |status| status.progress.success == 16).await;
+    // When it goes on, all are due.
+    house.app.pause_campaign(&id, &caller()).await.expect("paused");
+    let until = house.app.now().after(Duration::from_secs(6));
+    while house.app.now() < until {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    house.app.resume_campaign(&id, &caller()).await.expect("resumed");
+    loop {
+        let progress = house.app.records().campaign_progress(&id).await.expect("read").expect("kept");
+        assert!(progress.counts.moving() <= 4, "{progress:?}");
+        if progress.campaign.state.has_ended() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let report = report(&house, &id).await;
+    assert_eq!(report.follow_ups[0].messages.values().sum::<u64>(), 16, "{report:?}");
     house.sound().await;
     house.close().await;
 }
