@@ -50,3 +50,10 @@ CREATE TABLE campaign_follow_looks (
     undone   BIGINT NOT NULL,                -- 1 while somebody of it is undecided, or a message is to be queued
     PRIMARY KEY (campaign, step, batch)
 ) WITHOUT ROWID;
+
+-- The template that went in place of the text of a campaign that is no more: by it its messages are charged.
+CREATE TABLE campaign_fallbacks (
+    campaign TEXT NOT NULL,                  -- its id
+    template TEXT NOT NULL,
+    PRIMARY KEY (campaign)
+) WITHOUT ROWID;

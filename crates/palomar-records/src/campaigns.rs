@@ -13,7 +13,7 @@ use crate::tables::campaign_counts::{self, Counted};
 use crate::tables::journal::{self, Entry};
 use crate::tables::page::Page;
 use crate::tables::{
-    campaign_batches, campaign_days, campaign_follow_ups, campaign_places, campaign_recipients,
+    campaign_batches, campaign_days, campaign_fallbacks, campaign_follow_ups, campaign_places, campaign_recipients,
     campaign_requests, campaign_resends, campaigns, cursors, messages,
 };
 use crate::{MessageView, PROJECTION, Partition, Records};
@@ -210,11 +210,12 @@ impl Records {
         self.store.write(Patience::Request, Flush::Later, work).await
     }
 
-    /// Forgets a campaign. Its messages stay.
+    /// Forgets a campaign. Its messages stay, and the template that went in place of its text, where there was one: what they
+    /// cost follows from it.
     ///
     /// # Errors
     /// [`RecordsError::NotFound`] where it was changed meanwhile.
-    pub async fn delete_campaign(&self, campaign: CampaignRecord) -> Result<()> {
+    pub async fn delete_campaign(&self, campaign: CampaignRecord, fallback: Option<String>) -> Result<()> {
         let work = move |db: Db<'_>| {
             if !campaigns::delete(db, campaign.number, campaign.version)? {
                 return Err(RecordsError::NotFound("campaign"));
@@ -224,12 +225,23 @@ impl Records {
             campaign_days::forget(db, campaign.number)?;
             campaign_places::forget(db, campaign.number)?;
             campaign_follow_ups::forget(db, campaign.number)?;
-            if campaign.started_at.is_none() {
-                campaign_resends::forget(db, campaign.number)?;
+            match &fallback {
+                _ if campaign.started_at.is_none() => campaign_resends::forget(db, campaign.number)?,
+                Some(template) => campaign_fallbacks::keep(db, &campaign.id, template)?,
+                None => {}
             }
             campaign_recipients::forget(db, campaign.number)
         };
         self.store.write(Patience::Whole, Flush::Now, work).await
+    }
+
+    /// The template that went in place of the text of a campaign that is no more.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn forgotten_fallback(&self, id: &str) -> Result<Option<String>> {
+        let id = id.to_owned();
+        self.read(move |db| campaign_fallbacks::get(db, &id)).await
     }
 
     /// Up to so many campaigns that have come to this end before a time, without the newest ones of that end.

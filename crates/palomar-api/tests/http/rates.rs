@@ -79,6 +79,44 @@ async fn a_campaign_costs_what_the_card_says() {
 }
 
 #[tokio::test]
+async fn what_was_sent_costs_the_same_when_its_campaign_is_no_more() {
+    let house = House::open().await;
+    let promo = palomar_app::ProviderTemplate {
+        channel: "demo".parse().expect("a name"),
+        name: "promo".to_owned(),
+        language: "es".to_owned(),
+        provider_id: "1".to_owned(),
+        category: "MARKETING".to_owned(),
+        status: "APPROVED".to_owned(),
+        quality: None,
+        reason: None,
+        components: json!([]),
+        pulled_at: house.app.now(),
+    };
+    house.app.records().replace_templates(promo.channel.clone(), vec![promo]).await.expect("kept");
+    let rate = |category: &str, price: f64| {
+        json!({"channel": "demo", "country": "ES", "category": category, "price": price, "currency": "EUR"})
+    };
+    put(&house, json!([rate("marketing", 0.06), rate("service", 0.0)])).await;
+    let body = json!({"name": "Verano", "channel": "demo", "message": "Hola", "contacts": ["+34600111222"],
+        "fallback": {"name": "promo", "language": "es"}});
+    let made = house.post("/api/campaigns", &body).await.json();
+    let path = format!("/api/campaigns/{}", made["id"].as_str().expect("an id"));
+    house.post(&format!("{path}/start"), &json!({})).await;
+    delivered(&house, &path, 1).await;
+    let cost =
+        async || house.get("/api/analytics/campaigns?period=day").await.json()["items"][0]["cost"].clone();
+    let total = json!([{"currency": "EUR", "amount": 0.06}]);
+    assert_eq!(cost().await, total);
+    while house.get(&path).await.json()["status"] != "finished" {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    let gone = house.send("DELETE", &path, &house.operator, None).await;
+    assert_eq!(gone.status.as_u16(), 204, "{}", gone.text());
+    assert_eq!(cost().await, total);
+}
+
+#[tokio::test]
 async fn a_price_that_changes_holds_from_its_moment_on() {
     let house = House::open().await;
     let soon = house.app.now().after(Duration::from_secs(3_600));

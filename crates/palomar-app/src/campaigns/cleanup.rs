@@ -24,7 +24,7 @@ impl App {
                 let many = old.len();
                 for campaign in old {
                     tracing::info!(campaign = campaign.id, "a campaign that ended long ago is forgotten");
-                    match self.records.delete_campaign(campaign).await {
+                    match self.forget_campaign(campaign).await {
                         Ok(()) => forgotten += 1,
                         // Somebody else forgot it, or changed it.
                         Err(palomar_records::RecordsError::NotFound(_)) => return Ok(forgotten),

@@ -9,7 +9,9 @@ use palomar_broker::{Control, ControlError, Controlled, QueueName};
 use palomar_model::{
     CampaignOrder, CampaignState, ChannelName, Ordered, Pause, PauseCause, Timestamp, portion,
 };
-use palomar_records::{CampaignChange, CampaignFilter, CampaignProgress, CampaignRecord, Page, Records};
+use palomar_records::{
+    CampaignChange, CampaignFilter, CampaignProgress, CampaignRecord, Page, Records, RecordsError,
+};
 use serde::Serialize;
 
 use super::batches_queue;
@@ -386,9 +388,9 @@ impl App {
             if campaign.state.has_ended() && campaign.live {
                 self.release(&campaign).await?;
             }
-            match self.records.delete_campaign(campaign).await {
+            match self.forget_campaign(campaign).await {
                 // Somebody changed it meanwhile: it is looked at again.
-                Err(palomar_records::RecordsError::NotFound(_)) => {}
+                Err(RecordsError::NotFound(_)) => {}
                 other => return Ok(other?),
             }
         }
@@ -428,10 +430,19 @@ impl App {
         Ok(CampaignView::of(&progress, self.now()))
     }
 
-    /// The template that goes in place of a campaign's text, where there is such a campaign and one in it.
+    /// Forgets a campaign that nothing moves of; what is needed to say what its messages cost stays.
+    pub(super) async fn forget_campaign(&self, campaign: CampaignRecord) -> Result<(), RecordsError> {
+        // One that can't be read any more has none, and is forgotten too.
+        let fallback = definition_of(&campaign).ok().and_then(|definition| definition.fallback_name());
+        self.records.delete_campaign(campaign, fallback).await
+    }
+
+    /// The template that goes, or went, in place of a campaign's text, where there is one.
     pub(crate) async fn fallback_of(&self, id: &str) -> Result<Option<String>, AppError> {
-        let found = self.records.campaign(id).await?;
-        Ok(found.as_ref().map(definition_of).transpose()?.and_then(|definition| definition.fallback_name()))
+        match self.records.campaign(id).await? {
+            Some(found) => Ok(definition_of(&found)?.fallback_name()),
+            None => Ok(self.records.forgotten_fallback(id).await?),
+        }
     }
 
     pub(super) async fn campaign_of(&self, id: &str, caller: &Caller) -> Result<CampaignRecord, AppError> {

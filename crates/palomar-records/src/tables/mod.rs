@@ -6,6 +6,7 @@ pub(crate) mod api_keys;
 pub(crate) mod campaign_batches;
 pub(crate) mod campaign_counts;
 pub(crate) mod campaign_days;
+pub(crate) mod campaign_fallbacks;
 pub(crate) mod campaign_follow_ups;
 pub(crate) mod campaign_places;
 pub(crate) mod campaign_recipients;
@@ -48,7 +49,7 @@ use crate::error::{RecordsError, Result};
 use crate::store::{Row, Table};
 
 /// All tables, each once.
-pub(crate) const ALL: [&Table; 50] = [
+pub(crate) const ALL: [&Table; 51] = [
     &messages::MESSAGES,
     &message_changes::MESSAGE_CHANGES,
     &media::MEDIA,
@@ -82,6 +83,7 @@ pub(crate) const ALL: [&Table; 50] = [
     &campaign_batches::BATCHES,
     &campaign_counts::COUNTS,
     &campaign_days::DAYS,
+    &campaign_fallbacks::FALLBACKS,
     &campaign_follow_ups::FOLLOW_UPS,
     &campaign_follow_ups::LOOKS,
     &campaign_places::PLACES,

@@ -409,14 +409,14 @@ async fn lists_and_changes(house: House) {
     assert_eq!(records.campaigns(filter, None, 9).await.expect("read").items.len(), 1);
 
     let gone = records.campaign("campaign_2").await.expect("read").expect("there");
-    records.delete_campaign(gone.clone()).await.expect("deleted");
-    assert!(matches!(records.delete_campaign(gone.clone()).await, Err(RecordsError::NotFound(_))));
+    records.delete_campaign(gone.clone(), None).await.expect("deleted");
+    assert!(matches!(records.delete_campaign(gone.clone(), None).await, Err(RecordsError::NotFound(_))));
     assert_eq!(records.campaign_recipients(gone.number, None, 9).await.expect("read"), Vec::new());
     // A number is never used again.
     let next = CampaignRecord { created_at: at(1), ..campaign(6) };
     let next = create(&records, next, Vec::new()).await;
     assert!(next.number > gone.number);
-    records.delete_campaign(next.clone()).await.expect("deleted");
+    records.delete_campaign(next.clone(), None).await.expect("deleted");
     let after = create(&records, CampaignRecord { created_at: at(1), ..campaign(7) }, Vec::new()).await;
     assert!(after.number > next.number, "nor that of the newest, which is gone");
 }
@@ -514,7 +514,11 @@ async fn a_follow_up_is_decided_once(house: House) {
     let decided = records.follow_ups_decided(number).await.expect("read");
     assert_eq!(decided[&(1, word(SEND))], 1);
     let kept = records.campaign("campaign_1").await.expect("read").expect("kept");
-    records.delete_campaign(kept).await.expect("deleted");
+    let fallback = async || records.forgotten_fallback("campaign_1").await.expect("read");
+    assert_eq!(fallback().await, None);
+    let began = CampaignRecord { started_at: Some(at(50)), ..kept };
+    records.delete_campaign(began, Some("promo".to_owned())).await.expect("deleted");
+    assert_eq!(fallback().await.as_deref(), Some("promo"));
     assert_eq!(records.follow_up_totals(number).await.expect("read").looks, 0);
     assert!(records.follow_ups_decided(number).await.expect("read").is_empty());
 }
