@@ -17,6 +17,9 @@ use crate::{App, AppError, Caller, IdempotencyKey, identity};
 /// Audiences that one campaign has.
 const MOST_AUDIENCES: usize = 20;
 
+/// So often a change is tried again where somebody else changed the campaign meanwhile.
+const TRIES: usize = 8;
+
 /// What became of contacts that were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -183,6 +186,23 @@ impl App {
         patch: CampaignPatch,
         caller: &Caller,
     ) -> Result<CampaignView, AppError> {
+        for _ in 0..TRIES {
+            if let Some(changed) = self.update_once(id, patch.clone(), caller).await? {
+                self.live.wake();
+                self.keeper.wake.notify_one();
+                return self.campaign_view(changed).await;
+            }
+        }
+        Err(changed_meanwhile())
+    }
+
+    /// The same, of a campaign that nobody else changes meanwhile: the keeper does, while it runs.
+    async fn update_once(
+        &self,
+        id: &str,
+        patch: CampaignPatch,
+        caller: &Caller,
+    ) -> Result<Option<CampaignRecord>, AppError> {
         let now = self.now();
         let mut campaign = self.campaign_of(id, caller).await?;
         let mut definition = definition_of(&campaign)?;
@@ -216,15 +236,10 @@ impl App {
         if let Some(contacts) = patch.contacts {
             let recipients = self.read_contacts(contacts, &definition, caller).await?;
             let replaced = self.records.replace_recipients(campaign, recipients, told, now).await;
-            campaign = replaced.map_err(is_begun)?;
-        } else {
-            let change = CampaignChange { told, ..CampaignChange::default() };
-            let changed = self.records.change_campaign(campaign, change, now).await?;
-            campaign = changed.ok_or_else(changed_meanwhile)?;
+            return replaced.map(Some).map_err(is_begun);
         }
-        self.live.wake();
-        self.keeper.wake.notify_one();
-        self.campaign_view(campaign).await
+        let change = CampaignChange { told, ..CampaignChange::default() };
+        Ok(self.records.change_campaign(campaign, change, now).await?)
     }
 
     pub(super) async fn read_contacts(
