@@ -211,7 +211,7 @@ impl Records {
     }
 
     /// Forgets a campaign. Its messages stay, and the template that went in place of its text, where there was one: what they
-    /// cost follows from it.
+    /// cost follows from it. Whom it went to is left to [`Records::sweep_campaigns`]: they may be many.
     ///
     /// # Errors
     /// [`RecordsError::NotFound`] where it was changed meanwhile.
@@ -224,15 +224,35 @@ impl Records {
             campaign_counts::forget(db, campaign.number)?;
             campaign_days::forget(db, campaign.number)?;
             campaign_places::forget(db, campaign.number)?;
-            campaign_follow_ups::forget(db, campaign.number)?;
+            campaign_follow_ups::forget_looks(db, campaign.number)?;
             match &fallback {
                 _ if campaign.started_at.is_none() => campaign_resends::forget(db, campaign.number)?,
                 Some(template) => campaign_fallbacks::keep(db, &campaign.id, template)?,
                 None => {}
             }
-            campaign_recipients::forget(db, campaign.number)
+            Ok(())
         };
         self.store.write(Patience::Whole, Flush::Now, work).await
+    }
+
+    /// Forgets up to so many recipients, and what was decided of them, of a campaign that is no more; whether there may be others.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub async fn sweep_campaigns(&self, most: u64) -> Result<bool> {
+        let work = move |db: Db<'_>| {
+            let Some(gone) = campaign_recipients::of_none(db)? else { return Ok(false) };
+            let mut swept = campaign_follow_ups::forget_some(db, gone, most)?;
+            if swept < most {
+                swept += campaign_recipients::forget_some(db, gone, most - swept)?;
+            }
+            if swept < most {
+                // What it is found by goes last.
+                campaign_recipients::forget(db, gone)?;
+            }
+            Ok(true)
+        };
+        self.write(work).await
     }
 
     /// The template that went in place of the text of a campaign that is no more.

@@ -8,6 +8,8 @@ use crate::{App, AppError};
 
 /// Campaigns that are forgotten in one go: each is a transaction of its own.
 const MOST: usize = 20;
+/// Recipients of forgotten campaigns that go in one transaction.
+const SWEPT: u64 = 5_000;
 
 impl App {
     /// Forgets what may be forgotten; how many campaigns it were.
@@ -38,5 +40,10 @@ impl App {
         }
         self.records.forget_campaign_orphans(now).await?;
         Ok(forgotten)
+    }
+
+    /// Forgets some of those whom campaigns went to that are no more; whether there may be others.
+    pub(super) async fn sweep_campaigns(&self) -> Result<bool, AppError> {
+        Ok(self.records.sweep_campaigns(SWEPT).await?)
     }
 }

@@ -51,7 +51,7 @@ pub(crate) async fn watch(app: Weak<App>, right: channel::Receiver<Follower>) {
     let Some(wake) = app.upgrade().map(|app| Arc::clone(&app.keeper.wake)) else { return };
     let mut failing = false;
     let mut pause = IDLE;
-    let mut cleaned: Option<Instant> = None;
+    let (mut cleaned, mut sweeps): (Option<Instant>, bool) = (None, false);
     loop {
         // Whoever wakes it has changed something; else it is time to look.
         let _ = tokio::time::timeout(pause, wake.notified()).await;
@@ -70,9 +70,19 @@ pub(crate) async fn watch(app: Weak<App>, right: channel::Receiver<Follower>) {
             Err(_) => {}
         }
         pause = if looked.unwrap_or(false) { LOOK } else { IDLE };
-        if cleaned.is_none_or(|last| last.elapsed() >= CLEAN) {
-            cleaned = Some(Instant::now());
-            if let Err(error) = app.clean_campaigns().await {
+        let is_time = cleaned.is_none_or(|last| last.elapsed() >= CLEAN);
+        if is_time || sweeps {
+            let done = if is_time { app.clean_campaigns().await.map(|_| ()) } else { Ok(()) };
+            let swept = match done {
+                Ok(()) => app.sweep_campaigns().await,
+                Err(error) => Err(error),
+            };
+            if is_time {
+                cleaned = Some(Instant::now());
+            }
+            // Some at each look, so that campaigns that move wait for none of it.
+            sweeps = *swept.as_ref().unwrap_or(&false);
+            if let Err(error) = swept {
                 tracing::warn!(%error, "old campaigns can't be forgotten now");
             }
         }

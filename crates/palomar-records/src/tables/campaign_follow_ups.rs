@@ -152,9 +152,15 @@ pub(crate) fn decided(db: Db<'_>, campaign: u64) -> Result<BTreeMap<(u32, String
     Ok(rows.into_iter().collect())
 }
 
-/// Forgets a campaign's.
-pub(crate) fn forget(db: Db<'_>, campaign: u64) -> Result<()> {
-    db.execute("DELETE FROM campaign_follow_ups WHERE campaign = $1", &values![campaign])?;
+/// Forgets when a campaign's batches are looked at.
+pub(crate) fn forget_looks(db: Db<'_>, campaign: u64) -> Result<()> {
     db.execute("DELETE FROM campaign_follow_looks WHERE campaign = $1", &values![campaign])?;
     Ok(())
+}
+
+/// Forgets what was decided of up to so many of a campaign; of how many.
+pub(crate) fn forget_some(db: Db<'_>, campaign: u64, most: u64) -> Result<u64> {
+    let text = "DELETE FROM campaign_follow_ups WHERE campaign = $1 AND (step, lane, place) IN
+             (SELECT step, lane, place FROM campaign_follow_ups WHERE campaign = $1 ORDER BY step, lane, place LIMIT $2)";
+    db.execute(text, &values![campaign, most])
 }

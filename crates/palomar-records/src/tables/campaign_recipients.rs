@@ -228,6 +228,20 @@ pub(crate) fn copy(db: Db<'_>, from: u64, to: u64) -> Result<()> {
     Ok(())
 }
 
+/// A campaign that is no more and still has recipients.
+pub(crate) fn of_none(db: Db<'_>) -> Result<Option<u64>> {
+    let text = "SELECT campaign FROM campaign_lanes
+         WHERE NOT EXISTS (SELECT 1 FROM campaigns WHERE campaigns.number = campaign_lanes.campaign) LIMIT 1";
+    db.row(text, &[], |row| row.count("campaign"))
+}
+
+/// Forgets up to so many recipients of a campaign; how many.
+pub(crate) fn forget_some(db: Db<'_>, campaign: u64, most: u64) -> Result<u64> {
+    let text = "DELETE FROM campaign_recipients WHERE campaign = $1 AND (lane, place) IN
+             (SELECT lane, place FROM campaign_recipients WHERE campaign = $1 ORDER BY lane, place LIMIT $2)";
+    db.execute(text, &values![campaign, most])
+}
+
 /// Forgets the recipients of a campaign.
 pub(crate) fn forget(db: Db<'_>, campaign: u64) -> Result<()> {
     db.execute("DELETE FROM campaign_recipients WHERE campaign = $1", &values![campaign])?;

@@ -411,6 +411,7 @@ async fn lists_and_changes(house: House) {
     let gone = records.campaign("campaign_2").await.expect("read").expect("there");
     records.delete_campaign(gone.clone(), None).await.expect("deleted");
     assert!(matches!(records.delete_campaign(gone.clone(), None).await, Err(RecordsError::NotFound(_))));
+    while records.sweep_campaigns(9).await.expect("swept") {}
     assert_eq!(records.campaign_recipients(gone.number, None, 9).await.expect("read"), Vec::new());
     // A number is never used again.
     let next = CampaignRecord { created_at: at(1), ..campaign(6) };
@@ -520,5 +521,18 @@ async fn a_follow_up_is_decided_once(house: House) {
     records.delete_campaign(began, Some("promo".to_owned())).await.expect("deleted");
     assert_eq!(fallback().await.as_deref(), Some("promo"));
     assert_eq!(records.follow_up_totals(number).await.expect("read").looks, 0);
-    assert!(records.follow_ups_decided(number).await.expect("read").is_empty());
+    // Whom it went to goes by and by, and nobody of another.
+    let other = create(&records, campaign(2), (1..=3).map(|n| recipient(n, "UTC")).collect()).await.number;
+    let left = async |number| {
+        let recipients = records.campaign_recipients(number, None, 99).await.expect("read").len();
+        let decided = records.follow_ups_decided(number).await.expect("read").values().sum::<u64>();
+        (recipients, decided)
+    };
+    assert_eq!(left(number).await, (9, 3));
+    let sweep = async || records.sweep_campaigns(5).await.expect("swept");
+    assert!(sweep().await);
+    assert_eq!(left(number).await, (7, 0));
+    assert!(sweep().await && sweep().await && !sweep().await);
+    assert_eq!((left(number).await, left(other).await), ((0, 0), (3, 0)));
+    assert!(records.campaign_lanes(number).await.expect("read").is_empty());
 }
