@@ -13,8 +13,8 @@ use crate::tables::campaign_counts::{self, Counted};
 use crate::tables::journal::{self, Entry};
 use crate::tables::page::Page;
 use crate::tables::{
-    campaign_batches, campaign_days, campaign_fallbacks, campaign_follow_ups, campaign_places, campaign_recipients,
-    campaign_requests, campaign_resends, campaigns, cursors, messages,
+    campaign_batches, campaign_days, campaign_fallbacks, campaign_follow_ups, campaign_places,
+    campaign_recipients, campaign_requests, campaign_resends, campaigns, cursors, messages,
 };
 use crate::{MessageView, PROJECTION, Partition, Records};
 

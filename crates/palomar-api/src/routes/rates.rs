@@ -56,11 +56,7 @@ pub(crate) async fn replace(
     request_body = schema::Rates,
     responses((status = 200, description = "All rates", body = schema::Rates), schema::Errors),
 )]
-pub(crate) async fn add(
-    State(api): Shared,
-    Extension(caller): Extension<Caller>,
-    body: JsonBytes,
-) -> Answer {
+pub(crate) async fn add(State(api): Shared, Extension(caller): Extension<Caller>, body: JsonBytes) -> Answer {
     let Rates { items } = body.typed()?;
     ok(&Rates { items: api.app.put_rates(items, false, &caller).await? })
 }

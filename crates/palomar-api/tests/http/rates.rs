@@ -95,7 +95,8 @@ async fn what_was_sent_costs_the_same_when_its_campaign_is_no_more() {
     };
     house.app.records().replace_templates(promo.channel.clone(), vec![promo]).await.expect("kept");
     let rate = |category: &str, price: f64| {
-        json!({"channel": "demo", "country": "ES", "category": category, "price": price, "currency": "EUR"})
+        json!({"channel": "demo", "country": "ES", "category": category, "price": price,
+            "currency": "EUR"})
     };
     put(&house, json!([rate("marketing", 0.06), rate("service", 0.0)])).await;
     let body = json!({"name": "Verano", "channel": "demo", "message": "Hola", "contacts": ["+34600111222"],
@@ -169,14 +170,16 @@ async fn what_is_no_rate_is_refused_with_its_place() {
 async fn a_key_that_is_bound_to_channels_sees_their_rates() {
     let house = House::open().await;
     let rate = |channel: Option<&str>| {
-        json!({"channel": channel, "country": "ES", "category": "marketing", "price": 0.0615, "currency": "EUR"})
+        json!({"channel": channel, "country": "ES", "category": "marketing", "price": 0.0615,
+            "currency": "EUR"})
     };
     put(&house, json!([rate(None), rate(Some("demo")), rate(Some("meta"))])).await;
     let body = json!({"name": "bound", "role": "viewer", "channels": ["meta"]});
     let created = house.send("POST", "/api/keys", &house.admin, Some(&body)).await.json();
     let key = created["secret"].as_str().expect("a secret");
     let seen = house.send("GET", "/api/rates", key, None).await.json();
-    let channels: Vec<_> = seen["items"].as_array().expect("items").iter().map(|rate| &rate["channel"]).collect();
+    let channels: Vec<_> =
+        seen["items"].as_array().expect("items").iter().map(|rate| &rate["channel"]).collect();
     assert_eq!(channels, [&Value::Null, &json!("meta")], "{seen}");
     let all = house.get("/api/rates").await.json();
     assert_eq!(all["items"].as_array().map(Vec::len), Some(3));

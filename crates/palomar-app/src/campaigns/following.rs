@@ -102,7 +102,9 @@ impl App {
         }
         // What is decided stays so: whoever read or answered by now is known to have. And all that was queued is counted.
         self.caught_up(CATCH_UP).await?;
-        let Some(newest) = self.records.campaign_progress(&progress.campaign.id).await? else { return Ok(()) };
+        let Some(newest) = self.records.campaign_progress(&progress.campaign.id).await? else {
+            return Ok(());
+        };
         let mut room = self.room_for_follow_ups(&newest, &line);
         for (step, batch) in due {
             let Some(follow) = definition.follow_ups.get(step as usize - 1) else { continue };

@@ -116,7 +116,8 @@ async fn with_a_step(house: &House) -> (String, u64) {
 
 /// Waits until all campaigns were looked at: one that came later has come and gone.
 async fn all_looked_at(house: &House) {
-    let later = create(house, json!({"name": "later", "message": "Hola", "contacts": ["+34611000009"]})).await;
+    let later =
+        create(house, json!({"name": "later", "message": "Hola", "contacts": ["+34611000009"]})).await;
     house.app.start_campaign(&later, &caller()).await.expect("started");
     wait_until(house, &later, |status| status.status == "finished").await;
 }

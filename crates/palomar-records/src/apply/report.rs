@@ -1,6 +1,8 @@
 //! A provider's reports on our messages: in any order, repeated, and sometimes before we know the message.
 
-use palomar_model::{ChannelName, Fact, MessageId, MessageState, ReportedStatus, Status, StatusReport, Timestamp};
+use palomar_model::{
+    ChannelName, Fact, MessageId, MessageState, ReportedStatus, Status, StatusReport, Timestamp,
+};
 
 use super::fold::advance;
 use super::known::Waiting;

@@ -138,7 +138,8 @@ pub(crate) fn totals(db: Db<'_>, campaign: u64) -> Result<FollowTotals> {
 pub(crate) fn to_send(db: Db<'_>, campaign: u64) -> Result<BTreeMap<u32, u64>> {
     let text = "SELECT step, COUNT(*) AS count FROM campaign_follow_ups
          WHERE campaign = $1 AND outcome = $2 GROUP BY step";
-    let rows = db.rows(text, &values![campaign, SEND], |row| Ok((row.small("step")?, row.count("count")?)))?;
+    let rows =
+        db.rows(text, &values![campaign, SEND], |row| Ok((row.small("step")?, row.count("count")?)))?;
     Ok(rows.into_iter().collect())
 }
 

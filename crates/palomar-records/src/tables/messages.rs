@@ -215,7 +215,8 @@ pub(crate) fn unknown_count(db: Db<'_>, after: &str) -> Result<u64> {
 pub(crate) fn update<'a>(heads: impl Iterator<Item = (&'a MessageId, &'a Head)>) -> Write {
     let mut rows = Rows::of(OF_HEAD);
     for (id, head) in heads {
-        let row = values![*id].into_iter().chain(of_head(head)).chain(values![head.started_at, head.doubts.bits()]);
+        let row =
+            values![*id].into_iter().chain(of_head(head)).chain(values![head.started_at, head.doubts.bits()]);
         rows.push(row.collect::<Vec<_>>());
     }
     Write::update(&MESSAGES, rows)
