@@ -1,6 +1,5 @@
 //! Opens broker and records and starts the application on them, by the settings.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
