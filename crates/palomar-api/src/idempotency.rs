@@ -1,11 +1,22 @@
 //! The `Idempotency-Key` header, quoted (as the IETF draft says) or bare (as everybody writes it).
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use palomar_app::IdempotencyKey;
+use serde::Serialize;
 
 use crate::problem::{Code, Problem};
+use crate::state::{Answer, json};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The answer to a request that made something, or whose like made it before.
+pub(crate) fn created(made: &impl Serialize, replayed: bool) -> Answer {
+    let mut answer = json(StatusCode::CREATED, made)?;
+    if replayed {
+        mark_replayed(answer.headers_mut());
+    }
+    Ok(answer)
+}
 
 /// Says that the answer was given before.
 pub(crate) fn mark_replayed(headers: &mut HeaderMap) {

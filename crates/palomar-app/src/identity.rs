@@ -55,7 +55,7 @@ impl Identities<'_> {
     }
 }
 
-/// How a request for a new campaign is known.
+/// How a request for a new campaign, or a new send job, is known.
 pub(crate) fn of_campaign(
     caller: &Caller,
     given: &IdempotencyKey,

@@ -106,7 +106,8 @@ pub use reparse::Reparsed;
 pub use reports::{NoReportKind, ReportConfig, ReportKind, ReportWriter};
 pub use request::NewMessage;
 pub use send_jobs::{
-    NewSendJob, SendJobAnswer, SendJobCounts, SendJobProgress, SendJobQueue, SendJobStats, SendJobView,
+    MadeSendJob, NewSendJob, SendJobAnswer, SendJobCounts, SendJobProgress, SendJobQueue, SendJobStats,
+    SendJobView,
 };
 pub use sessions::{NewSession, QrView, SessionView};
 pub use sheet::{CsvFault, CsvReader, CsvRow, Encoding};

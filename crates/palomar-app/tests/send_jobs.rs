@@ -49,7 +49,7 @@ async fn words(house: &House, id: &str) -> Vec<String> {
 async fn all_go_once_and_in_order_whatever_stops_in_between() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut house = House::with_demo(dir.path()).await;
-    let made = house.app.create_send_job(bulk(12, 20), &Caller::system()).await.expect("made");
+    let made = house.app.create_send_job(bulk(12, 20), None, &Caller::system()).await.expect("made").job;
     assert_eq!((made.status, made.kind.as_str(), made.progress.total), ("pending", "bulk", 12));
     for processed in [3, 7] {
         until(&house, &made.id, |job| job.progress.processed >= processed).await;
@@ -76,7 +76,7 @@ async fn pause_and_cancel_hold_and_what_was_not_sent_never_is() {
     let dir = tempfile::tempdir().expect("a directory");
     let house = House::with_demo(dir.path()).await;
     let caller = Caller::system();
-    let made = house.app.create_send_job(bulk(40, 10), &caller).await.expect("made");
+    let made = house.app.create_send_job(bulk(40, 10), None, &caller).await.expect("made").job;
     until(&house, &made.id, |job| job.progress.processed >= 2).await;
     let paused = house.app.pause_send_job(&made.id, &caller).await.expect("paused");
     assert_eq!(paused.job.status, "paused");
@@ -111,10 +111,10 @@ async fn so_many_run_at_once_and_one_message_is_a_job_too() {
     // Seven jobs that wait long after their first message: five have places.
     let mut ids = Vec::new();
     for _ in 0..7 {
-        ids.push(house.app.create_send_job(bulk(2, 60_000), &caller).await.expect("made").id);
+        ids.push(house.app.create_send_job(bulk(2, 60_000), None, &caller).await.expect("made").job.id);
     }
     let single = json!({ "channel": "demo", "to": "+34600111222", "message": "Hola", "metadata": { "priority": "high" } });
-    let single = house.app.create_send_job(job(single), &caller).await.expect("made");
+    let single = house.app.create_send_job(job(single), None, &caller).await.expect("made").job;
     let done = until(&house, &single.id, |job| job.status == "completed").await;
     assert_eq!((done.kind.as_str(), done.progress.total), ("single", 1));
     for id in &ids[..5] {
@@ -148,7 +148,7 @@ async fn what_can_not_be_sent_is_refused_with_its_place() {
             "/messages/0/id (the job says it)",
         ),
     ] {
-        let refused = house.app.create_send_job(job(body.clone()), &Caller::system()).await;
+        let refused = house.app.create_send_job(job(body.clone()), None, &Caller::system()).await;
         let Err(AppError::Invalid(errors)) = refused else { panic!("{body}: {refused:?}") };
         assert_eq!(errors[0].pointer, pointer, "{body}");
     }

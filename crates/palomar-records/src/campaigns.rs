@@ -23,7 +23,7 @@ pub use crate::tables::campaign_counts::CampaignCounts;
 pub use crate::tables::campaign_recipients::{
     AddedRecipients, CampaignLane, CampaignRecipient, NewRecipient,
 };
-pub use crate::tables::campaign_requests::CampaignRequest;
+pub use crate::tables::campaign_requests::{CampaignRequest, Created};
 pub use crate::tables::campaigns::{CampaignFilter, CampaignRecord, Judged};
 
 /// The kind of an entry of the journal that says that a campaign came to another state, or how far it is.
@@ -76,21 +76,7 @@ pub struct CampaignChange {
 }
 
 /// What became of a request for a new campaign.
-#[derive(Clone, Debug, PartialEq)]
-pub enum CreatedCampaign {
-    /// It was made.
-    Now(Box<CampaignRecord>),
-    /// The same request came before, and made the campaign of this id.
-    Before(String),
-    /// Another request came before under the same key.
-    Other,
-}
-
-impl CreatedCampaign {
-    pub(crate) fn earlier((id, same): (String, bool)) -> CreatedCampaign {
-        if same { CreatedCampaign::Before(id) } else { CreatedCampaign::Other }
-    }
-}
+pub type CreatedCampaign = Created<CampaignRecord>;
 
 impl Records {
     /// Keeps a new campaign with its first recipients; it gets its number. Where the request came before, what it made.

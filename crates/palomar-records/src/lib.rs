@@ -55,7 +55,7 @@ pub use campaign_pace::{AudiencePlace, DailyCap};
 pub use campaigns::{
     AddedRecipients, BatchState, BatchTotals, CAMPAIGN_UPDATED, CampaignBatch, CampaignChange,
     CampaignCounts, CampaignFilter, CampaignLane, CampaignProgress, CampaignRecipient, CampaignRecord,
-    CampaignRequest, CampaignTotals, CreatedCampaign, FedBatch, Judged, NewRecipient,
+    CampaignRequest, CampaignTotals, Created, CreatedCampaign, FedBatch, Judged, NewRecipient,
 };
 pub use check::{RecordsCheck, RecordsInfo};
 pub use error::RecordsError;
@@ -72,7 +72,7 @@ pub use message::{Direction, MessageStatus, MessageView, UnknownDirection, accep
 pub use place::{Looked, RecordsPlace};
 pub use rates::{Delivered, Rate};
 pub use resends::{CreatedResend, MessageEnd, Resent};
-pub use send_jobs::{SendJobFilter, SendJobMessage, SendJobRecord};
+pub use send_jobs::{CreatedSendJob, SendJobFilter, SendJobMessage, SendJobRecord};
 pub use store::migrate::Schema;
 pub use store::postgres::{LEAST_CONNECTIONS, NotPostgres, PostgresUrl};
 pub use tables::analytics::talks::TopTalk;

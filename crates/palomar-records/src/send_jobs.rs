@@ -3,21 +3,42 @@
 use palomar_model::{ChannelName, SendJobState, Timestamp};
 use serde_json::Value as Json;
 
-use crate::Records;
 use crate::error::Result;
 use crate::store::Db;
+use crate::tables::campaign_requests::{self, CampaignRequest, Created};
 use crate::tables::page::Page;
-use crate::tables::{pool_contacts, send_jobs};
+use crate::tables::{cursors, pool_contacts, send_jobs};
+use crate::{PROJECTION, Records};
 
 pub use crate::tables::send_jobs::{SendJobFilter, SendJobMessage, SendJobRecord};
 
+/// What became of a request for a new send job.
+pub type CreatedSendJob = Created<SendJobRecord>;
+
 impl Records {
-    /// Keeps a new send job with all that it sends.
+    /// Keeps a new send job with all that it sends. Where the request came before, what it made.
     ///
     /// # Errors
     /// Where the database can't be written.
-    pub async fn create_send_job(&self, job: SendJobRecord, bodies: Vec<Json>) -> Result<()> {
-        self.write(move |db| send_jobs::insert(db, &job, &bodies)).await
+    pub async fn create_send_job(
+        &self,
+        job: SendJobRecord,
+        bodies: Vec<Json>,
+        request: Option<CampaignRequest>,
+    ) -> Result<CreatedSendJob> {
+        let work = move |db: Db<'_>| {
+            if let Some(request) = &request {
+                // Of two equal requests one comes first.
+                cursors::take_turn(db, PROJECTION, job.created_at)?;
+                if let Some(found) = campaign_requests::earlier(db, request)? {
+                    return Ok(Created::earlier(found));
+                }
+                campaign_requests::add(db, request, &job.id, job.created_at)?;
+            }
+            send_jobs::insert(db, &job, &bodies)?;
+            Ok(Created::Now(Box::new(job)))
+        };
+        self.write(work).await
     }
 
     /// Changes a send job that nobody changed since it was read, and notes which of its messages are refused; as it is

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, Uri};
 use palomar_app::{
     AudienceInput, Caller, CampaignFilter, CampaignPatch, MadeCampaign, NewCampaign, NewResend, Page,
     TestSend, fingerprint,
@@ -17,10 +17,10 @@ use utoipa::ToSchema;
 use super::page;
 use crate::access::unbound;
 use crate::body::JsonBytes;
-use crate::idempotency::{self, mark_replayed};
+use crate::idempotency::{self, created};
 use crate::params::Params;
 use crate::problem::{Code, Problem};
-use crate::state::{Answer, Named, Shared, json as answer_json, no_content, ok};
+use crate::state::{Answer, Named, Shared, no_content, ok};
 use crate::{files, schema};
 
 const CAMPAIGNS: &str = "/api/campaigns";
@@ -78,11 +78,7 @@ pub(crate) async fn create(
 }
 
 fn answer_made(made: &MadeCampaign) -> Answer {
-    let mut answer = answer_json(StatusCode::CREATED, &made.campaign)?;
-    if made.replayed {
-        mark_replayed(answer.headers_mut());
-    }
-    Ok(answer)
+    created(&made.campaign, made.replayed)
 }
 
 /// Send to the failed of a campaign

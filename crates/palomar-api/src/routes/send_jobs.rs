@@ -5,13 +5,13 @@ use std::time::Duration;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
-use palomar_app::{Caller, NewSendJob, SendJobFilter};
+use palomar_app::{Caller, NewSendJob, SendJobFilter, fingerprint};
 use palomar_model::SendJobState;
 use serde_json::json;
 
 use super::page;
 use crate::body::JsonBytes;
-use crate::idempotency;
+use crate::idempotency::{self, created};
 use crate::params::Params;
 use crate::problem::{Code, Problem};
 use crate::schema;
@@ -62,8 +62,9 @@ pub(crate) async fn create(
 ) -> Answer {
     let key = idempotency::key(&headers, SEND_JOBS)?;
     let job: NewSendJob = body.typed()?;
-    let create = async { Ok(api.app.create_send_job(job, &caller).await?) };
-    api.replays.create(&caller, key, &body.0, create).await
+    let request = key.as_ref().map(|key| (key, fingerprint(&body.0)));
+    let made = api.app.create_send_job(job, request, &caller).await?;
+    created(&made.job, made.replayed)
 }
 
 /// Show send jobs in numbers

@@ -1,13 +1,13 @@
 //! What a send job is to send: read, checked as a whole, and kept as requests for messages.
 
 use palomar_model::{ChannelName, FieldError, SendJobState};
-use palomar_records::SendJobRecord;
+use palomar_records::{CreatedSendJob, SendJobRecord};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::PREFIX;
 use super::view::SendJobView;
-use crate::{App, AppError, Caller, NewMessage};
+use crate::{App, AppError, Caller, IdempotencyKey, NewMessage, identity};
 
 /// Messages of one job.
 const MOST: usize = 10_000;
@@ -38,13 +38,29 @@ pub struct NewSendJob {
     pub metadata: Option<Map<String, Value>>,
 }
 
+/// A send job that a request made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MadeSendJob {
+    /// As it is now.
+    pub job: SendJobView,
+    /// Whether the same request had made it before.
+    pub replayed: bool,
+}
+
 impl App {
-    /// Makes a send job. When this has answered, it is durable.
+    /// Makes a send job; where the same request came before, answers what that made, as it is now. When this has answered, it
+    /// is durable.
     ///
     /// # Errors
     /// What is wrong with any of its messages, by place.
-    pub async fn create_send_job(&self, new: NewSendJob, caller: &Caller) -> Result<SendJobView, AppError> {
+    pub async fn create_send_job(
+        &self,
+        new: NewSendJob,
+        request: Option<(&IdempotencyKey, u64)>,
+        caller: &Caller,
+    ) -> Result<MadeSendJob, AppError> {
         let now = self.now();
+        let request = request.map(|(key, body)| identity::of_campaign(caller, key, body, now));
         let (kind, messages) = messages_of(&new)?;
         if new.delay_ms > LONGEST_DELAY {
             return Err(AppError::invalid("/delayMs", "must be at most 86400000"));
@@ -96,9 +112,18 @@ impl App {
             started_at: None,
             ended_at: None,
         };
-        self.records.create_send_job(job.clone(), bodies).await?;
-        self.send_jobs.wake.notify_one();
-        self.send_job_view(job).await
+        match self.records.create_send_job(job, bodies, request).await? {
+            CreatedSendJob::Now(made) => {
+                self.send_jobs.wake.notify_one();
+                Ok(MadeSendJob { job: self.send_job_view(*made).await?, replayed: false })
+            }
+            CreatedSendJob::Before(id) => {
+                let made = self.records.send_job(&id).await?;
+                let made = made.ok_or_else(|| AppError::wrong_state("the send job it made was deleted"))?;
+                Ok(MadeSendJob { job: self.send_job_view(made).await?, replayed: true })
+            }
+            CreatedSendJob::Other => Err(AppError::OtherBody),
+        }
     }
 }
 

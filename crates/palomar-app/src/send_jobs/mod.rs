@@ -16,7 +16,7 @@ mod view;
 use palomar_model::MessageId;
 use sha2::{Digest as _, Sha256};
 
-pub use input::NewSendJob;
+pub use input::{MadeSendJob, NewSendJob};
 pub use orders::SendJobAnswer;
 pub use view::{SendJobCounts, SendJobProgress, SendJobQueue, SendJobStats, SendJobView};
 

@@ -1,7 +1,7 @@
 //! Send jobs and pools, on both engines: changed by compare and set; whoever was written to keeps their line.
 
 use palomar_model::{ChannelName, SendJobState, Timestamp};
-use palomar_records::{SendJobFilter, SendJobRecord};
+use palomar_records::{CampaignRequest, Created, SendJobFilter, SendJobRecord};
 use serde_json::json;
 
 use crate::facts::START;
@@ -32,7 +32,16 @@ async fn a_send_job_is_changed_by_whoever_knows_it_as_it_is(house: House) {
         ended_at: None,
     };
     let bodies = (0..3).map(|n| json!({ "to": n })).collect();
-    records.create_send_job(made.clone(), bodies).await.expect("kept");
+    let request = |body| CampaignRequest { id: "key".to_owned(), body, forget_before: START };
+    let bodies: Vec<_> = bodies;
+    let kept = records.create_send_job(made.clone(), bodies.clone(), Some(request(1))).await.expect("kept");
+    assert_eq!(kept, Created::Now(Box::new(made.clone())));
+    // The same again, as after an answer that was lost.
+    for (body, expected) in [(1, Created::Before(made.id.clone())), (2, Created::Other)] {
+        let other = SendJobRecord { id: "send_job_9".to_owned(), ..made.clone() };
+        let again = records.create_send_job(other, bodies.clone(), Some(request(body))).await;
+        assert_eq!(again.expect("answered"), expected);
+    }
     assert_eq!(records.live_send_jobs().await.expect("read"), std::slice::from_ref(&made));
     let fed = SendJobRecord { state: SendJobState::Running, fed: 2, refused: 1, ..made.clone() };
     let refused = vec![(1, "suppressed".to_owned())];
