@@ -1,5 +1,7 @@
 //! Send jobs, and who of a pool of lines writes to whom.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use palomar_model::{ChannelName, SendJobState, Timestamp};
 use serde_json::Value as Json;
 
@@ -141,9 +143,13 @@ impl Records {
     ) -> Result<Vec<Option<ChannelName>>> {
         let work = move |db: Db<'_>| {
             let mut counts = pool_contacts::counts(db, &pool)?;
-            let line =
-                |key: &String| pool_contacts::line_for(db, &pool, &lines, &ready, &mut counts, key, now);
-            keys.iter().map(line).collect()
+            // In one order, so that no two wait for each other.
+            let mut chosen = BTreeMap::new();
+            for key in keys.iter().collect::<BTreeSet<_>>() {
+                let line = pool_contacts::line_for(db, &pool, &lines, &ready, &mut counts, key, now)?;
+                chosen.insert(key, line);
+            }
+            Ok(keys.iter().map(|key| chosen[key].clone()).collect())
         };
         self.write(work).await
     }

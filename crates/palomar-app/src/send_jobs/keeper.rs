@@ -134,6 +134,14 @@ impl App {
         if room == 0 {
             return Ok(());
         }
+        if self.lines_of(&job.channel).is_empty() {
+            self.setup.take_in().await?;
+        }
+        if self.lines_of(&job.channel).is_empty() {
+            // What is wrong is not its messages: it goes on when its channel works again, here or on another node.
+            tracing::debug!(job = job.id, channel = %job.channel, "a send job waits: its channel does not work here");
+            return Ok(());
+        }
         let messages = self.records.send_job_messages(&job.id, job.fed, room as usize).await?;
         self.queue_of_send_job(job, messages).await
     }
@@ -172,6 +180,8 @@ impl App {
                 Err(error @ (AppError::Invalid(_) | AppError::Suppressed(_) | AppError::TooLarge(_))) => {
                     refused.push((result.row, error.to_string()));
                 }
+                // So it is where another line of the pool was to send it.
+                Err(AppError::Conflict { .. }) if self.is_of_send_job(&job, result.row).await? => {}
                 Err(error) => {
                     tracing::warn!(job = job.id, %error, "a send job waits: its messages can't be queued now");
                     break;
@@ -187,6 +197,13 @@ impl App {
         // Somebody may have paused or cancelled it meanwhile: then the same is queued again, or called off.
         self.records.change_send_job(next, refused).await?;
         Ok(())
+    }
+
+    /// Whether the message at a position is known, as a part of the job.
+    async fn is_of_send_job(&self, job: &SendJobRecord, position: u64) -> Result<bool, AppError> {
+        let known = self.records.stored(vec![message_id(&job.id, position)]).await?.pop();
+        let campaign = known.and_then(|(_, stored)| stored?.message.campaign_id);
+        Ok(campaign.as_deref() == Some(job.id.as_str()))
     }
 
     fn row_of_send_job(&self, job: &SendJobRecord, message: &SendJobMessage) -> RowInput {

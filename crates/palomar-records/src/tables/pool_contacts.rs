@@ -35,17 +35,31 @@ pub(crate) fn line_for(
     key: &str,
     now: Timestamp,
 ) -> Result<Option<ChannelName>> {
-    let text = "SELECT channel FROM pool_contacts WHERE pool = $1 AND match_key = $2";
-    let known =
-        db.row(text, &values![pool, key], |row| parsed::<ChannelName>(row, POOL_CONTACTS.name, "channel"))?;
-    if let Some(known) = known.filter(|known| lines.contains(known)) {
-        return Ok(Some(known));
+    let known = kept(db, pool, key)?;
+    if known.as_ref().is_some_and(|known| lines.contains(known)) {
+        return Ok(known);
     }
     let has = |line: &&ChannelName| counts.get(*line).copied().unwrap_or(0);
     let Some(chosen) = ready.iter().min_by_key(has) else { return Ok(None) };
     *counts.entry(chosen.clone()).or_default() += 1;
-    let text = "INSERT INTO pool_contacts (pool, match_key, channel, since) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (pool, match_key) DO UPDATE SET channel = excluded.channel, since = excluded.since";
-    db.execute(text, &values![pool, key, chosen, now])?;
-    Ok(Some(chosen.clone()))
+    match known {
+        None => {
+            let text = "INSERT INTO pool_contacts (pool, match_key, channel, since) VALUES ($1, $2, $3, $4)
+                 ON CONFLICT (pool, match_key) DO NOTHING";
+            db.execute(text, &values![pool, key, chosen, now])?
+        }
+        Some(gone) => {
+            let text = "UPDATE pool_contacts SET channel = $1, since = $2
+                 WHERE pool = $3 AND match_key = $4 AND channel = $5";
+            db.execute(text, &values![chosen, now, pool, key, &gone])?
+        }
+    };
+    // Whoever chose at the same time, and was first, chose for both.
+    Ok(kept(db, pool, key)?.filter(|kept| lines.contains(kept)))
+}
+
+/// The line that is kept for somebody.
+fn kept(db: Db<'_>, pool: &ChannelName, key: &str) -> Result<Option<ChannelName>> {
+    let text = "SELECT channel FROM pool_contacts WHERE pool = $1 AND match_key = $2";
+    db.row(text, &values![pool, key], |row| parsed::<ChannelName>(row, POOL_CONTACTS.name, "channel"))
 }

@@ -1,5 +1,7 @@
 //! Send jobs and pools, on both engines: changed by compare and set; whoever was written to keeps their line.
 
+use std::collections::BTreeMap;
+
 use palomar_model::{ChannelName, SendJobState, Timestamp};
 use palomar_records::{CampaignRequest, Created, SendJobFilter, SendJobRecord};
 use serde_json::json;
@@ -7,7 +9,11 @@ use serde_json::json;
 use crate::facts::START;
 use crate::house::{House, on_both};
 
-on_both!(a_send_job_is_changed_by_whoever_knows_it_as_it_is, a_contact_keeps_its_line);
+on_both!(
+    a_send_job_is_changed_by_whoever_knows_it_as_it_is,
+    a_contact_keeps_its_line,
+    who_asks_at_the_same_time_is_told_the_same,
+);
 
 fn name(name: &str) -> ChannelName {
     name.parse().expect("a name")
@@ -87,4 +93,28 @@ async fn a_contact_keeps_its_line(house: House) {
     assert_eq!(ask(&[&b, &c], &[&b, &c], &["1", "2"]).await, some(&["c", "b"]));
     assert_eq!(ask(&[&a, &b, &c], &[&a], &["1"]).await, some(&["c"]));
     assert_eq!(ask(&[], &[], &["9"]).await, [None]);
+}
+
+async fn who_asks_at_the_same_time_is_told_the_same(house: House) {
+    let records = house.open().await;
+    let keys: Vec<String> = (0..40).map(|n| n.to_string()).collect();
+    let asks = (0..8).map(|n| {
+        let (records, mut lines, mut keys) = (records.clone(), vec![name("a"), name("b")], keys.clone());
+        if n % 2 == 1 {
+            lines.reverse();
+        }
+        if n % 3 == 0 {
+            keys.reverse();
+        }
+        tokio::spawn(async move {
+            let told = records.pool_lines(name("shop"), lines.clone(), lines, keys.clone(), START).await;
+            keys.into_iter().zip(told.expect("chosen")).collect::<BTreeMap<_, _>>()
+        })
+    });
+    let asks: Vec<_> = asks.collect();
+    let mut told = Vec::new();
+    for ask in asks {
+        told.push(ask.await.expect("no panic"));
+    }
+    assert!(told.iter().all(|one| *one == told[0] && one.values().all(Option::is_some)), "{told:?}");
 }
