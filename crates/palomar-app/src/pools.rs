@@ -8,13 +8,21 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use palomar_model::{ChannelName, Recipient, Timestamp};
-use palomar_records::{CampaignRecipient, Records};
+use palomar_records::{CampaignRecipient, ChannelRecord, Records};
 use palomar_web::Status;
 
 use crate::channels::{Line, Registry};
 use crate::{App, AppError, RowInput};
 
 impl App {
+    /// Refuses a channel whose name is a pool's, or whose pool has a channel's name: a name means one thing.
+    pub(crate) async fn check_pool(&self, channel: &ChannelRecord) -> Result<(), AppError> {
+        match clash(channel, &self.records.channels().await?) {
+            Some((pointer, detail)) => Err(AppError::invalid(pointer, detail)),
+            None => Ok(()),
+        }
+    }
+
     /// The channels that a name means: the one of that name, or all of the pool.
     pub(crate) fn lines_of(&self, name: &ChannelName) -> Vec<Arc<Line>> {
         match self.registry.get(name) {
@@ -46,6 +54,21 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// What of a channel can't be beside those that there are.
+fn clash(channel: &ChannelRecord, all: &[ChannelRecord]) -> Option<(&'static str, String)> {
+    let pool_of = |channel: &ChannelRecord| channel.settings["pool"].as_str().map(str::to_owned);
+    let pool = pool_of(channel);
+    let others = || all.iter().filter(|other| other.name != channel.name);
+    if pool.as_deref() == Some(channel.name.as_str()) {
+        return Some(("/settings/pool", "is the channel's own name".to_owned()));
+    }
+    if others().any(|other| pool.as_deref() == Some(other.name.as_str())) {
+        return Some(("/settings/pool", "is the name of a channel".to_owned()));
+    }
+    let member = others().find(|other| pool_of(other).as_deref() == Some(channel.name.as_str()))?;
+    Some(("/name", format!("is the name of a pool, which {} is in", member.name)))
 }
 
 /// Where a pool sends a campaign: who of it writes to whom, by the recipient's key. Nothing where one channel sends alone.
@@ -93,4 +116,38 @@ pub(crate) async fn lines_to(
         ready.clone_from(&lines);
     }
     Ok(records.pool_lines(pool.clone(), lines, ready, keys, now).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use palomar_model::Provider;
+    use serde_json::json;
+
+    use super::*;
+
+    fn channel(name: &str, pool: Option<&str>) -> ChannelRecord {
+        ChannelRecord {
+            name: name.parse().expect("a name"),
+            provider: Provider::Web,
+            settings: pool.map_or_else(|| json!({}), |pool| json!({ "pool": pool })),
+            credentials: BTreeMap::new(),
+            limits: json!({}),
+            on_uncertain: None,
+            created_at: Timestamp::EPOCH,
+            updated_at: Timestamp::EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_name_means_one_thing() {
+        let all = [channel("desk1", Some("shop")), channel("desk2", Some("shop")), channel("main", None)];
+        let wrong = |name, pool| clash(&channel(name, pool), &all).map(|(pointer, _)| pointer);
+        assert_eq!(wrong("desk3", Some("shop")), None);
+        assert_eq!(wrong("desk1", Some("shop")), None, "it is there itself");
+        assert_eq!(wrong("shop", None), Some("/name"));
+        assert_eq!(wrong("desk3", Some("main")), Some("/settings/pool"));
+        assert_eq!(wrong("desk3", Some("desk3")), Some("/settings/pool"));
+    }
 }

@@ -265,17 +265,19 @@ impl App {
             Some(name) => self
                 .registry
                 .first_of(name)
-                .map(|line| (name.clone(), line))
+                .map(|_| name.clone())
                 .ok_or("there is no such channel, or it does not work"),
             None => self
                 .registry
                 .only()
-                .map(|line| (line.name.clone(), line))
+                .map(|line| line.name.clone())
                 .ok_or("is missing, and there is not exactly one channel"),
         };
         found
-            .and_then(|(name, line)| {
-                if caller.may_use(&name) && caller.may_use(&line.name) {
+            .and_then(|name| {
+                // A pool sends through any of its channels.
+                let lines = self.registry.members(&name);
+                if caller.may_use(&name) && lines.iter().all(|line| caller.may_use(line)) {
                     Ok(name)
                 } else {
                     Err("this key may not use it")

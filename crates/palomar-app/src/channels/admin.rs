@@ -149,6 +149,7 @@ impl App {
             updated_at: now,
         };
         let _change = self.setup.change().await;
+        self.check_pool(&record).await?;
         if record.provider == Provider::Web && self.records.channel(record.name.clone()).await?.is_none() {
             // What is left of a channel that had this name is not the new one's.
             self.forget_login(&record.name).await?;
@@ -185,6 +186,7 @@ impl App {
         }
         record.on_uncertain = patch.on_uncertain.or(record.on_uncertain);
         record.updated_at = self.now();
+        self.check_pool(&record).await?;
         let line = self.setup.build(&record)?;
         self.records.update_channel(record.clone()).await?;
         self.setup.run(&record, line).await?;
