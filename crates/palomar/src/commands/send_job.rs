@@ -62,9 +62,9 @@ pub(crate) enum Verb {
     Stats,
     /// Forget those that have ended; their messages stay.
     Clean {
-        /// Those that ended longer ago, in milliseconds.
-        #[arg(long, default_value_t = 5_000, value_name = "MS")]
-        older_than_ms: u64,
+        /// Those that ended longer ago, in milliseconds; 5 seconds where nothing is said.
+        #[arg(long, value_name = "MS")]
+        older_than_ms: Option<u64>,
     },
 }
 
@@ -83,9 +83,9 @@ pub(crate) struct Create {
     /// Its words.
     #[arg(long, requires = "to")]
     message: Option<String>,
-    /// The pause between the end of one message and the next, in milliseconds.
-    #[arg(long, default_value_t = 0, value_name = "MS")]
-    delay_ms: u64,
+    /// The pause between the end of one message and the next, in milliseconds; none where nothing is said.
+    #[arg(long, value_name = "MS")]
+    delay_ms: Option<u64>,
 }
 
 fn path(id: &str) -> String {
@@ -107,9 +107,8 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         }
         Verb::Stats => stats(context, &client.get(&format!("{SEND_JOBS}/stats"), &[]).await?),
         Verb::Clean { older_than_ms } => {
-            let older = older_than_ms.to_string();
-            let request =
-                client.request(reqwest::Method::DELETE, SEND_JOBS, &[("olderThanMs", Some(older))])?;
+            let older = older_than_ms.map(|older| older.to_string());
+            let request = client.request(reqwest::Method::DELETE, SEND_JOBS, &[("olderThanMs", older)])?;
             let answer: Value = client.send(request).await?.json().await.unwrap_or_default();
             if context.out.json {
                 return context.out.document(&answer);
@@ -121,7 +120,10 @@ pub(crate) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
 }
 
 fn body(flags: Create) -> Result<Value, Failure> {
-    let mut body = json!({ "channel": flags.channel, "delayMs": flags.delay_ms });
+    let mut body = json!({ "channel": flags.channel });
+    if let Some(delay) = flags.delay_ms {
+        body["delayMs"] = delay.into();
+    }
     match flags.file {
         Some(file) => {
             let bad = |error: &dyn std::fmt::Display| {
