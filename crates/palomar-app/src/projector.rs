@@ -2,7 +2,7 @@
 //! Each partition of the log has a reader of its own.
 //!
 //! The rows and the place that was reached are one transaction, so it can be stopped anywhere, or killed. They are flushed
-//! some times a second, and only then is the log told that they are read: after a crash of the machine they stand further
+//! once a second, and only then is the log told that they are read: after a crash of the machine they stand further
 //! back, where the log still goes on. Of several nodes one has the right to follow the log, which spares the others the work;
 //! where two believe that they have it, each batch takes effect once all the same.
 
@@ -39,9 +39,8 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// A database that is back is followed again within so long.
 const LAST_BACKOFF: Duration = Duration::from_secs(2);
 
-/// Rows are on the disk within so long. Whoever flushes for himself, and whoever waits for the queue's flush on the same disk,
-/// waits for what came since.
-const FLUSH_EVERY: Duration = Duration::from_millis(250);
+/// Rows are on the disk within so long.
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
 /// A node follows the log for all others; it says so often enough that it keeps the right to.
 const HOLD: Duration = Duration::from_secs(6);
